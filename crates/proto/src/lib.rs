@@ -1,1 +1,9 @@
-//! proto
+//! Every byte that leaves a process: ids, addresses, handles, frames, content, problem codes.
+//!
+//! Floor 0 of the house: no input or output, no async, no clock. What comes from outside is parsed here into
+//! verified types ([`frames::Request`], [`content::Content`], [`handle::Handle`] …) or refused with a [`problem::Problem`].
+//! The wire encoding (protobuf) is in [`wire`]; nobody else sees it.
+
+pub mod frames;
+pub mod ids;
+pub mod problem;

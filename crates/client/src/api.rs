@@ -1,0 +1,374 @@
+//! What a shell and the engine say to each other.
+//!
+//! The engine never awaits, reads a clock or draws randomness: a shell calls `handle(input, now, rng)` and then drains
+//! `poll()` until it gives `None`. Of the effects of one `handle` the shell commits all [`Effect::Commit`] changes in **one**
+//! transaction first, **then** sends the frames, **then** notifies. A crash between any two of these is safe.
+
+use parlour_proto::frames::{AccountRef, AppId, AppInfo, ClientFrame, ReachRule, ServerFrame};
+use parlour_proto::ids::{MessageId, UnixMillis};
+use zeroize::Zeroizing;
+
+/// One of the engine's identities (an account and this device's keys for it); 0 is the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityId(pub u16);
+
+/// Which of an identity's two sockets. Identities never share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// `/v1/inbox`, signed in.
+    Inbox,
+    /// `/v1/outbox`, anonymous, opened on demand.
+    Outbox,
+}
+
+/// A socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Socket {
+    /// Whose.
+    pub identity: IdentityId,
+    /// Which.
+    pub role: Role,
+}
+
+/// A conversation on this device; random, local, never on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConversationId(pub [u8; 16]);
+
+/// Ties an intent to its [`Event::Done`]; the shell's choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IntentId(pub u64);
+
+/// What goes into the engine.
+#[derive(Debug)]
+pub enum Input {
+    /// The user wants something.
+    Intent(IntentId, Intent),
+    /// A socket asked for by [`Effect::Open`] is there.
+    Connected(Socket),
+    /// A socket is gone, or could not be opened. The engine decides when to try again (exponential, with jitter).
+    Disconnected(Socket),
+    /// A frame came.
+    Frame(Socket, ServerFrame),
+    /// The instant of an [`Effect::WakeAt`] has come (extra ticks do no harm).
+    Tick,
+    /// The rows asked for by [`Effect::Load`], in key order.
+    Loaded {
+        /// Of the effect.
+        token: u64,
+        /// Keys and values.
+        rows: Vec<(Vec<u8>, Vec<u8>)>,
+    },
+}
+
+/// What comes out of it.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write these rows; all of one drain in one transaction, before anything else.
+    Commit(Changes),
+    /// Read all rows whose key starts with `prefix` and answer with [`Input::Loaded`].
+    Load {
+        /// Repeated in the answer.
+        token: u64,
+        /// Key prefix.
+        prefix: Vec<u8>,
+    },
+    /// Open a socket.
+    Open(Socket),
+    /// Close it.
+    Close(Socket),
+    /// Send a frame on an open socket.
+    Send(Socket, ClientFrame),
+    /// Tell the user.
+    Notify(Event),
+    /// Call `handle(Tick)` at this instant, or a little later. Replaces the earlier wish.
+    WakeAt(UnixMillis),
+}
+
+/// Rows to write: `None` deletes. Applied in order; the last write of a key wins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes(pub Vec<(Vec<u8>, Option<Vec<u8>>)>);
+
+/// How a user proves a handle.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    /// The one-time code sent to the number.
+    Code(String),
+    /// The password (goes into OPAQUE, never to the server).
+    Password(Zeroizing<String>),
+}
+
+/// Whom something is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An address, `handle@app` (`@handle@app` too).
+    Address(String),
+    /// An invite's text.
+    Invite(String),
+    /// A conversation that is there.
+    Conversation(ConversationId),
+}
+
+/// What a user can want. Each ends in exactly one [`Event::Done`], at once or when the network has answered.
+#[derive(Debug, Clone)]
+pub enum Intent {
+    /// The apps of the server. → [`Reply::Apps`]
+    Apps,
+    /// Sends a one-time code. → [`Reply::Ok`]
+    RequestCode { app: AppId, handle: String },
+    /// Makes an account. → [`Reply::SignedUp`]
+    SignUp { app: AppId, handle: String, proof: Proof },
+    /// Signs a new device in with the recovery key's 24 words. → [`Reply::Ok`]
+    SignIn { app: AppId, handle: String, proof: Proof, recovery_key: Zeroizing<String> },
+    /// Who am I. → [`Reply::Identities`]
+    WhoAmI,
+    /// Starts connecting and stays connected. → [`Reply::Ok`] when the waiting rows have been drained.
+    Sync,
+    /// Drops the sockets; what is queued stays. → [`Reply::Ok`]
+    GoOffline,
+    /// Writes to somebody; a first contact becomes a request there. → [`Reply::Queued`] when stored here (it is sent when
+    /// the network allows; [`Event::Message`] with a changed `state` follows).
+    Send { to: Target, body: Body },
+    /// All conversations, newest first. → [`Reply::Conversations`]
+    Conversations,
+    /// Messages of a conversation, oldest first, before `before` (order) if given. → [`Reply::Messages`]
+    Messages { conversation: ConversationId, before: Option<u64>, limit: u32 },
+    /// Marks everything in it as read; sends read reports if they are on. → [`Reply::Ok`]
+    MarkRead { conversation: ConversationId },
+    /// Requests waiting for a choice. → [`Reply::Requests`]
+    Requests,
+    /// Lets somebody in. → [`Reply::Conversation`]
+    Accept { request: ConversationId },
+    /// Forgets a request silently. → [`Reply::Ok`]
+    Decline { request: ConversationId },
+    /// Blocks the other side of a request or conversation. → [`Reply::Ok`]
+    Block { conversation: ConversationId },
+    /// Unblocks an account by address or conversation. → [`Reply::Ok`]
+    Unblock { conversation: ConversationId },
+    /// Who may contact me. → [`Reply::Reach`]
+    Reach,
+    /// Changes one rule. → [`Reply::Reach`]
+    SetReach { from: AppId, rule: ReachRule },
+    /// Makes an invite. → [`Reply::Invite`]
+    CreateInvite { uses: u32, ttl_s: u64 },
+    /// Revokes all invites. → [`Reply::Ok`]
+    RevokeInvites,
+    /// The safety number with somebody. → [`Reply::SafetyNumber`]
+    SafetyNumber { with: Target },
+    /// Marks somebody's safety number as compared (`true`) or not. → [`Reply::Ok`]
+    SetVerified { conversation: ConversationId, verified: bool },
+    /// Switches delivered and read reports. → [`Reply::Ok`]
+    SetReports { delivered: bool, read: bool },
+    /// The name people see, sent end-to-end to those one talks to. → [`Reply::Ok`]
+    SetName { name: String },
+    /// Makes a group. → [`Reply::Conversation`]
+    CreateGroup { title: String, members: Vec<Target> },
+    /// Adds people. → [`Reply::Ok`]
+    AddMembers { conversation: ConversationId, members: Vec<Target> },
+    /// Removes somebody. → [`Reply::Ok`]
+    RemoveMember { conversation: ConversationId, member: AccountRef },
+    /// Leaves. → [`Reply::Ok`]
+    Leave { conversation: ConversationId },
+    /// Counters: what came, what could not be shown, what waits. → [`Reply::Status`]
+    Status,
+    /// Deletes the account at the server and everything here. → [`Reply::Ok`]
+    DeleteAccount,
+}
+
+/// What can be written into a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// A text.
+    Text { text: String, in_reply_to: Option<MessageId> },
+    /// A new text for one's own earlier message.
+    Edit { message: MessageId, text: String },
+    /// Deletes one's own earlier message for all.
+    Delete { message: MessageId },
+    /// A reaction; an empty one takes it back.
+    Reaction { message: MessageId, emoji: String },
+}
+
+/// What the engine tells.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// An intent came to its end.
+    Done(IntentId, Result<Reply, Failure>),
+    /// An intent takes long.
+    Progress { intent: IntentId, step: String, done: u64, of: u64 },
+    /// The connection's state changed.
+    Connection { identity: IdentityId, state: Connection },
+    /// A message is new or changed (edited, deleted, reacted to, delivered, read).
+    Message { conversation: ConversationId, message: Message },
+    /// A request came in.
+    Request(Request),
+    /// A conversation is new or changed.
+    Conversation(Conversation),
+    /// The keys of somebody changed: compare safety numbers again.
+    KeysChanged { conversation: ConversationId, who: AccountRef },
+    /// The account is gone or this device was revoked; nothing can be sent any more.
+    SignedOut { identity: IdentityId, why: String },
+}
+
+/// State of the inbox connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// Not wanted.
+    Offline,
+    /// Trying; the next try is at this instant.
+    Waiting(UnixMillis),
+    /// Signed in, draining what waited.
+    CatchingUp,
+    /// All there.
+    Online,
+}
+
+/// What an intent gives back.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    Ok,
+    Apps(Vec<AppInfo>),
+    SignedUp { account: AccountRef, address: String, recovery_key: Zeroizing<String> },
+    Identities(Vec<Identity>),
+    Queued { conversation: ConversationId, message: MessageId },
+    Conversations(Vec<Conversation>),
+    Conversation(Conversation),
+    Messages(Vec<Message>),
+    Requests(Vec<Request>),
+    Reach(Vec<(AppId, ReachRule)>),
+    Invite { text: String, expires: UnixMillis },
+    SafetyNumber { digits: String, verified: bool, address: String },
+    Status(Status),
+}
+
+/// Who I am.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub id: IdentityId,
+    pub account: AccountRef,
+    pub address: String,
+    pub name: String,
+}
+
+/// A conversation as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    pub id: ConversationId,
+    pub identity: IdentityId,
+    /// Group title, or the other's name, or their address as far as known.
+    pub title: String,
+    /// The others.
+    pub members: Vec<Member>,
+    pub is_group: bool,
+    pub state: ConversationState,
+    pub unread: u32,
+    pub last_activity: UnixMillis,
+    pub verified: bool,
+}
+
+/// Somebody in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub account: AccountRef,
+    /// The address, if this side knows a handle (it typed it, or the other told it).
+    pub address: Option<String>,
+    pub name: Option<String>,
+}
+
+/// Where a conversation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConversationState {
+    /// Being set up; messages are queued here.
+    Starting,
+    /// The other side has not accepted; one message has gone, more are queued.
+    Asked,
+    /// Somebody asks us.
+    Request,
+    /// Open.
+    Open,
+    /// Being repaired; messages are queued.
+    Repairing,
+    /// The other side is gone, we left, or we blocked.
+    Closed,
+}
+
+/// A message as a screen shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    pub id: MessageId,
+    /// Position on this device: own queued messages last.
+    pub order: u64,
+    /// `None`: own.
+    pub from: Option<AccountRef>,
+    pub from_name: Option<String>,
+    pub text: String,
+    pub in_reply_to: Option<MessageId>,
+    pub edited: bool,
+    pub deleted: bool,
+    pub reactions: Vec<(AccountRef, String)>,
+    pub time: UnixMillis,
+    pub state: MessageState,
+}
+
+/// Ticks of an own message; `Received` for others'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MessageState {
+    Queued,
+    Sent,
+    Delivered,
+    Read,
+    Received,
+    Failed,
+}
+
+/// Somebody wants to write to us. Nothing of theirs is shown before the choice but what the server and MLS vouch for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    pub id: ConversationId,
+    pub from: AccountRef,
+    pub time: UnixMillis,
+    /// What they wrote, their name and address as they say: to be shown only after a choice (screens) or on demand (scripts).
+    pub text: Option<String>,
+    pub claimed_name: Option<String>,
+    pub claimed_address: Option<String>,
+}
+
+/// Counters since the account is on this device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Status {
+    pub received: u64,
+    /// Messages that came and could not be shown.
+    pub unreadable: u64,
+    pub queued: u64,
+    pub repairs: u64,
+    pub conversations: u64,
+    pub requests: u64,
+}
+
+/// Why an intent failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// Not signed in on this home.
+    #[error("not signed in here: sign up or sign in first")]
+    NotSignedIn,
+    /// Signed in already.
+    #[error("this home is signed in already")]
+    AlreadySignedIn,
+    /// What was given does not parse.
+    #[error("{0}")]
+    BadInput(String),
+    /// No such conversation, request or message here.
+    #[error("no such {0} here")]
+    NotFound(&'static str),
+    /// The recipient cannot be reached: no such person, or they are not open to you.
+    #[error("nobody there who can be reached from your app; ask them for an invite, or to turn your app on under reach")]
+    NotReachable,
+    /// The server refused.
+    #[error("{0}")]
+    Refused(parlour_proto::problem::Problem),
+    /// The network is not there; the intent was not queued.
+    #[error("no connection to the server")]
+    Offline,
+    /// The server's keys or lists do not fit what this device knows: somebody may be interfering.
+    #[error("the server showed something that does not fit: {0}")]
+    Suspicious(String),
+}
+

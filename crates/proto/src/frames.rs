@@ -1,0 +1,544 @@
+//! The frames of the two sockets, as verified types. `wire` turns them into protobuf and back.
+//!
+//! **Inbox** (`/v1/inbox`): one per device, signed in, or on its way to sign up. **Outbox** (`/v1/outbox`): never signed
+//! in; whoever holds a room's send key, a member key or a door token may use it. Each request carries an id of the
+//! client's choice (not 0) that its answer repeats; pushes carry 0. Answers may come in another order than requests.
+//!
+//! Flows, message by message: `docs/protocol.md`.
+
+use crate::ids::{AccountId, DeviceId, Digest, MemberKey, MessageId, RoomId, Secret, UnixMillis};
+use crate::problem::Problem;
+use bytes::Bytes;
+
+/// The protocol version in [`Push::Hello`] and the socket's path.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// The largest frame either side accepts, bytes.
+pub const MAX_FRAME_BYTES: usize = 4 * 1024 * 1024;
+/// The largest application message payload (an MLS PrivateMessage), bytes.
+pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+/// The largest message that passes to an `asked` entry, bytes.
+pub const MAX_ASKED_MESSAGE_BYTES: usize = 16 * 1024;
+/// The largest key package, bytes.
+pub const MAX_KEY_PACKAGE_BYTES: usize = 16 * 1024;
+/// Most key packages in one [`Request::PublishKeyPackages`].
+pub const MAX_KEY_PACKAGES_PER_FRAME: usize = 128;
+/// Most entry changes in one commit.
+pub const MAX_ENTRY_CHANGES: usize = 1024;
+
+/// An app of this deployment, by its short name (`bell`): 1 to 32 of `a-z`, `0-9`, `-`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppId(String);
+
+impl AppId {
+    /// Parses a short name.
+    ///
+    /// # Errors
+    /// [`Problem`] with `NoSuchApp` when it is empty, too long, or has other characters.
+    pub fn parse(name: &str) -> Result<Self, Problem> {
+        let fits = (1..=32).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(Problem::new(crate::problem::Code::NoSuchApp, "an app's name is 1 to 32 of a-z, 0-9 and -"))
+        }
+    }
+
+    /// The short name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for AppId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One account, as the wire and credentials name it (`mimi://<app-domain>/u/<account>`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountRef {
+    /// The app it lives on.
+    pub app: AppId,
+    /// The account there.
+    pub account: AccountId,
+}
+
+/// How people sign in to an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SignIn {
+    /// E.164 number and one-time code.
+    Phone,
+    /// Username and password (OPAQUE).
+    Username,
+    /// Public @handle and password (OPAQUE).
+    AtHandle,
+}
+
+/// What anybody may know of an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppInfo {
+    /// Short name, as in addresses.
+    pub app: AppId,
+    /// Name for people.
+    pub name: String,
+    /// Provider domain.
+    pub domain: String,
+    /// How people sign in.
+    pub sign_in: SignIn,
+    /// Default conversation expiry, seconds.
+    pub expiry_s: u64,
+}
+
+// ---- client to server -------------------------------------------------------------------------------------------
+
+/// What a client sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFrame {
+    /// Chosen by the client, not 0; the answer repeats it.
+    pub id: u64,
+    /// What it wants.
+    pub request: Request,
+}
+
+/// Everything a client can ask for. The comment tells the socket, the state it needs, and the answer.
+#[allow(missing_docs, reason = "the comment on each variant tells its fields")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    // -- either socket, any state
+    /// Which apps are there. → [`Answer::Apps`]
+    Apps,
+
+    // -- inbox, before signing in
+    /// Sends a one-time code to a phone number. → [`Answer::Done`] whether or not an account exists.
+    RequestCode { app: AppId, handle: String },
+    /// Proves a number by its code. → [`Answer::Ticket`]
+    ProveCode { app: AppId, handle: String, code: String },
+    /// OPAQUE registration, first message (`RegistrationRequest`). → [`Answer::Opaque`], or `HandleTaken`.
+    OpaqueRegister { app: AppId, handle: String, message: Bytes },
+    /// OPAQUE registration, last message (`RegistrationUpload`). → [`Answer::Ticket`]; stored only by `Register`.
+    OpaqueRegisterFinish { message: Bytes },
+    /// OPAQUE login, first message (`CredentialRequest`). → [`Answer::Opaque`], for unknown users too.
+    OpaqueLogin { app: AppId, handle: String, message: Bytes },
+    /// OPAQUE login, last message (`CredentialFinalization`). → [`Answer::Ticket`]
+    OpaqueLoginFinish { message: Bytes },
+    /// Makes the account that a ticket proves a handle for. `links` is its whole device list: the first link signed by
+    /// `root_key`, adding `device`. → [`Answer::Registered`]; the socket is then signed in.
+    Register { ticket: Secret, account: AccountId, root_key: [u8; 32], links: Vec<Bytes>, device: DeviceId },
+    /// With a ticket for an existing account: its reference and device list, so that the recovery key (or another
+    /// device) can sign a new device in. → [`Answer::Account`]
+    AccountOfTicket { ticket: Secret },
+    /// Adds a device by a signed link; the ticket proves the handle, the link's signature authorises. → [`Answer::Registered`];
+    /// the socket is then signed in.
+    AddDevice { ticket: Secret, link: Bytes, device: DeviceId },
+    /// Signs in a known device: Ed25519 signature by the device key over [`sign_in_bytes`]. → [`Answer::SignedIn`]
+    Authenticate { device: DeviceId, signature: [u8; 64] },
+
+    // -- inbox, signed in
+    /// Deletes all mailbox rows up to and with `seq`. No answer (id is ignored).
+    Ack { seq: u64 },
+    /// Adds key packages to a pool. → [`Answer::Pools`]
+    PublishKeyPackages { pool: Pool, packages: Vec<KeyPackageUpload> },
+    /// Appends a signed change to the device list. Revoking a device closes its mailbox, socket, key packages. → `Done`
+    AppendDeviceList { link: Bytes },
+    /// Key packages of somebody, as a stranger or by invite: metered, bound to `room`. → [`Answer::Claimed`], `NotReachable`,
+    /// `TooManyNewPeople`
+    Claim { who: Who, room: RoomId },
+    /// A grant for this device's own mailbox under a (new) member key. → [`Answer::Grant`]
+    OwnGrant { room: RoomId, member_key: MemberKey },
+    /// Makes a room whose only entry is this device's (all rights, open). Metered; the creator is not stored. → `Done`, `RoomExists`
+    CreateRoom { room: RoomId, member_key: MemberKey, send_key: Digest },
+    /// This account's reach settings. → [`Answer::Reach`]
+    Reach,
+    /// Changes one reach rule. → [`Answer::Reach`]
+    SetReach { from: AppId, rule: ReachRule },
+    /// Makes an invite: the client draws the token and tells its digest. → `Done`
+    CreateInvite { digest: Digest, uses: u32, ttl_s: u64 },
+    /// Revokes an invite (`Some`) or all of them (`None`). → `Done`
+    RevokeInvite { digest: Option<Digest> },
+    /// Stores the digest of a door token that a contact holds. → `Done`
+    PutDoor { digest: Digest },
+    /// Deletes a door token's digest. → `Done`
+    DropDoor { digest: Digest },
+    /// Blocks an account: its claims are answered as if there were nobody. → `Done`
+    Block { account: AccountRef },
+    /// Takes a block back. → `Done`
+    Unblock { account: AccountRef },
+    /// Deletes the account: Ed25519 signature by the device key over [`delete_account_bytes`]. → `Done`; the socket closes.
+    DeleteAccount { signature: [u8; 64] },
+
+    // -- outbox (anonymous)
+    /// An application message. → [`Answer::Accepted`]; `WrongSendKey`; the same message id again gets the same answer.
+    Send { room: RoomId, message_id: MessageId, send_key: Secret, tag: [u8; 32], payload: Bytes },
+    /// A commit. → [`Answer::Accepted`], `Behind`; the same commit id again gets the same answer.
+    Commit(Box<Commit>),
+    /// Key packages of somebody who gave a door token: anonymous, not metered per claimer; grants are `open`. → [`Answer::Claimed`]
+    DoorClaim { account: AccountRef, door: Secret, room: RoomId },
+    /// Opens one's own `asked` entry (signature over [`entry_bytes`]). → `Done`
+    OpenEntry { room: RoomId, proof: MemberProof },
+    /// Drops one's own entry. → `Done`, also when it is gone already
+    LeaveEntry { room: RoomId, proof: MemberProof },
+    /// Handshake rows with a sequence above `after`. → [`Answer::Log`], `LogGone`
+    FetchLog { room: RoomId, after: u64, proof: MemberProof },
+    /// Asks to be let back in; `payload` is sealed for the members. → [`Answer::Accepted`]
+    Knock { room: RoomId, knock_id: MessageId, payload: Bytes, proof: MemberProof },
+    /// Names the room that follows; one winner. Needs the right to commit. → `Done`, or `Succeeded` with the winner
+    SetSuccessor { room: RoomId, successor: RoomId, proof: MemberProof },
+}
+
+/// A signature by an entry's member key over [`entry_bytes`], fresh within ten minutes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberProof {
+    /// The entry.
+    pub member_key: MemberKey,
+    /// When it was signed, the client's estimate of server time.
+    pub time: UnixMillis,
+    /// Ed25519.
+    pub signature: [u8; 64],
+}
+
+/// Whom a claim is for.
+#[allow(missing_docs, reason = "the comment on each variant tells its fields")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// By address: a handle as typed, on an app.
+    Address { app: AppId, handle: String },
+    /// By reference (somebody met before, without a door token).
+    Account(AccountRef),
+    /// By invite.
+    Invite(Secret),
+}
+
+/// Which pool a key package is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Pool {
+    /// For claims with a door token.
+    Door,
+    /// For everybody else.
+    Stranger,
+    /// Given out when a pool is empty, again and again, until replaced. One per device.
+    LastResort,
+}
+
+/// A key package and the member key that is in its credential (the server cannot read it there).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPackageUpload {
+    /// MLS KeyPackage, at most [`MAX_KEY_PACKAGE_BYTES`].
+    pub key_package: Bytes,
+    /// The same as in its leaf's credential.
+    pub member_key: MemberKey,
+}
+
+/// A commit, as the server sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The room.
+    pub room: RoomId,
+    /// The handshake head that the committer processed last (0: none yet).
+    pub head: u64,
+    /// Idempotency.
+    pub commit_id: MessageId,
+    /// MLS PrivateMessage with the commit.
+    pub payload: Bytes,
+    /// Digest of the next epoch's send key.
+    pub next_send_key: Digest,
+    /// What changes at the server, in this order.
+    pub changes: Vec<EntryChange>,
+    /// Sequences of void rows since the last valid commit, whose entry changes the server undoes before `changes`.
+    pub voids: Vec<u64>,
+    /// For those who join.
+    pub welcome: Option<Welcome>,
+    /// The committer's entry.
+    pub member_key: MemberKey,
+    /// Ed25519 by `member_key` over [`commit_bytes`].
+    pub signature: [u8; 64],
+}
+
+/// What a commit changes in the list of entries.
+#[allow(missing_docs, reason = "the comment on each variant tells its fields")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryChange {
+    /// A new entry; whether it is `open` or `asked` is sealed in the grant.
+    Add { member_key: MemberKey, grant: Bytes, rights: Rights },
+    /// An entry goes, with its send keys at once.
+    Remove { member_key: MemberKey },
+    /// The committer's own entry gets a new member key.
+    Rekey { new: MemberKey },
+}
+
+/// What an entry may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rights(pub u8);
+
+impl Rights {
+    /// May commit at all.
+    pub const COMMIT: Rights = Rights(1);
+    /// May add entries.
+    pub const ADD: Rights = Rights(2);
+    /// May remove entries other than its own.
+    pub const REMOVE: Rights = Rights(4);
+    /// All of them.
+    pub const ALL: Rights = Rights(7);
+
+    /// Whether all bits of `other` are set.
+    pub fn allow(self, other: Rights) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// The Welcome of a commit, split: the shared part once, a small part per joiner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Welcome {
+    /// Encrypted group info and tree: the same for all joiners.
+    pub shared: Bytes,
+    /// One per joining entry.
+    pub parts: Vec<(MemberKey, Bytes)>,
+}
+
+// ---- server to client -------------------------------------------------------------------------------------------
+
+/// What the server sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerFrame {
+    /// The answer to the request with this id.
+    Answer {
+        /// The request's id.
+        id: u64,
+        /// What came of it.
+        result: Result<Answer, Problem>,
+    },
+    /// Something the client did not ask for.
+    Push(Push),
+}
+
+/// Answers.
+#[allow(missing_docs, reason = "the comment on each variant tells its fields")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It is done.
+    Done,
+    /// The apps of this deployment.
+    Apps(Vec<AppInfo>),
+    /// A handle is proven; good for ten minutes and one use. `exists`: there is an account already.
+    Ticket { ticket: Secret, exists: bool },
+    /// The server's OPAQUE message.
+    Opaque { message: Bytes },
+    /// The account of a ticket.
+    Account(AccountView),
+    /// Account or device is made; the socket is signed in.
+    Registered(SignedIn),
+    /// The device is signed in; waiting rows follow as pushes, then [`Push::CaughtUp`].
+    SignedIn(SignedIn),
+    /// How many key packages are left.
+    Pools { door: u32, stranger: u32, last_resort_used: bool },
+    /// Key packages of an account's devices.
+    Claimed(Claimed),
+    /// A grant.
+    Grant { grant: Bytes },
+    /// The reach settings: for each app of the deployment.
+    Reach(Vec<(AppId, ReachRule)>),
+    /// Stored durably at this sequence of the room. For a send, `stamp` is over the tag. `closed`: entries whose mailbox is
+    /// gone (told to committers): their leaves should be removed.
+    Accepted { room_seq: u64, time: UnixMillis, stamp: [u8; 32], closed: Vec<MemberKey> },
+    /// Part of a room's log.
+    Log(Log),
+}
+
+/// The state a device starts with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedIn {
+    /// The account.
+    pub account: AccountRef,
+    /// Server time now.
+    pub time: UnixMillis,
+    /// Grows with every restore of the server from a backup.
+    pub incarnation: u64,
+    /// Key packages left for door claims.
+    pub door: u32,
+    /// Key packages left for strangers.
+    pub stranger: u32,
+    /// Whether the last-resort package was given out (or there is none).
+    pub last_resort_used: bool,
+}
+
+/// An account as its own people or a claimer see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountView {
+    /// Which one.
+    pub account: AccountRef,
+    /// Ed25519.
+    pub root_key: [u8; 32],
+    /// The device list: all links, oldest first.
+    pub links: Vec<Bytes>,
+}
+
+/// What a claim gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// Whose.
+    pub view: AccountView,
+    /// One per device.
+    pub devices: Vec<ClaimedDevice>,
+}
+
+/// One device's key package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedDevice {
+    /// The device.
+    pub device: DeviceId,
+    /// MLS KeyPackage.
+    pub key_package: Bytes,
+    /// As uploaded beside it.
+    pub member_key: MemberKey,
+    /// Opaque to clients; for one entry in the room that the claim named.
+    pub grant: Bytes,
+    /// It is the last-resort package: whoever joins by it updates its leaf before its first message.
+    pub last_resort: bool,
+}
+
+/// Who may contact me, from one app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReachRule {
+    /// Everyone there may ask.
+    Ask,
+    /// Only who holds an invite (or a door token).
+    Invite,
+    /// Nobody (but door tokens).
+    Nobody,
+}
+
+/// Part of a room's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The handshake head.
+    pub head: u64,
+    /// Handshake rows, oldest first.
+    pub rows: Vec<Row>,
+    /// There is more after the last row.
+    pub more: bool,
+    /// The room that follows this one.
+    pub successor: Option<RoomId>,
+}
+
+/// Pushes.
+#[allow(missing_docs, reason = "the comment on each variant tells its fields")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Push {
+    /// First frame on every socket. `nonce` is what [`Request::Authenticate`] signs.
+    Hello { version: u32, nonce: [u8; 32], time: UnixMillis },
+    /// Waiting rows, in order of `seq`.
+    Rows(Vec<Row>),
+    /// All rows that waited at sign-in have been pushed.
+    CaughtUp,
+    /// A pool runs low.
+    PoolsLow { door: u32, stranger: u32, last_resort_used: bool },
+    /// The server closes this socket, and why (`Unavailable`: it restarts; `NotADevice`: revoked or account deleted …).
+    Closing(Problem),
+}
+
+/// One row of a mailbox (or of a log, where `seq` is 0).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Cursor in this mailbox.
+    pub seq: u64,
+    /// The room it belongs to.
+    pub room: RoomId,
+    /// Position in the room: strictly increasing, not gapless.
+    pub room_seq: u64,
+    /// When the server accepted it.
+    pub time: UnixMillis,
+    /// What it is.
+    pub body: RowBody,
+}
+
+/// What a row carries.
+#[allow(missing_docs, reason = "the comment on each variant tells its fields")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowBody {
+    /// An application message.
+    Message { message_id: MessageId, tag: [u8; 32], stamp: [u8; 32], payload: Bytes },
+    /// A handshake: for everybody who was an entry before or is after it.
+    Commit { commit_id: MessageId, payload: Bytes, next_send_key: Digest, voids: Vec<u64>, member_key: MemberKey },
+    /// For who joins: `first` is the room sequence of the commit that added it; later rows are for its epoch.
+    Welcome { member_key: MemberKey, shared: Bytes, part: Bytes, asked: bool },
+    /// Somebody asks to be let back in.
+    Knock { knock_id: MessageId, member_key: MemberKey, payload: Bytes },
+    /// The room has a successor.
+    Successor { successor: RoomId, member_key: MemberKey },
+}
+
+// ---- what is signed ---------------------------------------------------------------------------------------------
+
+/// What [`Request::Authenticate`] signs: label, nonce of [`Push::Hello`], device.
+pub fn sign_in_bytes(nonce: &[u8; 32], device: &DeviceId) -> Vec<u8> {
+    labelled(b"parlour-sign-in-1", &[nonce, &device.0])
+}
+
+/// What [`Request::DeleteAccount`] signs: label, nonce of [`Push::Hello`], account.
+pub fn delete_account_bytes(nonce: &[u8; 32], account: &AccountId) -> Vec<u8> {
+    labelled(b"parlour-delete-1", &[nonce, &account.0])
+}
+
+/// What a [`MemberProof`] signs. `what` is the request's name in lower case (`open`, `leave`, `log`, `knock`, `successor`),
+/// `detail` its other fields: empty for `open` and `leave`, 8 bytes big-endian `after`, `knock_id || SHA-256(payload)`, `successor`.
+pub fn entry_bytes(what: &str, room: &RoomId, time: UnixMillis, detail: &[u8]) -> Vec<u8> {
+    labelled(b"parlour-entry-1", &[what.as_bytes(), &room.0, &time.0.to_be_bytes(), detail])
+}
+
+/// What a [`Commit`] signs: every field but the signature.
+pub fn commit_bytes(commit: &Commit) -> Vec<u8> {
+    let mut changes = Vec::new();
+    for change in &commit.changes {
+        match change {
+            EntryChange::Add { member_key, grant, rights } => {
+                changes.push(1);
+                changes.extend(member_key.0);
+                changes.push(rights.0);
+                changes.extend(Digest::of(grant).0);
+            }
+            EntryChange::Remove { member_key } => {
+                changes.push(2);
+                changes.extend(member_key.0);
+            }
+            EntryChange::Rekey { new } => {
+                changes.push(3);
+                changes.extend(new.0);
+            }
+        }
+    }
+    let voids: Vec<u8> = commit.voids.iter().flat_map(|seq| seq.to_be_bytes()).collect();
+    let mut welcome = Vec::new();
+    if let Some(w) = &commit.welcome {
+        welcome.extend(Digest::of(&w.shared).0);
+        for (key, part) in &w.parts {
+            welcome.extend(key.0);
+            welcome.extend(Digest::of(part).0);
+        }
+    }
+    labelled(
+        b"parlour-commit-1",
+        &[
+            &commit.room.0,
+            &commit.head.to_be_bytes(),
+            &commit.commit_id.0,
+            &Digest::of(&commit.payload).0,
+            &commit.next_send_key.0,
+            &changes,
+            &voids,
+            &welcome,
+            &commit.member_key.0,
+        ],
+    )
+}
+
+/// Label, then each part behind its length (4 bytes, big-endian): no two inputs give the same bytes.
+pub fn labelled(label: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let total = parts.iter().map(|part| part.len() + 4).sum::<usize>() + label.len() + 4;
+    let mut out = Vec::with_capacity(total);
+    for part in std::iter::once(&label).chain(parts) {
+        out.extend((part.len() as u32).to_be_bytes());
+        out.extend_from_slice(part);
+    }
+    out
+}
