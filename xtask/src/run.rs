@@ -1,0 +1,80 @@
+//! Commands that call cargo and the built binaries.
+
+use crate::{layers, tools};
+use anyhow::{Context as _, Result, bail};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The workspace's root folder.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The folder cargo builds into.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Runs cargo with these arguments in the root and fails if it fails.
+pub(crate) fn cargo(args: &[&str]) -> Result<()> {
+    eprintln!("$ cargo {}", args.join(" "));
+    run(Command::new("cargo").args(args))
+}
+
+/// Runs a command in the root and fails if it fails.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.current_dir(root()).status().with_context(|| format!("cannot start {command:?}"))?;
+    if status.success() { Ok(()) } else { bail!("{command:?} ended with {status}") }
+}
+
+/// Builds the binary and starts it on embedded defaults; stays in the foreground.
+pub(crate) fn up(rest: &[String]) -> Result<()> {
+    cargo(&["build", "--release", "--package", "parlour"])?;
+    let mut command = Command::new(target().join("release/parlour"));
+    command.arg("up").args(rest);
+    if !rest.iter().any(|arg| arg == "--data" || arg.starts_with("--data=")) {
+        command.arg("--data").arg(root().join("data"));
+    }
+    run(&mut command)
+}
+
+/// All tests: units, scenarios, conformance, and the built binary.
+pub(crate) fn test(rest: &[String]) -> Result<()> {
+    let mut args = vec!["test", "--workspace", "--no-fail-fast"];
+    if let Some(filter) = rest.first() {
+        args.push(filter);
+    }
+    cargo(&args)
+}
+
+/// Measures the release build.
+pub(crate) fn bench(rest: &[String]) -> Result<()> {
+    cargo(&["build", "--release", "--package", "parlour", "--package", "parlour-load"])?;
+    let release = target().join("release");
+    std::fs::create_dir_all(root().join("target"))?;
+    run(Command::new(release.join("parlour-load"))
+        .arg("--server-bin")
+        .arg(release.join("parlour"))
+        .arg("--json-out")
+        .arg(root().join("target/bench.jsonl"))
+        .args(rest))
+}
+
+/// The formatter, checking only.
+pub(crate) fn fmt() -> Result<()> {
+    cargo(&["fmt", "--all", "--check"])
+}
+
+/// Clippy over everything, warnings as errors.
+pub(crate) fn clippy() -> Result<()> {
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+}
+
+/// What `.ci/run` does, cheapest first.
+pub(crate) fn ci() -> Result<()> {
+    fmt()?;
+    layers::check()?;
+    clippy()?;
+    test(&[])?;
+    tools::deny()
+}
