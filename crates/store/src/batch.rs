@@ -157,28 +157,19 @@ impl KeyRange {
     /// All keys.
     #[must_use]
     pub fn all() -> Self {
-        Self {
-            from: Vec::new(),
-            to: None,
-        }
+        Self { from: Vec::new(), to: None }
     }
 
     /// The keys from `from` up to, but without, `to`.
     #[must_use]
     pub fn new(from: impl Into<Vec<u8>>, to: impl Into<Vec<u8>>) -> Self {
-        Self {
-            from: from.into(),
-            to: Some(to.into()),
-        }
+        Self { from: from.into(), to: Some(to.into()) }
     }
 
     /// The keys from `from` on.
     #[must_use]
     pub fn from(from: impl Into<Vec<u8>>) -> Self {
-        Self {
-            from: from.into(),
-            to: None,
-        }
+        Self { from: from.into(), to: None }
     }
 
     /// The keys that begin with `prefix`.
@@ -206,14 +197,7 @@ impl Batch {
     /// A batch of one append.
     #[must_use]
     pub fn append(queue: QueueId, head: Bytes, payload: Payload, expires: UnixDay) -> Self {
-        Self::queue(
-            queue,
-            QueueWrite::Append {
-                head,
-                payload,
-                expires,
-            },
-        )
+        Self::queue(queue, QueueWrite::Append { head, payload, expires })
     }
 
     /// A batch that deletes the rows of `queue` up to and including `seq`.
@@ -229,10 +213,7 @@ impl Batch {
     }
 
     fn queue(queue: QueueId, write: QueueWrite) -> Self {
-        Self::Queue(QueueBatch {
-            queue,
-            writes: vec![write],
-        })
+        Self::Queue(QueueBatch { queue, writes: vec![write] })
     }
 }
 
@@ -240,11 +221,7 @@ impl RowBatch {
     /// An empty batch on `partition`.
     #[must_use]
     pub fn new(partition: PartitionId) -> Self {
-        Self {
-            partition,
-            asserts: Vec::new(),
-            writes: Vec::new(),
-        }
+        Self { partition, asserts: Vec::new(), writes: Vec::new() }
     }
 
     /// Adds an assert.
@@ -269,10 +246,7 @@ impl RowBatch {
     /// Requires that the row under `key` has this value.
     #[must_use]
     pub fn equals(self, key: impl Into<Vec<u8>>, value: impl Into<Bytes>) -> Self {
-        self.assert(Assert::Equals {
-            key: key.into(),
-            value: value.into(),
-        })
+        self.assert(Assert::Equals { key: key.into(), value: value.into() })
     }
 
     /// Adds a row, or replaces it.
@@ -284,12 +258,7 @@ impl RowBatch {
         kind: RowKind,
         expires: Option<UnixTime>,
     ) -> Self {
-        self.writes.push(Write::Put {
-            key: key.into(),
-            value: value.into(),
-            kind,
-            expires,
-        });
+        self.writes.push(Write::Put { key: key.into(), value: value.into(), kind, expires });
         self
     }
 

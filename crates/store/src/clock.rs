@@ -28,11 +28,7 @@ impl UnixTime {
     /// This instant, or the next full hour: the precision with which row expiry is stored.
     #[must_use]
     pub fn rounded_up_to_hour(self) -> Self {
-        Self(
-            self.0
-                .div_ceil(SECONDS_PER_HOUR)
-                .saturating_mul(SECONDS_PER_HOUR),
-        )
+        Self(self.0.div_ceil(SECONDS_PER_HOUR).saturating_mul(SECONDS_PER_HOUR))
     }
 
     /// The first day that begins at or after this instant: the precision with which queue rows expire.

@@ -54,10 +54,7 @@ impl PartitionId {
     /// The partition `id` of class `kind`.
     #[must_use]
     pub fn new(kind: PartitionKind, id: impl AsRef<[u8]>) -> Self {
-        Self {
-            kind,
-            id: Bytes::copy_from_slice(id.as_ref()),
-        }
+        Self { kind, id: Bytes::copy_from_slice(id.as_ref()) }
     }
 }
 

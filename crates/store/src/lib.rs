@@ -20,6 +20,7 @@ mod clock;
 mod error;
 mod id;
 
+mod memory;
 mod port;
 mod ticket;
 
@@ -28,8 +29,6 @@ pub use clock::{Clock, ManualClock, QUEUE_ROW_MAX_DAYS, UnixDay, UnixTime};
 pub use error::StoreError;
 pub use id::{PartitionId, PartitionKind, PayloadId, QueueId, QueueKind, RowKind, Seq};
 
-pub use port::{
-    Counted, KindCount, Outcome, QueueLimit, QueueRow, Row, ScanCursor, ScanPage, Sink, Store,
-    Swept,
-};
+pub use memory::{CrashStore, MemoryStore};
+pub use port::{Counted, KindCount, Outcome, QueueLimit, QueueRow, Row, ScanCursor, ScanPage, Sink, Store, Swept};
 pub use ticket::{Answer, CommitTicket};

@@ -5,8 +5,7 @@ use std::{fmt, future::Future, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
-    Batch, CommitTicket, KeyRange, PartitionId, QueueId, QueueKind, RowKind, Seq, StoreError,
-    UnixDay, UnixTime,
+    Batch, CommitTicket, KeyRange, PartitionId, QueueId, QueueKind, RowKind, Seq, StoreError, UnixDay, UnixTime,
 };
 
 /// A place where the server keeps its rows and queues. Handles are cheap to clone and mean the same store.
@@ -24,11 +23,7 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn commit(&self, batches: Vec<Batch>) -> CommitTicket;
 
     /// The row under `key`.
-    fn get(
-        &self,
-        partition: &PartitionId,
-        key: &[u8],
-    ) -> impl Future<Output = Result<Option<Row>, StoreError>> + Send;
+    fn get(&self, partition: &PartitionId, key: &[u8]) -> impl Future<Output = Result<Option<Row>, StoreError>> + Send;
 
     /// The rows of a range in the order of their keys, at most `limit`.
     fn range(
@@ -196,13 +191,7 @@ impl fmt::Debug for Row {
 
 impl fmt::Debug for QueueRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "QueueRow({}, {} + {} B)",
-            self.seq.0,
-            self.head.len(),
-            self.payload.len()
-        )
+        write!(f, "QueueRow({}, {} + {} B)", self.seq.0, self.head.len(), self.payload.len())
     }
 }
 

@@ -55,9 +55,9 @@ impl Future for CommitTicket {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         match &mut self.0 {
             State::Ready(answer) => Poll::Ready(answer.take().unwrap_or(Err(StoreError::Closed))),
-            State::Waiting(receiver) => Pin::new(receiver)
-                .poll(cx)
-                .map(|answer| answer.unwrap_or(Err(StoreError::Closed))),
+            State::Waiting(receiver) => {
+                Pin::new(receiver).poll(cx).map(|answer| answer.unwrap_or(Err(StoreError::Closed)))
+            }
         }
     }
 }
