@@ -24,6 +24,22 @@ pub const MAX_KEY_PACKAGE_BYTES: usize = 16 * 1024;
 pub const MAX_KEY_PACKAGES_PER_FRAME: usize = 128;
 /// Most entry changes in one commit.
 pub const MAX_ENTRY_CHANGES: usize = 1024;
+/// Most void rows named in one commit.
+pub const MAX_VOIDS: usize = 1024;
+/// Most rows in one [`Push::Rows`] or [`Answer::Log`].
+pub const MAX_ROWS_PER_FRAME: usize = 1024;
+/// The longest handle as typed, bytes.
+pub const MAX_HANDLE_BYTES: usize = 256;
+/// The longest one-time code, bytes.
+pub const MAX_CODE_BYTES: usize = 16;
+/// The largest OPAQUE message, bytes.
+pub const MAX_OPAQUE_BYTES: usize = 512;
+/// The largest grant, bytes.
+pub const MAX_GRANT_BYTES: usize = 512;
+/// The largest payload of a knock, bytes.
+pub const MAX_KNOCK_BYTES: usize = 32 * 1024;
+/// Most apps of a deployment.
+pub const MAX_APPS: usize = 256;
 
 /// An app of this deployment, by its short name (`bell`): 1 to 32 of `a-z`, `0-9`, `-`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,6 +4,9 @@
 //! verified types ([`frames::Request`], [`content::Content`], [`handle::Handle`] …) or refused with a [`problem::Problem`].
 //! The wire encoding (protobuf) is in [`wire`]; nobody else sees it.
 
+pub mod device_list;
 pub mod frames;
+pub mod handle;
 pub mod ids;
 pub mod problem;
+pub mod wire;

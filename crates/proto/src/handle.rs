@@ -1,0 +1,174 @@
+//! Handles: what people sign in with, made canonical for each way of signing in, so that one human's spelling is one handle.
+//!
+//! Whether a handle belongs to somebody is the server's to say; it also refuses a new handle whose [`Handle::skeleton`]
+//! equals that of another one. Phone numbers: ITU-T E.164. Usernames: PRECIS UsernameCaseMapped (RFC 8265 §3.3) and at most
+//! the restriction level "highly restrictive" (UTS 39 §5.2).
+
+use crate::frames::{MAX_HANDLE_BYTES, SignIn};
+use crate::problem::{Code, Problem};
+use precis_profiles::UsernameCaseMapped;
+use precis_profiles::precis_core::profile::PrecisFastInvocation as _;
+use std::fmt;
+use unicode_security::{RestrictionLevel, RestrictionLevelDetection as _};
+
+/// Fewest and most digits of a phone number, with its country code.
+pub const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
+/// Fewest and most characters of a username.
+pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=32;
+/// Fewest and most characters of an @handle.
+pub const AT_HANDLE_CHARS: std::ops::RangeInclusive<usize> = 3..=30;
+
+/// A canonical handle.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle {
+    canonical: String,
+    at: At,
+}
+
+/// Whether people write it with an @ in front.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum At {
+    Plain,
+    Sign,
+}
+
+/// Why something typed is no handle; the sentence can be shown to who typed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HandleError {
+    /// A phone number without a country code.
+    #[error("the number needs its country code, like +49 170 1234567")]
+    NoCountryCode,
+    /// Something else than digits in a phone number.
+    #[error("a phone number has only digits, spaces, dashes and parentheses after the +")]
+    NotANumber,
+    /// Too short or long for E.164.
+    #[error("a phone number has 8 to 15 digits with its country code")]
+    NumberLength,
+    /// A username's length.
+    #[error("a username has 3 to 32 characters")]
+    UsernameLength,
+    /// A character that may not be in usernames.
+    #[error("a username has only letters, digits and . - _")]
+    UsernameCharacters,
+    /// Letters of several scripts, which could be taken for others.
+    #[error("a username keeps to the letters of one script")]
+    MixedScripts,
+    /// An @handle's length.
+    #[error("a handle has 3 to 30 characters")]
+    AtHandleLength,
+    /// A character that may not be in @handles.
+    #[error("a handle has only the letters a to z, digits, . and _")]
+    AtHandleCharacters,
+}
+
+impl From<HandleError> for Problem {
+    fn from(error: HandleError) -> Self {
+        Problem::new(Code::BadHandle, error.to_string())
+    }
+}
+
+impl Handle {
+    /// Makes what was typed canonical. A canonical handle parses to itself.
+    ///
+    /// # Errors
+    /// [`HandleError`], with what is wrong.
+    pub fn parse(sign_in: SignIn, typed: &str) -> Result<Self, HandleError> {
+        let typed = typed.trim();
+        let (canonical, at) = match sign_in {
+            SignIn::Phone => (phone(typed)?, At::Plain),
+            SignIn::Username => (username(typed)?, At::Plain),
+            SignIn::AtHandle => (at_handle(typed)?, At::Sign),
+        };
+        Ok(Self { canonical, at })
+    }
+
+    /// `+` and digits; the case-mapped username; the @handle in lower case without its @. What is stored and compared.
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// As people write it.
+    pub fn display(&self) -> String {
+        match self.at {
+            At::Plain => self.canonical.clone(),
+            At::Sign => format!("@{}", self.canonical),
+        }
+    }
+
+    /// The same for all handles that look alike (UTS 39 §4), `0` and `o` included.
+    pub fn skeleton(&self) -> String {
+        unicode_security::skeleton(&self.canonical).flat_map(char::to_lowercase).collect()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle(~{:08x})", crate::ids::log_tag(self.canonical.as_bytes()))
+    }
+}
+
+fn phone(typed: &str) -> Result<String, HandleError> {
+    if typed.len() > MAX_HANDLE_BYTES {
+        return Err(HandleError::NumberLength);
+    }
+    // "+49 (0)170 …": the national prefix, which is not dialled from abroad.
+    let typed = typed.replace("(0)", "");
+    let mut marks = typed.chars().filter(|c| !is_phone_space(*c)).peekable();
+    let plus = marks.next_if(|c| matches!(c, '+' | '＋')).is_some();
+    let digits: String = marks.collect();
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(HandleError::NotANumber);
+    }
+    let digits = match digits.strip_prefix("00") {
+        Some(rest) if !plus => rest,
+        _ if plus => &digits,
+        _ => return Err(HandleError::NoCountryCode),
+    };
+    if digits.starts_with('0') {
+        return Err(HandleError::NoCountryCode);
+    }
+    if !PHONE_DIGITS.contains(&digits.len()) {
+        return Err(HandleError::NumberLength);
+    }
+    Ok(format!("+{digits}"))
+}
+
+fn is_phone_space(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '-' | '(' | ')' | '.' | '/' | '\u{2010}'..='\u{2015}' | '\u{200e}' | '\u{202a}' | '\u{202c}')
+}
+
+fn username(typed: &str) -> Result<String, HandleError> {
+    if typed.len() > MAX_HANDLE_BYTES {
+        return Err(HandleError::UsernameLength);
+    }
+    let canonical = UsernameCaseMapped::enforce(typed).map_err(|_| HandleError::UsernameCharacters)?.into_owned();
+    if !USERNAME_CHARS.contains(&canonical.chars().count()) {
+        return Err(HandleError::UsernameLength);
+    }
+    let allowed = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if !canonical.chars().all(allowed) || !canonical.chars().any(char::is_alphanumeric) {
+        return Err(HandleError::UsernameCharacters);
+    }
+    match canonical.as_str().detect_restriction_level() {
+        RestrictionLevel::ASCIIOnly | RestrictionLevel::SingleScript | RestrictionLevel::HighlyRestrictive => {
+            Ok(canonical)
+        }
+        RestrictionLevel::Unrestricted => Err(HandleError::UsernameCharacters),
+        _ => Err(HandleError::MixedScripts),
+    }
+}
+
+fn at_handle(typed: &str) -> Result<String, HandleError> {
+    let typed = typed.strip_prefix('@').unwrap_or(typed);
+    if !typed.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.')) {
+        return Err(HandleError::AtHandleCharacters);
+    }
+    if !AT_HANDLE_CHARS.contains(&typed.len()) {
+        return Err(HandleError::AtHandleLength);
+    }
+    if !typed.bytes().any(|b| b.is_ascii_alphanumeric()) {
+        return Err(HandleError::AtHandleCharacters);
+    }
+    Ok(typed.to_ascii_lowercase())
+}
