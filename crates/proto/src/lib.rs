@@ -8,5 +8,6 @@ pub mod device_list;
 pub mod frames;
 pub mod handle;
 pub mod ids;
+pub mod opaque;
 pub mod problem;
 pub mod wire;
