@@ -22,6 +22,7 @@ mod id;
 
 mod memory;
 mod port;
+mod sqlite;
 mod ticket;
 
 pub use batch::{Assert, Batch, KeyRange, Payload, QueueBatch, QueueWrite, RowBatch, Write};
@@ -31,4 +32,5 @@ pub use id::{PartitionId, PartitionKind, PayloadId, QueueId, QueueKind, RowKind,
 
 pub use memory::{CrashStore, MemoryStore};
 pub use port::{Counted, KindCount, Outcome, QueueLimit, QueueRow, Row, ScanCursor, ScanPage, Sink, Store, Swept};
+pub use sqlite::{SqliteOptions, SqliteStore, StoreStats};
 pub use ticket::{Answer, CommitTicket};

@@ -1,0 +1,353 @@
+//! The embedded store: one directory, one writing thread, SQLite as its log and its ordered rows.
+//!
+//! Laid out as `docs/decisions/0002-embedded-store.md` tells: queue rows are only appended, the index of the queues is
+//! in memory, many commits share one sync, and everything but keys of rows, kinds and rounded times is sealed. It does
+//! not replicate, and it does not decide how long anything lives.
+//!
+//! ```text
+//! DATA/lock           held while the store is open
+//! DATA/store.db       rows, sealed; with -wal and -shm beside it
+//! DATA/keys/*.key     what opens them; see `keys`
+//! ```
+
+mod census;
+mod index;
+mod keys;
+mod queues;
+mod read;
+mod record;
+mod recover;
+mod rows;
+mod schema;
+mod seal;
+mod stats;
+mod writer;
+
+use std::{
+    fs::{File, TryLockError},
+    future::{Future, ready},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Sender, channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use tokio::sync::oneshot;
+
+pub use self::stats::StoreStats;
+use self::{
+    index::Index,
+    keys::{Keys, from_io, make_dir},
+    queues::Numbers,
+    read::Readers,
+    stats::Counters,
+    writer::{Command, Request, Writer},
+};
+use crate::{
+    Batch, Clock, CommitTicket, KeyRange, KindCount, PartitionId, QueueId, QueueLimit, QueueRow, Row, RowKind,
+    ScanCursor, ScanPage, Seq, Sink, Store, StoreError, Swept, UnixTime,
+};
+
+/// Rows that a sweep deletes in one go: about 3 ms of the writing thread.
+const SWEEP_CHUNK: usize = 256;
+
+/// How an embedded store is opened. The defaults are the measured ones.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// Page cache of the writing thread, in KiB.
+    pub cache_kib: u32,
+    /// Page cache of each reader, in KiB.
+    pub reader_cache_kib: u32,
+    /// Reading connections.
+    pub readers: usize,
+    /// The operator's quota for the database file, in bytes; beyond it commits answer [`StoreError::Full`].
+    pub max_bytes: Option<u64>,
+    /// Commits written in one transaction at most.
+    pub group: usize,
+    /// Commits that may wait; beyond it they answer [`StoreError::Busy`].
+    pub max_waiting: usize,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            cache_kib: 65_536,
+            reader_cache_kib: 8_192,
+            readers: 2,
+            max_bytes: None,
+            group: 512,
+            max_waiting: 65_536,
+        }
+    }
+}
+
+/// The embedded store. Clones are the same open store; with the last one it ends as it would in a crash, but in order:
+/// what was submitted is written. Use [`Store::close`] to leave an empty log behind.
+#[derive(Clone)]
+pub struct SqliteStore(Arc<Handle>);
+
+/// What all clones share.
+struct Handle {
+    shared: Arc<Shared>,
+    commands: Option<Sender<Command>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    max_waiting: usize,
+    database: PathBuf,
+    wal: PathBuf,
+}
+
+/// What handles and the writing thread share.
+struct Shared {
+    keys: Keys,
+    clock: Arc<dyn Clock>,
+    index: Mutex<Index>,
+    readers: Readers,
+    sink: Mutex<Option<Arc<dyn Sink>>>,
+    counters: Counters,
+    waiting: AtomicUsize,
+    lock: Mutex<Option<File>>,
+}
+
+impl SqliteStore {
+    /// Opens the store in the directory `data`, making it if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if it is open elsewhere, [`StoreError::NewerFormat`] if a newer release wrote it,
+    /// [`StoreError::WrongKey`] if its key directory is another's.
+    pub fn open(data: &Path, clock: Arc<dyn Clock>, options: &SqliteOptions) -> Result<Self, StoreError> {
+        make_dir(data)?;
+        let lock = lock(data)?;
+        let (mut db, keys, boot) = schema::open(data, options)?;
+        let counters = Counters::default();
+        let (index, numbers) = recover::recover(&mut db, &keys, &counters, boot, clock.now().day())?;
+        let shared = Arc::new(Shared {
+            keys,
+            clock,
+            index: Mutex::new(index),
+            readers: Readers::open(data, options)?,
+            sink: Mutex::new(None),
+            counters,
+            waiting: AtomicUsize::new(0),
+            lock: Mutex::new(Some(lock)),
+        });
+        File::open(data).and_then(|dir| dir.sync_all()).map_err(from_io)?;
+        Self::start(data, shared, db, numbers, options)
+    }
+
+    fn start(
+        data: &Path,
+        shared: Arc<Shared>,
+        db: rusqlite::Connection,
+        numbers: Numbers,
+        options: &SqliteOptions,
+    ) -> Result<Self, StoreError> {
+        let (commands, inbox) = channel();
+        let writer = Writer {
+            db,
+            shared: shared.clone(),
+            rng: seal::system_rng(),
+            numbers,
+            wal: data.join("store.db-wal"),
+            group: options.group.max(1),
+        };
+        let writer = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(&inbox))
+            .map_err(from_io)?;
+        Ok(Self(Arc::new(Handle {
+            shared,
+            commands: Some(commands),
+            writer: Mutex::new(Some(writer)),
+            max_waiting: options.max_waiting,
+            database: data.join("store.db"),
+            wal: data.join("store.db-wal"),
+        })))
+    }
+
+    /// What the store counts about itself.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        let len = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        StoreStats {
+            waiting: self.0.shared.waiting.load(Ordering::Relaxed) as u64,
+            database_bytes: len(&self.0.database),
+            wal_bytes: len(&self.0.wal),
+            ..self.0.shared.counters.totals()
+        }
+    }
+
+    /// Has the writing thread do something, and waits for it.
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Command,
+    ) -> Result<T, StoreError> {
+        let (sender, answer) = oneshot::channel();
+        let commands = self.0.commands.as_ref().ok_or(StoreError::Closed)?;
+        commands.send(command(sender)).map_err(|_| StoreError::Closed)?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn sweep_expired(&self, now: UnixTime) -> Result<Swept, StoreError> {
+        let mut swept = Swept::default();
+        loop {
+            let deleted = self.ask(|answer| Command::SweepRows { now, limit: SWEEP_CHUNK, answer }).await?;
+            swept.rows += deleted as u64;
+            if deleted < SWEEP_CHUNK {
+                break;
+            }
+        }
+        let expired = self.0.shared.index().queues_with_expired(now.day());
+        for queues in chunks(expired) {
+            loop {
+                let queues = queues.clone();
+                let deleted =
+                    self.ask(|answer| Command::SweepQueues { now, queues, limit: SWEEP_CHUNK, answer }).await?;
+                swept.queue_rows += deleted as u64;
+                if deleted < SWEEP_CHUNK {
+                    break;
+                }
+            }
+        }
+        swept.day_keys = self.0.shared.keys.destroy_before(now.day())?;
+        self.ask(|answer| Command::Tidy { answer }).await?;
+        Ok(swept)
+    }
+
+    async fn shut_down(&self) -> Result<(), StoreError> {
+        let emptied = self.ask(|answer| Command::Close { answer }).await;
+        if let Some(writer) = self.0.writer.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = writer.join();
+        }
+        *self.0.shared.sink.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.shared.readers.close();
+        self.0.shared.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        emptied
+    }
+}
+
+/// Splits queues into parts of about a sweep's chunk of expired rows.
+fn chunks(queues: Vec<(QueueId, usize)>) -> Vec<Vec<QueueId>> {
+    let mut chunks = vec![Vec::new()];
+    let mut rows = 0;
+    for (queue, expired) in queues {
+        if rows >= SWEEP_CHUNK {
+            chunks.push(Vec::new());
+            rows = 0;
+        }
+        rows += expired;
+        if let Some(chunk) = chunks.last_mut() {
+            chunk.push(queue);
+        }
+    }
+    chunks.retain(|chunk| !chunk.is_empty());
+    chunks
+}
+
+fn lock(data: &Path) -> Result<File, StoreError> {
+    let file = File::create(data.join("lock")).map_err(from_io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(data.to_owned())),
+        Err(TryLockError::Error(error)) => Err(from_io(error)),
+    }
+}
+
+impl Shared {
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sink(&self) -> Option<Arc<dyn Sink>> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.commands = None;
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer.filter(|writer| writer.thread().id() != thread::current().id()) {
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&self, batches: Vec<Batch>) -> CommitTicket {
+        let waiting = &self.0.shared.waiting;
+        let Some(commands) = &self.0.commands else { return CommitTicket::ready(Err(StoreError::Closed)) };
+        if waiting.fetch_add(1, Ordering::Relaxed) >= self.0.max_waiting {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            return CommitTicket::ready(Err(StoreError::Busy));
+        }
+        let (answer, ticket) = CommitTicket::pending();
+        if commands.send(Command::Commit(Request { batches, answer })).is_err() {
+            // The sender was dropped with the command: the ticket answers `Closed`.
+            waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        ticket
+    }
+
+    fn get(&self, partition: &PartitionId, key: &[u8]) -> impl Future<Output = Result<Option<Row>, StoreError>> + Send {
+        ready(self.0.shared.row(partition, key))
+    }
+
+    fn range(
+        &self,
+        partition: &PartitionId,
+        range: &KeyRange,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Row>, StoreError>> + Send {
+        ready(self.0.shared.rows(partition, range, limit))
+    }
+
+    fn queue_range(
+        &self,
+        queue: QueueId,
+        after: Seq,
+        limit: QueueLimit,
+    ) -> impl Future<Output = Result<Vec<QueueRow>, StoreError>> + Send {
+        ready(self.0.shared.queue_rows(queue, after, limit))
+    }
+
+    fn queue_len(&self, queue: QueueId) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        let today = self.0.shared.clock.now().day();
+        ready(Ok(self.0.shared.index().len(queue, today)))
+    }
+
+    fn scan(
+        &self,
+        kind: RowKind,
+        cursor: Option<ScanCursor>,
+        limit: usize,
+    ) -> impl Future<Output = Result<ScanPage, StoreError>> + Send {
+        ready(self.0.shared.scan_rows(kind, cursor.as_ref(), limit))
+    }
+
+    async fn census(&self) -> Result<Vec<KindCount>, StoreError> {
+        let (sender, answer) = oneshot::channel();
+        let shared = self.0.shared.clone();
+        thread::Builder::new()
+            .name("store-census".to_owned())
+            .spawn(move || {
+                let _ = sender.send(shared.count_kinds());
+            })
+            .map_err(from_io)?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn attach(&self, sink: Arc<dyn Sink>) {
+        *self.0.shared.sink.lock().unwrap_or_else(PoisonError::into_inner) = Some(sink);
+    }
+
+    fn sweep(&self, now: UnixTime) -> impl Future<Output = Result<Swept, StoreError>> + Send {
+        self.sweep_expired(now)
+    }
+
+    fn close(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        self.shut_down()
+    }
+}

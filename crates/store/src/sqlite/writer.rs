@@ -1,0 +1,267 @@
+//! The writing thread: takes what waits as one group, writes it in one transaction, and only then tells anybody.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::Ordering,
+        mpsc::{Receiver, TryRecvError},
+    },
+};
+
+use rand_chacha::ChaCha20Rng;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::{
+    Shared,
+    queues::{Numbers, QueuePlan},
+    rows::RowStage,
+    schema::from_sql,
+};
+use crate::{Answer, Batch, Outcome, QueueBatch, QueueId, StoreError, UnixTime};
+
+/// From this size on, the log is written back and emptied even while commits wait.
+const LARGE_WAL_BYTES: u64 = 16 << 20;
+
+const SWEEP_ROWS: &str =
+    "DELETE FROM row WHERE id IN (SELECT id FROM row WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
+
+/// What the writing thread is asked to do.
+pub(super) enum Command {
+    Commit(Request),
+    SweepRows {
+        now: UnixTime,
+        limit: usize,
+        answer: oneshot::Sender<Result<usize, StoreError>>,
+    },
+    SweepQueues {
+        now: UnixTime,
+        queues: Vec<QueueId>,
+        limit: usize,
+        answer: oneshot::Sender<Result<usize, StoreError>>,
+    },
+    /// Empties the log, so that what was deleted is gone from it, too.
+    Tidy {
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
+    Close {
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
+}
+
+/// A commit that waits.
+pub(super) struct Request {
+    pub(super) batches: Vec<Batch>,
+    pub(super) answer: oneshot::Sender<Answer>,
+}
+
+/// The thread's own state.
+pub(super) struct Writer {
+    pub(super) db: Connection,
+    pub(super) shared: Arc<Shared>,
+    pub(super) rng: ChaCha20Rng,
+    pub(super) numbers: Numbers,
+    pub(super) wal: PathBuf,
+    pub(super) group: usize,
+}
+
+impl Writer {
+    /// Works until the store is closed or its last handle is gone.
+    pub(super) fn run(mut self, commands: &Receiver<Command>) {
+        let mut pending = None;
+        while let Some(command) = pending.take().or_else(|| commands.recv().ok()) {
+            match command {
+                Command::Commit(first) => {
+                    let mut group = vec![first];
+                    while group.len() < self.group {
+                        match commands.try_recv() {
+                            Ok(Command::Commit(next)) => group.push(next),
+                            Ok(other) => {
+                                pending = Some(other);
+                                break;
+                            }
+                            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                        }
+                    }
+                    self.commit_group(group);
+                }
+                Command::SweepRows { now, limit, answer } => {
+                    let _ = answer.send(self.sweep_rows(now, limit));
+                }
+                Command::SweepQueues { now, queues, limit, answer } => {
+                    let _ = answer.send(self.sweep_queues(now, &queues, limit));
+                }
+                Command::Tidy { answer } => {
+                    let _ = answer.send(self.tidy());
+                }
+                Command::Close { answer } => {
+                    let emptied = self.empty_wal();
+                    drop(self);
+                    let _ = answer.send(emptied);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Commits a group. If it fails as a whole, each commit gets its own try: what deletes may work on a full disk.
+    fn commit_group(&mut self, group: Vec<Request>) {
+        self.shared.waiting.fetch_sub(group.len(), Ordering::Relaxed);
+        self.shared.counters.group(group.len());
+        let (batches, answers): (Vec<_>, Vec<_>) =
+            group.into_iter().map(|request| (request.batches, request.answer)).unzip();
+        match self.commit(&batches) {
+            Ok(outcomes) => {
+                for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                    let _ = answer.send(Ok(outcome));
+                }
+            }
+            Err(error) => {
+                let mut answers = answers.into_iter().zip(&batches);
+                if batches.len() == 1 {
+                    let _ = answers.next().map(|(answer, _)| answer.send(Err(error)));
+                    return;
+                }
+                for (answer, batches) in answers {
+                    let outcome = self.commit(std::slice::from_ref(batches));
+                    let outcome = outcome.map(|mut outcomes| outcomes.remove(0));
+                    let _ = answer.send(outcome);
+                }
+            }
+        }
+    }
+
+    /// Writes a group in one transaction; when it is durable, enters it into the index and tells the sink.
+    fn commit(&mut self, group: &[Vec<Batch>]) -> Result<Vec<Outcome>, StoreError> {
+        let now = self.shared.clock.now();
+        let mut plan = QueuePlan::new(now.day());
+        let outcomes = self.transaction(&mut plan, |writer, plan| {
+            let (mut outcomes, queue_batches) = writer.stage_rows(group, now)?;
+            if !queue_batches.is_empty() {
+                let mut index = writer.shared.index();
+                for (request, batch) in queue_batches {
+                    let mut refused = Vec::new();
+                    let seqs = match &mut outcomes[request] {
+                        Outcome::Applied { appended } => appended,
+                        Outcome::Refused { .. } => &mut refused,
+                    };
+                    plan.add(&mut index, &mut writer.numbers, batch, seqs);
+                }
+                plan.settle(&index);
+            }
+            Ok(outcomes)
+        })?;
+        self.shared.counters.outcomes(&outcomes);
+        if let Some(sink) = self.shared.sink() {
+            for row in plan.appends {
+                sink.appended(row.queue, row.seq, row.head, row.payload);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Applies the row batches in order; gives the queue batches that are to follow, with their commit's number.
+    fn stage_rows<'g>(
+        &mut self,
+        group: &'g [Vec<Batch>],
+        now: UnixTime,
+    ) -> Result<(Vec<Outcome>, Vec<(usize, &'g QueueBatch)>), StoreError> {
+        let mut rows = RowStage::new(&self.db, &self.shared.keys, &mut self.rng, now);
+        let mut queue_batches = Vec::new();
+        let mut outcomes = Vec::with_capacity(group.len());
+        for (request, batches) in group.iter().enumerate() {
+            let mut outcome = Outcome::Applied { appended: Vec::new() };
+            for (index, batch) in batches.iter().enumerate() {
+                match batch {
+                    Batch::Queue(batch) => queue_batches.push((request, batch)),
+                    Batch::Rows(batch) => {
+                        if let Some(assert) = rows.apply(batch)? {
+                            outcome = Outcome::Refused { batch: index, assert };
+                            break;
+                        }
+                    }
+                }
+            }
+            outcomes.push(outcome);
+        }
+        rows.flush()?;
+        Ok((outcomes, queue_batches))
+    }
+
+    /// Runs `stage` and writes its plan, all or nothing; the index follows when the rest is durable.
+    fn transaction<T>(
+        &mut self,
+        plan: &mut QueuePlan,
+        stage: impl FnOnce(&mut Self, &mut QueuePlan) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let changes = self.db.total_changes();
+        let written = self.execute("BEGIN IMMEDIATE").and_then(|()| {
+            let staged = stage(self, plan)?;
+            let deleted = plan.write(&self.db, &self.shared.keys, &mut self.rng)?;
+            self.execute("COMMIT")?;
+            self.shared.counters.deleted(deleted);
+            Ok(staged)
+        });
+        if written.is_err() {
+            if !self.db.is_autocommit() {
+                let rolled_back = self.execute("ROLLBACK");
+                rolled_back.inspect_err(|error| tracing::error!(%error, "rollback failed")).ok();
+            }
+            plan.abandon(&mut self.shared.index());
+            self.shared.counters.failed();
+            return written;
+        }
+        if self.db.total_changes() != changes {
+            self.shared.counters.committed();
+        }
+        plan.enter(&mut self.shared.index());
+        written
+    }
+
+    fn execute(&self, statement: &str) -> Result<(), StoreError> {
+        self.db.prepare_cached(statement).and_then(|mut s| s.execute([])).map_err(from_sql)?;
+        Ok(())
+    }
+
+    fn sweep_rows(&mut self, now: UnixTime, limit: usize) -> Result<usize, StoreError> {
+        let deleted = self
+            .db
+            .prepare_cached(SWEEP_ROWS)
+            .and_then(|mut s| s.execute([now.0.cast_signed(), i64::try_from(limit).unwrap_or(i64::MAX)]))
+            .map_err(from_sql)?;
+        if deleted > 0 {
+            self.shared.counters.committed();
+        }
+        Ok(deleted)
+    }
+
+    fn sweep_queues(&mut self, now: UnixTime, queues: &[QueueId], limit: usize) -> Result<usize, StoreError> {
+        let mut plan = QueuePlan::new(now.day());
+        self.transaction(&mut plan, |writer, plan| {
+            let index = writer.shared.index();
+            let taken = plan.expire(&index, queues, limit);
+            plan.settle(&index);
+            Ok(taken)
+        })
+    }
+
+    fn tidy(&mut self) -> Result<(), StoreError> {
+        let wal = std::fs::metadata(&self.wal).map_or(0, |file| file.len());
+        let idle = self.shared.waiting.load(Ordering::Relaxed) == 0;
+        if wal > 0 && (idle || wal >= LARGE_WAL_BYTES) {
+            self.empty_wal()?;
+        }
+        Ok(())
+    }
+
+    /// Writes the log back and cuts it to nothing, unless a reader is in the way: then the next time.
+    fn empty_wal(&mut self) -> Result<(), StoreError> {
+        let busy: bool =
+            self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(from_sql)?;
+        if !busy {
+            self.shared.counters.truncated();
+        }
+        Ok(())
+    }
+}
