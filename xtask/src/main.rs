@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask up | test | bench | layers | deny | ci`.
+//! The project's own commands: `cargo xtask up | web | test | bench | layers | deny | ci`.
 //!
 //! Small on purpose: everything that can be an ordinary cargo command is one, so that nothing here needs learning.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
@@ -6,6 +6,7 @@
 mod layers;
 mod run;
 mod tools;
+mod web;
 
 use anyhow::{Result, bail};
 
@@ -13,6 +14,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   up [--data DIR] [--port N]   build everything and start it on this machine, printing where to go
+  web [toolchain]              build the apps for the browser into target/web (or only make the compiler for it)
   test [FILTER]                run all tests (with FILTER: those whose name contains it)
   bench [--quick] [--only A,B] measure the release build; one JSON line per figure, also in target/bench.jsonl
   layers                       check who imports whom, and the house rules that no compiler holds
@@ -39,6 +41,8 @@ fn dispatch() -> Result<()> {
         "up" => run::up(&rest),
         "test" => run::test(&rest),
         "bench" => run::bench(&rest),
+        "web" if rest.first().is_some_and(|what| what == "toolchain") => web::toolchain(),
+        "web" => web::build(),
         "layers" => layers::check(),
         "deny" => tools::deny(),
         "fmt" => run::fmt(),

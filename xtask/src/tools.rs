@@ -7,21 +7,21 @@ use std::process::Command;
 
 const DENY_VERSION: &str = "0.20.2";
 
-/// `~/.cache/parlour/tools`, or below `XDG_CACHE_HOME`.
-fn tools() -> Result<PathBuf> {
+/// `~/.cache/parlour`, or below `XDG_CACHE_HOME`: what is made once for all work trees.
+pub(crate) fn cache() -> Result<PathBuf> {
     let cache = match std::env::var_os("XDG_CACHE_HOME") {
         Some(dir) => PathBuf::from(dir),
         None => {
             PathBuf::from(std::env::var_os("HOME").context("neither HOME nor XDG_CACHE_HOME is set")?).join(".cache")
         }
     };
-    Ok(cache.join("parlour/tools"))
+    Ok(cache.join("parlour"))
 }
 
 /// Licences, bans and sources. Advisories need a database that is fetched from elsewhere: `cargo deny check advisories`
 /// is for machines with a full network.
 pub(crate) fn deny() -> Result<()> {
-    let tools = tools()?;
+    let tools = cache()?.join("tools");
     let deny = tools.join("bin/cargo-deny");
     if !deny.exists() {
         eprintln!("installing cargo-deny {DENY_VERSION} into {} (once, a few minutes)", tools.display());
