@@ -9,6 +9,7 @@
 use crate::ids::{AccountId, DeviceId, Digest, MemberKey, MessageId, RoomId, Secret, UnixMillis};
 use crate::problem::Problem;
 use bytes::Bytes;
+use std::fmt;
 
 /// The protocol version in [`Push::Hello`] and the socket's path.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -120,7 +121,7 @@ pub struct ClientFrame {
 
 /// Everything a client can ask for. The comment tells the socket, the state it needs, and the answer.
 #[allow(missing_docs, reason = "the comment on each variant tells its fields")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Request {
     // -- either socket, any state
     /// Which apps are there. → [`Answer::Apps`]
@@ -216,7 +217,7 @@ pub struct MemberProof {
 
 /// Whom a claim is for.
 #[allow(missing_docs, reason = "the comment on each variant tells its fields")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Who {
     /// By address: a handle as typed, on an app.
     Address { app: AppId, handle: String },
@@ -238,7 +239,7 @@ pub enum Pool {
 }
 
 /// A key package and the member key that is in its credential (the server cannot read it there).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeyPackageUpload {
     /// MLS KeyPackage, at most [`MAX_KEY_PACKAGE_BYTES`].
     pub key_package: Bytes,
@@ -247,7 +248,7 @@ pub struct KeyPackageUpload {
 }
 
 /// A commit, as the server sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The room.
     pub room: RoomId,
@@ -304,7 +305,7 @@ impl Rights {
 }
 
 /// The Welcome of a commit, split: the shared part once, a small part per joiner.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Welcome {
     /// Encrypted group info and tree: the same for all joiners.
     pub shared: Bytes,
@@ -330,7 +331,7 @@ pub enum ServerFrame {
 
 /// Answers.
 #[allow(missing_docs, reason = "the comment on each variant tells its fields")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Answer {
     /// It is done.
     Done,
@@ -379,7 +380,7 @@ pub struct SignedIn {
 }
 
 /// An account as its own people or a claimer see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AccountView {
     /// Which one.
     pub account: AccountRef,
@@ -399,7 +400,7 @@ pub struct Claimed {
 }
 
 /// One device's key package.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ClaimedDevice {
     /// The device.
     pub device: DeviceId,
@@ -439,7 +440,7 @@ pub struct Log {
 
 /// Pushes.
 #[allow(missing_docs, reason = "the comment on each variant tells its fields")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Push {
     /// First frame on every socket. `nonce` is what [`Request::Authenticate`] signs.
     Hello { version: u32, nonce: [u8; 32], time: UnixMillis },
@@ -470,7 +471,7 @@ pub struct Row {
 
 /// What a row carries.
 #[allow(missing_docs, reason = "the comment on each variant tells its fields")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum RowBody {
     /// An application message.
     Message { message_id: MessageId, tag: [u8; 32], stamp: [u8; 32], payload: Bytes },
@@ -482,6 +483,154 @@ pub enum RowBody {
     Knock { knock_id: MessageId, member_key: MemberKey, payload: Bytes },
     /// The room has a successor.
     Successor { successor: RoomId, member_key: MemberKey },
+}
+
+// ---- what logs may show -----------------------------------------------------------------------------------------
+
+impl Request {
+    /// Its name in the protobuf schema: for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Request::Apps => "apps",
+            Request::RequestCode { .. } => "request_code",
+            Request::ProveCode { .. } => "prove_code",
+            Request::OpaqueRegister { .. } => "opaque_register",
+            Request::OpaqueRegisterFinish { .. } => "opaque_register_finish",
+            Request::OpaqueLogin { .. } => "opaque_login",
+            Request::OpaqueLoginFinish { .. } => "opaque_login_finish",
+            Request::Register { .. } => "register",
+            Request::AccountOfTicket { .. } => "account_of_ticket",
+            Request::AddDevice { .. } => "add_device",
+            Request::Authenticate { .. } => "authenticate",
+            Request::Ack { .. } => "ack",
+            Request::PublishKeyPackages { .. } => "publish_key_packages",
+            Request::AppendDeviceList { .. } => "append_device_list",
+            Request::Claim { .. } => "claim",
+            Request::OwnGrant { .. } => "own_grant",
+            Request::CreateRoom { .. } => "create_room",
+            Request::Reach => "reach",
+            Request::SetReach { .. } => "set_reach",
+            Request::CreateInvite { .. } => "create_invite",
+            Request::RevokeInvite { .. } => "revoke_invite",
+            Request::PutDoor { .. } => "put_door",
+            Request::DropDoor { .. } => "drop_door",
+            Request::Block { .. } => "block",
+            Request::Unblock { .. } => "unblock",
+            Request::DeleteAccount { .. } => "delete_account",
+            Request::Send { .. } => "send",
+            Request::Commit(_) => "commit",
+            Request::DoorClaim { .. } => "door_claim",
+            Request::OpenEntry { .. } => "open_entry",
+            Request::LeaveEntry { .. } => "leave_entry",
+            Request::FetchLog { .. } => "fetch_log",
+            Request::Knock { .. } => "knock",
+            Request::SetSuccessor { .. } => "set_successor",
+        }
+    }
+}
+
+impl Answer {
+    /// Its name in the protobuf schema: for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Answer::Done => "done",
+            Answer::Apps(_) => "apps",
+            Answer::Ticket { .. } => "ticket",
+            Answer::Opaque { .. } => "opaque",
+            Answer::Account(_) => "account",
+            Answer::Registered(_) => "registered",
+            Answer::SignedIn(_) => "signed_in",
+            Answer::Pools { .. } => "pools",
+            Answer::Claimed(_) => "claimed",
+            Answer::Grant { .. } => "grant",
+            Answer::Reach(_) => "reach",
+            Answer::Accepted { .. } => "accepted",
+            Answer::Log(_) => "log",
+        }
+    }
+}
+
+impl Push {
+    /// Its name in the protobuf schema: for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Push::Hello { .. } => "hello",
+            Push::Rows(_) => "rows",
+            Push::CaughtUp => "caught_up",
+            Push::PoolsLow { .. } => "pools_low",
+            Push::Closing(_) => "closing",
+        }
+    }
+}
+
+impl RowBody {
+    /// Its name in the protobuf schema: for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            RowBody::Message { .. } => "message",
+            RowBody::Commit { .. } => "commit",
+            RowBody::Welcome { .. } => "welcome",
+            RowBody::Knock { .. } => "knock",
+            RowBody::Successor { .. } => "successor",
+        }
+    }
+}
+
+/// `Debug` of these is their name alone: handles, codes and keys stay out of logs, and so does ciphertext.
+macro_rules! named_only {
+    ($($kind:ident),*) => {$(
+        impl fmt::Debug for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({})", stringify!($kind), self.name())
+            }
+        }
+    )*};
+}
+named_only!(Request, Answer, Push, RowBody);
+
+impl fmt::Debug for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Address { app, .. } => write!(f, "Address(..@{app})"),
+            Who::Account(account) => fmt::Debug::fmt(account, f),
+            Who::Invite(_) => f.write_str("Invite(..)"),
+        }
+    }
+}
+
+impl fmt::Debug for AccountView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccountView({:?}, {} links)", self.account, self.links.len())
+    }
+}
+
+impl fmt::Debug for KeyPackageUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyPackageUpload({:?}, {} bytes)", self.member_key, self.key_package.len())
+    }
+}
+
+impl fmt::Debug for ClaimedDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClaimedDevice({:?}, {} bytes)", self.device, self.key_package.len())
+    }
+}
+
+impl fmt::Debug for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Commit({:?}, head {}, {:?}, {} bytes)", self.room, self.head, self.commit_id, self.payload.len())
+    }
+}
+
+impl fmt::Debug for Welcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Welcome({} + {} bytes)",
+            self.shared.len(),
+            self.parts.iter().map(|part| part.1.len()).sum::<usize>()
+        )
+    }
 }
 
 // ---- what is signed ---------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@
 //! verified types ([`frames::Request`], [`content::Content`], [`handle::Handle`] …) or refused with a [`problem::Problem`].
 //! The wire encoding (protobuf) is in [`wire`]; nobody else sees it.
 
+pub mod address;
+pub mod content;
 pub mod device_list;
 pub mod frames;
 pub mod handle;
