@@ -1,5 +1,7 @@
 //! The memory store against the conformance suite, and its crashes.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use std::sync::{Arc, Mutex};
 
 use parlour_store::conformance::{Ear, Factory, START, append, applied, block_on, heads, mailbox, put, room, rows_of};

@@ -1,5 +1,7 @@
 //! The embedded store against the conformance suite and, step by step, against the model.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 mod common;
 
 use common::Embedded;

@@ -2,7 +2,12 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use parlour_store::conformance::{Factory, START};
 use parlour_store::{ManualClock, SqliteOptions, SqliteStore, StoreError};
@@ -20,7 +25,7 @@ impl Embedded {
         Self { dir: TempDir::new().unwrap(), clock: Arc::new(ManualClock::new(START)), options }
     }
 
-    pub(crate) fn data(&self) -> std::path::PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
@@ -28,10 +33,15 @@ impl Embedded {
         SqliteStore::open(&self.data(), self.clock.clone(), &self.options)
     }
 
-    /// The names of the files below the data directory that hold `needle`.
-    pub(crate) fn files_with(&self, needle: &[u8]) -> Vec<String> {
-        let mut found = Vec::new();
-        search(&self.data(), needle, &mut found);
+    /// Those of the needles, all of one length, that are found in any file below the data directory.
+    pub(crate) fn found<'n>(&self, needles: &[&'n [u8]]) -> HashSet<&'n [u8]> {
+        let needles: HashSet<&[u8]> = needles.iter().copied().collect();
+        let Some(len) = needles.iter().next().map(|needle| needle.len()) else { return HashSet::new() };
+        assert!(needles.iter().all(|needle| needle.len() == len));
+        let mut found = HashSet::new();
+        for file in files(&self.data()) {
+            found.extend(file.windows(len).filter_map(|window| needles.get(window)));
+        }
         found
     }
 }
@@ -48,13 +58,7 @@ impl Factory for Embedded {
     }
 }
 
-fn search(dir: &Path, needle: &[u8], found: &mut Vec<String>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            search(&path, needle, found);
-        } else if fs::read(&path).unwrap().windows(needle.len()).any(|window| window == needle) {
-            found.push(path.display().to_string());
-        }
-    }
+fn files(dir: &Path) -> Vec<Vec<u8>> {
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![fs::read(&path).unwrap()] }).collect()
 }
