@@ -34,11 +34,16 @@ fn main() {
     append_and_ack(&store);
     fan_out(&store);
     room_heads(&store);
+    let stats = store.stats();
+    println!(
+        "{:.1} commits per sync, largest group {}",
+        stats.commits as f64 / stats.syncs as f64,
+        stats.largest_group
+    );
     let reopened = Instant::now();
     drop(store);
     let store = open(&data);
     println!("reopen                             {:>9.1} ms", reopened.elapsed().as_secs_f64() * 1e3);
-    println!("{:#?}", store.stats());
     block_on(store.close()).expect("the store closes");
     fs::remove_dir_all(&data).expect("the probe's directory can be removed");
 }
@@ -146,22 +151,37 @@ fn block_on_ready<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn measure(what: &str, operations: u64, work: impl FnOnce(u64)) {
-    let (cpu, clock) = (cpu_us(), Instant::now());
+    let (cpu, writing, clock) = (cpu_us(), writer_us(), Instant::now());
     work(operations);
-    let (cpu, wall) = (cpu_us() - cpu, clock.elapsed().as_secs_f64());
+    let (cpu, writing) = (cpu_us() - cpu, writer_us() - writing);
+    let wall = clock.elapsed().as_secs_f64();
     let per = |us: f64| us / operations as f64;
     println!(
-        "{what:<42} {:>9.0} op/s {:>8.2} us CPU/op {:>8.2} us/op",
+        "{what:<42} {:>9.0} op/s {:>8.2} us CPU/op, {:>8.2} of them writing {:>8.2} us/op",
         operations as f64 / wall,
         per(cpu),
+        per(writing),
         per(wall * 1e6)
     );
 }
 
 /// CPU time of this process so far, user and system, in microseconds.
 fn cpu_us() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").expect("this is Linux");
+    ticks_us(Path::new("/proc/self/stat"))
+}
+
+/// CPU time of the store's writing thread.
+fn writer_us() -> f64 {
+    let tasks = fs::read_dir("/proc/self/task").expect("this is Linux").flatten().map(|task| task.path());
+    let is_writer = |task: &std::path::PathBuf| {
+        fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "store-writer")
+    };
+    tasks.filter(is_writer).map(|task| ticks_us(&task.join("stat"))).sum()
+}
+
+fn ticks_us(stat: &Path) -> f64 {
+    let stat = fs::read_to_string(stat).unwrap_or_default();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks: f64 = [11, 12].iter().map(|field| fields[*field].parse::<f64>().unwrap_or_default()).sum();
-    ticks * 10_000.0
+    let ticks = [11, 12].iter().filter_map(|field| fields.get(*field)?.parse::<f64>().ok());
+    ticks.sum::<f64>() * 10_000.0
 }
