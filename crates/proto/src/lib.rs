@@ -13,3 +13,6 @@ pub mod ids;
 pub mod opaque;
 pub mod problem;
 pub mod wire;
+
+#[cfg(test)]
+mod snapshot;
