@@ -13,6 +13,8 @@
 //! Every operation either succeeds, and its changes wait in [`Group::take_changes`], or leaves everything as it was.
 
 mod change;
+#[cfg(test)]
+mod cheats;
 mod commit;
 mod create;
 mod join;

@@ -1,6 +1,9 @@
 //! MLS conversations, account and device keys, sealing.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate self as parlour_e2ee;
+
 mod account;
 mod cbor;
 mod credential;

@@ -94,10 +94,18 @@ impl OpenMlsRand for Rand {
 pub(crate) struct Crypto {
     primitives: RustCrypto,
     rng: Mutex<ChaCha20Rng>,
+    /// The sealing to spoil, counted down: for members who cheat.
+    #[cfg(test)]
+    pub(crate) spoil: std::sync::atomic::AtomicUsize,
 }
 
 impl Default for Crypto {
     fn default() -> Self {
-        Self { primitives: RustCrypto::default(), rng: Mutex::new(unseeded()) }
+        Self {
+            primitives: RustCrypto::default(),
+            rng: Mutex::new(unseeded()),
+            #[cfg(test)]
+            spoil: Default::default(),
+        }
     }
 }

@@ -52,7 +52,7 @@ impl Group {
         })
     }
 
-    fn encrypt(
+    pub(super) fn encrypt(
         &mut self,
         plaintext: &[u8],
         message_id: [u8; 16],

@@ -174,7 +174,7 @@ impl Group {
             return Ok(known);
         }
         let epoch = message.epoch().as_u64();
-        if epoch == self.epoch() {
+        if epoch == self.epoch() && message.content_type() == ContentType::Application {
             self.provider.store().leave_past_alone();
         }
         match self.mls.process_message(&self.provider, ProtocolMessage::from(message)) {

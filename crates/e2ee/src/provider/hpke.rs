@@ -33,6 +33,19 @@ impl Crypto {
     }
 }
 
+#[cfg(test)]
+impl Crypto {
+    fn spoiled(&self, mut ciphertext: Vec<u8>) -> Vec<u8> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let left = self.spoil.load(Relaxed);
+        self.spoil.store(left.saturating_sub(1), Relaxed);
+        if left == 1 {
+            ciphertext[0] ^= 1;
+        }
+        ciphertext
+    }
+}
+
 fn is_ours(config: &HpkeConfig) -> bool {
     matches!(config, HpkeConfig(HpkeKemType::XWingKemDraft6, HpkeKdfType::HkdfSha256, HpkeAeadType::AesGcm128))
 }
@@ -58,6 +71,8 @@ impl OpenMlsCrypto for Crypto {
             .key_schedule(&secret, info, &[], &[])
             .and_then(|mut context| context.seal(aad, plaintext))
             .map_err(|_| CryptoError::HpkeEncryptionError)?;
+        #[cfg(test)]
+        let ciphertext = self.spoiled(ciphertext);
         Ok(HpkeCiphertext { kem_output: kem_output.into(), ciphertext: ciphertext.into() })
     }
 
