@@ -10,6 +10,8 @@ use crate::ids::{AccountId, DeviceId, Digest, MemberKey, MessageId, RoomId, Secr
 use crate::problem::Problem;
 use bytes::Bytes;
 
+mod shown;
+
 /// The protocol version in [`Push::Hello`] and the socket's path.
 pub const PROTOCOL_VERSION: u32 = 1;
 /// The largest frame either side accepts, bytes.
@@ -120,7 +122,7 @@ pub struct ClientFrame {
 
 /// Everything a client can ask for. The comment tells the socket, the state it needs, and the answer.
 #[allow(missing_docs, reason = "the comment on each variant tells its fields")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Request {
     // -- either socket, any state
     /// Which apps are there. → [`Answer::Apps`]
@@ -216,7 +218,7 @@ pub struct MemberProof {
 
 /// Whom a claim is for.
 #[allow(missing_docs, reason = "the comment on each variant tells its fields")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Who {
     /// By address: a handle as typed, on an app.
     Address { app: AppId, handle: String },
@@ -238,7 +240,7 @@ pub enum Pool {
 }
 
 /// A key package and the member key that is in its credential (the server cannot read it there).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeyPackageUpload {
     /// MLS KeyPackage, at most [`MAX_KEY_PACKAGE_BYTES`].
     pub key_package: Bytes,
@@ -247,7 +249,7 @@ pub struct KeyPackageUpload {
 }
 
 /// A commit, as the server sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The room.
     pub room: RoomId,
@@ -304,7 +306,7 @@ impl Rights {
 }
 
 /// The Welcome of a commit, split: the shared part once, a small part per joiner.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Welcome {
     /// Encrypted group info and tree: the same for all joiners.
     pub shared: Bytes,
@@ -330,7 +332,7 @@ pub enum ServerFrame {
 
 /// Answers.
 #[allow(missing_docs, reason = "the comment on each variant tells its fields")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Answer {
     /// It is done.
     Done,
@@ -379,7 +381,7 @@ pub struct SignedIn {
 }
 
 /// An account as its own people or a claimer see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AccountView {
     /// Which one.
     pub account: AccountRef,
@@ -399,7 +401,7 @@ pub struct Claimed {
 }
 
 /// One device's key package.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ClaimedDevice {
     /// The device.
     pub device: DeviceId,
@@ -439,7 +441,7 @@ pub struct Log {
 
 /// Pushes.
 #[allow(missing_docs, reason = "the comment on each variant tells its fields")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Push {
     /// First frame on every socket. `nonce` is what [`Request::Authenticate`] signs.
     Hello { version: u32, nonce: [u8; 32], time: UnixMillis },
@@ -470,7 +472,7 @@ pub struct Row {
 
 /// What a row carries.
 #[allow(missing_docs, reason = "the comment on each variant tells its fields")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum RowBody {
     /// An application message.
     Message { message_id: MessageId, tag: [u8; 32], stamp: [u8; 32], payload: Bytes },

@@ -172,3 +172,127 @@ fn at_handle(typed: &str) -> Result<String, HandleError> {
     }
     Ok(typed.to_ascii_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn phone(typed: &str) -> Result<String, HandleError> {
+        Handle::parse(SignIn::Phone, typed).map(|handle| handle.canonical().to_owned())
+    }
+
+    fn username(typed: &str) -> Result<String, HandleError> {
+        Handle::parse(SignIn::Username, typed).map(|handle| handle.canonical().to_owned())
+    }
+
+    #[test]
+    fn phone_numbers_are_read_as_people_write_them() {
+        for typed in [
+            "+491701234567",
+            "+49 170 1234567",
+            "+49 (0)170 / 123 45-67",
+            "0049 170 1234567",
+            "(+49) 170.1234567",
+            "\u{202a}+49 170 1234567\u{202c}",
+            "+49\u{a0}170\u{2011}1234567",
+        ] {
+            assert_eq!(phone(typed).as_deref(), Ok("+491701234567"), "{typed}");
+        }
+    }
+
+    #[test]
+    fn other_phone_numbers_are_refused_with_the_reason() {
+        for (typed, why) in [
+            ("0170 1234567", HandleError::NoCountryCode),
+            ("1701234567", HandleError::NoCountryCode),
+            ("+0170 1234567", HandleError::NoCountryCode),
+            ("", HandleError::NoCountryCode),
+            ("+49 170 CALLME", HandleError::NotANumber),
+            ("+49+1701234567", HandleError::NotANumber),
+            ("+1234567", HandleError::NumberLength),
+            ("+1234567890123456", HandleError::NumberLength),
+            ("+\u{661}\u{662}\u{663}\u{664}\u{665}\u{666}\u{667}\u{668}", HandleError::NotANumber),
+        ] {
+            assert_eq!(phone(typed), Err(why), "{typed}");
+        }
+    }
+
+    #[test]
+    fn spellings_of_one_username_are_one() {
+        for (typed, canonical) in [
+            ("Ada", "ada"),
+            (" ADA ", "ada"),
+            ("Ａｄａ", "ada"),
+            ("Gru\u{308}n", "gr\u{fc}n"),
+            ("ada.l-42_x", "ada.l-42_x"),
+            ("Ольга", "ольга"),
+            ("山田たろう", "山田たろう"),
+        ] {
+            assert_eq!(username(typed).as_deref(), Ok(canonical), "{typed}");
+        }
+    }
+
+    #[test]
+    fn other_usernames_are_refused_with_the_reason() {
+        for (typed, why) in [
+            ("ad", HandleError::UsernameLength),
+            ("", HandleError::UsernameCharacters),
+            ("...", HandleError::UsernameCharacters),
+            ("a b c", HandleError::UsernameCharacters),
+            ("ada@den", HandleError::UsernameCharacters),
+            ("ada\u{202e}x", HandleError::UsernameCharacters),
+            ("ad\u{200d}a", HandleError::UsernameCharacters),
+            ("ada❤", HandleError::UsernameCharacters),
+            ("p\u{430}ypal", HandleError::MixedScripts),
+            ("αda", HandleError::MixedScripts),
+        ] {
+            assert_eq!(username(typed), Err(why), "{typed:?}");
+        }
+        assert_eq!(username(&"a".repeat(33)), Err(HandleError::UsernameLength));
+        assert!(username(&"a".repeat(32)).is_ok());
+    }
+
+    #[test]
+    fn handles_that_look_alike_have_one_skeleton() {
+        let skeleton = |typed| Handle::parse(SignIn::Username, typed).unwrap().skeleton();
+        assert_eq!(skeleton("аррӏе"), skeleton("apple"), "all Cyrillic");
+        assert_eq!(skeleton("bob"), skeleton("b0b"));
+        assert_eq!(skeleton("lola"), skeleton("1o1a"));
+        assert_ne!(skeleton("anna"), skeleton("hanna"));
+    }
+
+    #[test]
+    fn at_handles_lose_their_at_and_their_capitals() {
+        let parse = |typed: &str| Handle::parse(SignIn::AtHandle, typed).map(|handle| handle.canonical().to_owned());
+        assert_eq!(parse("@Ada_L.1").as_deref(), Ok("ada_l.1"));
+        assert_eq!(parse("ada").as_deref(), Ok("ada"));
+        assert_eq!(parse("@ad"), Err(HandleError::AtHandleLength));
+        assert_eq!(parse(&"a".repeat(31)), Err(HandleError::AtHandleLength));
+        assert_eq!(parse("@@ada"), Err(HandleError::AtHandleCharacters));
+        assert_eq!(parse("ada-l"), Err(HandleError::AtHandleCharacters));
+        assert_eq!(parse("__."), Err(HandleError::AtHandleCharacters));
+        assert_eq!(Handle::parse(SignIn::AtHandle, "ada").unwrap().display(), "@ada");
+    }
+
+    #[test]
+    fn logs_show_no_handle() {
+        let handle = Handle::parse(SignIn::Username, "canary").unwrap();
+        assert!(!format!("{handle:?}").contains("canary"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_canonical_handle_parses_to_itself(typed in "\\PC{0,40}|[+0-9() -]{0,24}|@?[A-Za-z0-9_.]{0,32}|[a-zA-ZäÖüßſİıΣςά]{3,12}") {
+            for sign_in in [SignIn::Phone, SignIn::Username, SignIn::AtHandle] {
+                if let Ok(handle) = Handle::parse(sign_in, &typed) {
+                    let again = Handle::parse(sign_in, handle.canonical()).unwrap();
+                    prop_assert_eq!(again.canonical(), handle.canonical());
+                    prop_assert_eq!(again.skeleton(), handle.skeleton());
+                    let shown = Handle::parse(sign_in, &handle.display()).unwrap();
+                    prop_assert_eq!(shown.canonical(), handle.canonical());
+                }
+            }
+        }
+    }
+}

@@ -4,6 +4,8 @@
 //! verified types ([`frames::Request`], [`content::Content`], [`handle::Handle`] …) or refused with a [`problem::Problem`].
 //! The wire encoding (protobuf) is in [`wire`]; nobody else sees it.
 
+pub mod address;
+pub mod content;
 pub mod device_list;
 pub mod frames;
 pub mod handle;
@@ -11,3 +13,6 @@ pub mod ids;
 pub mod opaque;
 pub mod problem;
 pub mod wire;
+
+#[cfg(test)]
+mod snapshot;

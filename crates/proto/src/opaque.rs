@@ -45,7 +45,9 @@ pub enum OpaqueError {
     Stretching,
 }
 
-struct Suite;
+/// The cipher suite: ristretto255, triple Diffie-Hellman with SHA-512, [`Stretch`].
+#[derive(Debug, Clone, Copy)]
+pub struct Suite;
 
 impl CipherSuite for Suite {
     type OprfCs = opaque_ke::Ristretto255;
@@ -53,9 +55,9 @@ impl CipherSuite for Suite {
     type Ksf = Stretch;
 }
 
-/// Our own, so that no change of a library's default ever makes passwords wrong.
-#[derive(Default)]
-struct Stretch;
+/// Argon2id with parameters of our own, so that no change of a library's default ever makes passwords wrong.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Stretch;
 
 impl Ksf for Stretch {
     fn hash<L: ArrayLength<u8>>(&self, input: GenericArray<u8, L>) -> Result<GenericArray<u8, L>, InternalError> {

@@ -78,3 +78,6 @@ pub fn encode_server(frame: &ServerFrame) -> Bytes {
 fn not_protobuf() -> Problem {
     Problem::new(Code::Malformed, "the frame is not valid protobuf")
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,17 +19,19 @@ mod batch;
 mod clock;
 mod error;
 mod id;
+mod key_range;
 
 mod memory;
 mod port;
 mod sqlite;
 mod ticket;
 
-pub use batch::{Assert, Batch, KeyRange, Payload, QueueBatch, QueueWrite, RowBatch, Write};
+pub use batch::{Assert, Batch, Payload, QueueBatch, QueueWrite, RowBatch, Write};
 pub use clock::{Clock, ManualClock, QUEUE_ROW_MAX_DAYS, UnixDay, UnixTime};
 pub use error::StoreError;
 pub use id::{PartitionId, PartitionKind, PayloadId, QueueId, QueueKind, RowKind, Seq};
 
+pub use key_range::KeyRange;
 pub use memory::{CrashStore, MemoryStore};
 pub use port::{Counted, KindCount, Outcome, QueueLimit, QueueRow, Row, ScanCursor, ScanPage, Sink, Store, Swept};
 pub use sqlite::{SqliteOptions, SqliteStore, StoreStats};

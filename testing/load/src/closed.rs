@@ -3,8 +3,9 @@
 
 use crate::net::{Net, SocketId};
 use crate::room::PreparedSend;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use parlour_proto::frames::{Push, RowBody, ServerFrame};
+use parlour_proto::ids::MessageId;
 use std::time::{Duration, Instant};
 
 /// A room under load.
@@ -110,6 +111,44 @@ impl ClosedLoop {
         self.rest()
     }
 
+    /// Sends `count` messages into the first lane at once and waits for all their rows; gives how many copies came.
+    ///
+    /// # Errors
+    /// As [`ClosedLoop::run_for`].
+    pub(crate) fn burst(&mut self, count: u64) -> Result<u64> {
+        let Some(lane) = self.lanes.first_mut() else { return Ok(0) };
+        let (before, after) = (lane.number, lane.number + count);
+        for number in before + 1..=after {
+            self.net.send(lane.outbox, lane.send.frame(number))?;
+        }
+        lane.number = after;
+        let mut last: Vec<u64> = vec![before; self.places.len()];
+        let wanted = count * lane.online.len() as u64;
+        let (mut copies, mut answers, mut got, mut last_frame) = (0, 0, Vec::new(), Instant::now());
+        while copies < wanted || answers < count {
+            self.net.turn(Duration::from_millis(50), &mut got)?;
+            for (socket, frame) in &got {
+                last_frame = Instant::now();
+                if let ServerFrame::Answer { result, .. } = frame {
+                    result.as_ref().map_err(|problem| anyhow!("a send was refused: {problem}"))?;
+                    answers += 1;
+                }
+                for id in message_ids(frame) {
+                    last[*socket] += 1;
+                    copies += 1;
+                    ensure!(
+                        self.lanes[0].send.number(id) == Some(last[*socket]),
+                        "a row is lost, doubled or out of order"
+                    );
+                }
+            }
+            ensure!(last_frame.elapsed() < Duration::from_secs(60), "{copies} of {wanted} copies came");
+        }
+        self.places.iter_mut().flatten().for_each(|place| place.last = after);
+        self.net.idle_for(2 * crate::net::ACK_DELAY)?;
+        Ok(copies)
+    }
+
     fn rest(&mut self) -> Result<()> {
         let mut got = Vec::new();
         let mut last_frame = Instant::now();
@@ -140,12 +179,8 @@ impl ClosedLoop {
             match frame {
                 ServerFrame::Answer { result: Ok(_), .. } => self.one_came(*socket, None)?,
                 ServerFrame::Answer { result: Err(problem), .. } => bail!("a send was refused: {problem}"),
-                ServerFrame::Push(Push::Rows(rows)) => {
-                    for row in rows {
-                        if let RowBody::Message { message_id, .. } = &row.body {
-                            self.one_came(*socket, Some(message_id))?;
-                        }
-                    }
+                ServerFrame::Push(Push::Rows(_)) => {
+                    message_ids(frame).try_for_each(|id| self.one_came(*socket, Some(id)))?;
                 }
                 ServerFrame::Push(Push::Closing(problem)) => bail!("the server closes a socket: {problem}"),
                 ServerFrame::Push(_) => {}
@@ -154,7 +189,7 @@ impl ClosedLoop {
         Ok(())
     }
 
-    fn one_came(&mut self, socket: SocketId, id: Option<&parlour_proto::ids::MessageId>) -> Result<()> {
+    fn one_came(&mut self, socket: SocketId, id: Option<&MessageId>) -> Result<()> {
         let Some(place) = self.places.get_mut(socket).and_then(Option::as_mut) else { return Ok(()) };
         let lane = &mut self.lanes[place.lane];
         let number = id.map_or(Some(lane.number), |id| lane.send.number(id));
@@ -170,4 +205,16 @@ impl ClosedLoop {
         }
         Ok(())
     }
+}
+
+/// The message ids in a push of rows; none in any other frame.
+pub(crate) fn message_ids(frame: &ServerFrame) -> impl Iterator<Item = &MessageId> {
+    let rows = match frame {
+        ServerFrame::Push(Push::Rows(rows)) => rows.as_slice(),
+        _ => &[],
+    };
+    rows.iter().filter_map(|row| match &row.body {
+        RowBody::Message { message_id, .. } => Some(message_id),
+        _ => None,
+    })
 }

@@ -58,6 +58,7 @@ pub(crate) const METRICS: &[Metric] = &[
     metric("drain_cpu_us", "us", Target::AtMost(15.0), "server CPU per message drained and durably deleted"),
     metric("fanout_cpu_us", "us", Target::AtMost(15.0), "server CPU per delivered copy, 500 members online"),
     metric("fanout_copies_per_s", "1/s", Target::None, "delivered copies a second"),
+    metric("fanout_burst_cpu_us", "us", Target::None, "the same, 100 messages sent at once"),
     metric("idle_conn_bytes", "B", Target::AtMost(12_000.0), "resident memory per idle signed-in connection"),
     metric("idle_conn_tls_bytes", "B", Target::AtMost(30_000.0), "the same with TLS"),
     metric("idle_rss_bytes", "B", Target::AtMost(30_000_000.0), "resident memory, started and idle"),

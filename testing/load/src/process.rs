@@ -90,11 +90,11 @@ impl Server {
         self.stop()?;
         self.transport = transport;
         let data = self.dir.path().join("data");
-        let config = config::write(self.dir.path(), self.port, transport, &self.certificate)?;
+        config::write(&data, self.port, transport, &self.certificate)?;
         let log = std::fs::File::create(self.log())?;
         let started = Instant::now();
         let child = Command::new(&self.bin.path)
-            .args(config::arguments(&data, &config, self.port))
+            .args(config::arguments(&data, self.port))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -1,1 +1,190 @@
 use super::*;
+use ed25519_dalek::SigningKey;
+use proptest::prelude::*;
+
+const ACCOUNT: AccountId = AccountId([1; 16]);
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+fn public(seed: u8) -> [u8; 32] {
+    key(seed).verifying_key().to_bytes()
+}
+
+fn id(seed: u8) -> DeviceId {
+    DeviceId([seed; 16])
+}
+
+/// The root has seed 0; a device's id and keys come from one seed.
+fn add(seed: u8) -> Action {
+    Action::Add { device: id(seed), signing_key: public(seed), hpke_key: [seed; 32] }
+}
+
+fn first() -> DeviceList {
+    let link = Draft::first(ACCOUNT, UnixMillis(1_000), add(1)).sign(&key(0));
+    DeviceList::verify(ACCOUNT, &public(0), &[link]).unwrap()
+}
+
+fn by_device(list: &DeviceList, action: Action, signer: u8) -> Bytes {
+    list.draft(UnixMillis(2_000), action, Signer::Device(id(signer))).sign(&key(signer))
+}
+
+fn by_root(list: &DeviceList, action: Action) -> Bytes {
+    list.draft(UnixMillis(2_000), action, Signer::Root).sign(&key(0))
+}
+
+fn with(list: &DeviceList, link: Bytes) -> DeviceList {
+    let mut list = list.clone();
+    list.append(link).unwrap();
+    list
+}
+
+#[test]
+fn a_chain_by_root_and_devices_verifies() {
+    let list = first();
+    let list = with(&list, by_device(&list, add(2), 1));
+    let list = with(&list, by_device(&list, Action::Remove { device: id(1) }, 2));
+    let list = with(&list, by_root(&list, add(3)));
+    let again = DeviceList::verify(ACCOUNT, &public(0), list.links()).unwrap();
+    assert_eq!(again, list);
+    assert_eq!(again.devices().map(|device| device.id).collect::<Vec<_>>(), [id(2), id(3)]);
+    assert_eq!(again.seq(), 4);
+    assert!(again.was_removed(&id(1)) && again.device(&id(1)).is_none());
+    assert_eq!(again.device(&id(3)).unwrap().signing_key, public(3));
+}
+
+#[test]
+fn an_empty_list_is_refused() {
+    assert_eq!(DeviceList::verify(ACCOUNT, &public(0), &[]), Err(DeviceListError::Empty));
+}
+
+#[test]
+fn links_that_do_not_follow_are_refused_and_change_nothing() {
+    let list = first();
+    let two = with(&list, by_device(&list, add(2), 1));
+    let other_account = Draft { account: AccountId([9; 16]), ..list.draft(UnixMillis(1), add(2), Signer::Root) };
+    let wrong_prev = Draft { prev: [7; 32], ..list.draft(UnixMillis(1), add(2), Signer::Root) };
+    let with_shared_key = Action::Add { device: id(2), signing_key: public(1), hpke_key: [2; 32] };
+    let with_root_key = Action::Add { device: id(2), signing_key: public(0), hpke_key: [2; 32] };
+    let with_weak_key = Action::Add { device: id(2), signing_key: [0; 32], hpke_key: [2; 32] };
+    let without_hpke = Action::Add { device: id(2), signing_key: public(2), hpke_key: [0; 32] };
+    let cases: Vec<(Bytes, DeviceListError)> = vec![
+        (other_account.sign(&key(0)), DeviceListError::WrongAccount),
+        (wrong_prev.sign(&key(0)), DeviceListError::NotNext),
+        (two.draft(UnixMillis(1), add(3), Signer::Root).sign(&key(0)), DeviceListError::NotNext),
+        (by_device(&list, add(2), 5), DeviceListError::UnknownSigner),
+        (list.draft(UnixMillis(1), add(2), Signer::Root).sign(&key(1)), DeviceListError::BadSignature),
+        (list.draft(UnixMillis(1), add(2), Signer::Device(id(1))).sign(&key(0)), DeviceListError::BadSignature),
+        (by_root(&list, add(1)), DeviceListError::BadChange),
+        (by_root(&list, Action::Remove { device: id(2) }), DeviceListError::BadChange),
+        (by_root(&list, with_shared_key), DeviceListError::BadKey),
+        (by_root(&list, with_root_key), DeviceListError::BadKey),
+        (by_root(&list, with_weak_key), DeviceListError::BadKey),
+        (by_root(&list, without_hpke), DeviceListError::BadKey),
+        (Bytes::new(), DeviceListError::Unreadable),
+        (Bytes::from(vec![1; 600]), DeviceListError::TooLarge),
+    ];
+    for (link, why) in cases {
+        let mut changed = list.clone();
+        assert_eq!(changed.append(link), Err(why));
+        assert_eq!(changed, list);
+    }
+}
+
+#[test]
+fn a_list_cannot_begin_with_a_device_signing_for_itself() {
+    let draft = Draft { signer: Signer::Device(id(1)), ..Draft::first(ACCOUNT, UnixMillis(1), add(1)) };
+    let list = DeviceList::verify(ACCOUNT, &public(0), &[draft.sign(&key(1))]);
+    assert_eq!(list, Err(DeviceListError::UnknownSigner));
+}
+
+#[test]
+fn a_removed_device_neither_signs_nor_comes_back() {
+    let list = first();
+    let list = with(&list, by_root(&list, add(2)));
+    let mut list = with(&list, by_root(&list, Action::Remove { device: id(1) }));
+    assert_eq!(list.append(by_device(&list, add(3), 1)), Err(DeviceListError::UnknownSigner));
+    assert_eq!(list.append(by_root(&list, add(1))), Err(DeviceListError::BadChange));
+}
+
+#[test]
+fn devices_and_links_are_bounded() {
+    let mut list = first();
+    for seed in 2..=MAX_DEVICES as u8 {
+        list = with(&list, by_root(&list, add(seed)));
+    }
+    assert_eq!(list.append(by_root(&list, add(200))), Err(DeviceListError::TooLarge));
+    list.links.resize(MAX_LINKS, Bytes::new());
+    assert_eq!(list.append(Bytes::new()), Err(DeviceListError::TooLarge));
+}
+
+#[test]
+fn rollbacks_and_forks_are_told_from_extensions() {
+    let one = first();
+    let two = with(&one, by_device(&one, add(2), 1));
+    let three = with(&two, by_device(&two, add(3), 2));
+    let device_fork = with(&one, by_device(&one, add(4), 1));
+    let longer_device_fork = with(&device_fork, by_root(&device_fork, add(5)));
+    let root_fork = with(&one, by_root(&one, add(6)));
+    let pin = two.pin();
+    assert_eq!(two.relation(&pin), Relation::Same);
+    assert_eq!(three.relation(&pin), Relation::Extends);
+    assert_eq!(one.relation(&pin), Relation::Rollback);
+    assert_eq!(device_fork.relation(&pin), Relation::Fork);
+    // A root link after the fork does not make it the root's.
+    assert_eq!(longer_device_fork.relation(&pin), Relation::Fork);
+    assert_eq!(root_fork.relation(&pin), Relation::ForkByRoot);
+    // The pinned list has the root's link where they part: the device's list loses.
+    assert_eq!(two.relation(&root_fork.pin()), Relation::Fork);
+    assert!(three.extends(&two.head()) && !one.extends(&two.head()) && !device_fork.extends(&two.head()));
+    assert!(!three.extends(&Head { seq: 0, hash: [0; 32] }));
+}
+
+#[test]
+fn a_pin_reads_back() {
+    let one = first();
+    let pin = with(&one, by_device(&one, add(2), 1)).pin();
+    assert_eq!(Pin::from_bytes(&pin.to_bytes()), Some(pin.clone()));
+    assert_eq!(pin.head().seq, 2);
+    assert_eq!(Pin::from_bytes(&[]), None);
+    assert_eq!(Pin::from_bytes(&[0; 33]), None);
+}
+
+#[test]
+fn a_signer_elsewhere_signs_domain_zero_and_body() {
+    use ed25519_dalek::Signer as _;
+    let draft = Draft::first(ACCOUNT, UnixMillis(1_000), add(1));
+    let message = [SIGN_DOMAIN.as_bytes(), &[0], &draft.body()].concat();
+    let link = draft.with_signature(&key(0).sign(&message).to_bytes());
+    assert_eq!(link, draft.sign(&key(0)));
+}
+
+#[test]
+fn bytes_of_links_stay_the_same() {
+    let list = first();
+    let mut lines = String::new();
+    for link in [list.links()[0].clone(), by_device(&list, add(2), 1), by_root(&list, Action::Remove { device: id(1) })]
+    {
+        lines.push_str(&hex::encode(&link));
+        lines.push('\n');
+    }
+    crate::snapshot::check("device_list", &lines);
+}
+
+proptest! {
+    #[test]
+    fn bytes_from_anywhere_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(Link::read(&bytes).is_err());
+        let _ = Link::read(&[&[1][..], &bytes].concat());
+    }
+
+    #[test]
+    fn a_changed_link_is_refused(at in any::<prop::sample::Index>(), bit in 0u8..8) {
+        let list = first();
+        let mut link = by_device(&list, add(2), 1).to_vec();
+        let at = at.index(link.len());
+        link[at] ^= 1 << bit;
+        prop_assert!(list.clone().append(link.into()).is_err());
+    }
+}

@@ -12,18 +12,19 @@ const MAX_FIELDS: u32 = 8 * 1024;
 const MAX_PACKED_BYTES: usize = MAX_VOIDS * 10;
 const _: () = assert!(MAX_ENTRY_CHANGES * 6 + MAX_VOIDS + 64 < MAX_FIELDS as usize);
 
-/// Where messages repeat something: the number of a frame's body, and in it the numbers of the messages to walk, too.
+/// Where messages repeat something.
 pub(super) struct Shape {
-    /// (body, fields inside to walk one level deeper).
-    pub(super) deeper: &'static [(u32, &'static [u32])],
+    /// Numbers of the bodies that repeat something, and in each the numbers of the messages to walk, too.
+    pub(super) repeating: &'static [(u32, &'static [u32])],
     /// (body, field) of packed numbers.
     pub(super) packed: &'static [(u32, u32)],
 }
 
-/// Commit: changes and Welcome.
-pub(super) const CLIENT: Shape = Shape { deeper: &[(4, &[6, 8])], packed: &[(4, 7)] };
-/// Claimed: the view with its links; log and rows: each row.
-pub(super) const SERVER: Shape = Shape { deeper: &[(5, &[1]), (6, &[2]), (8, &[1])], packed: &[] };
+/// Commit with its changes and Welcome; register; publish_key_packages.
+pub(super) const CLIENT: Shape = Shape { repeating: &[(4, &[6, 8]), (23, &[]), (32, &[])], packed: &[(4, 7)] };
+/// Accepted; claimed with its view; log and rows with each row; apps; account; reach.
+pub(super) const SERVER: Shape =
+    Shape { repeating: &[(2, &[]), (5, &[1]), (6, &[2]), (8, &[1]), (16, &[]), (19, &[]), (23, &[])], packed: &[] };
 
 /// What the walk found.
 pub(super) struct Walked {
@@ -57,7 +58,7 @@ fn walk_frame(frame: &[u8], shape: &Shape, id: &mut u64) -> Result<(), Problem> 
 }
 
 fn walk_body(body: u32, bytes: &[u8], shape: &Shape, left: &mut u32) -> Result<(), Problem> {
-    let deeper = shape.deeper.iter().find(|(at, _)| *at == body).map_or(&[][..], |(_, fields)| fields);
+    let Some((_, deeper)) = shape.repeating.iter().find(|(at, _)| *at == body) else { return Ok(()) };
     let mut fields = Fields { rest: bytes };
     while let Some((number, value)) = fields.next(left)? {
         let Value::Bytes(inner) = value else { continue };

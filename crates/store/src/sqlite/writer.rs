@@ -56,6 +56,9 @@ pub(super) struct Request {
     pub(super) answer: oneshot::Sender<Answer>,
 }
 
+/// Queue batches, each with the number of its commit in the group.
+type NumberedBatches<'g> = Vec<(usize, &'g QueueBatch)>;
+
 /// The thread's own state.
 pub(super) struct Writer {
     pub(super) db: Connection,
@@ -166,7 +169,7 @@ impl Writer {
         &mut self,
         group: &'g [Vec<Batch>],
         now: UnixTime,
-    ) -> Result<(Vec<Outcome>, Vec<(usize, &'g QueueBatch)>), StoreError> {
+    ) -> Result<(Vec<Outcome>, NumberedBatches<'g>), StoreError> {
         let mut rows = RowStage::new(&self.db, &self.shared.keys, &mut self.rng, now);
         let mut queue_batches = Vec::new();
         let mut outcomes = Vec::with_capacity(group.len());

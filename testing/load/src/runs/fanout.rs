@@ -1,4 +1,5 @@
-//! One room, 500 members online: the cost of each delivered copy.
+//! One room, 500 members online: the cost of each delivered copy. Twice: each message sent when everybody has the one
+//! before (a row for a member is then a write of its own), and all of them in one burst (rows may share a write).
 
 use super::lane;
 use crate::cli::Cli;
@@ -11,7 +12,7 @@ use crate::{device, note, room};
 use anyhow::Result;
 
 /// What this gives.
-pub(crate) const FIGURES: &[&str] = &["fanout_cpu_us", "fanout_copies_per_s"];
+pub(crate) const FIGURES: &[&str] = &["fanout_cpu_us", "fanout_copies_per_s", "fanout_burst_cpu_us"];
 const MEMBERS: usize = 500;
 const MESSAGES: usize = 100;
 
@@ -30,7 +31,7 @@ pub(crate) fn run(cli: &Cli, bin: &ServerBin, report: &mut Report) -> Result<()>
     load.run_messages(5)?;
     server.settle()?;
 
-    let (mut cpu, mut rate) = (Vec::new(), Vec::new());
+    let (mut cpu, mut rate, mut burst) = (Vec::new(), Vec::new(), Vec::new());
     let profiler = Profiler::attach(cli, &server)?;
     for run in 1..=cli.repeats() {
         let before = server.usage()?;
@@ -41,6 +42,13 @@ pub(crate) fn run(cli: &Cli, bin: &ServerBin, report: &mut Report) -> Result<()>
         note!("fan-out, run {run}: {copies} copies, {:.1} us of server CPU each, {:.0}/s", cpu[run - 1], rate[run - 1]);
     }
     profiler.finish()?;
+    for _ in 0..cli.repeats() {
+        let before = server.usage()?;
+        let copies = load.burst(MESSAGES as u64)?;
+        burst.push(server.usage()?.since(before).cpu_us_per(copies));
+    }
+    note!("fan-out in bursts of {MESSAGES}: {burst:.1?} us of server CPU for each copy");
     report.put("fanout_cpu_us", median(cpu))?;
-    report.put("fanout_copies_per_s", median(rate))
+    report.put("fanout_copies_per_s", median(rate))?;
+    report.put("fanout_burst_cpu_us", median(burst))
 }

@@ -3,6 +3,7 @@
 
 use super::pairs;
 use crate::cli::Cli;
+use crate::closed::message_ids;
 use crate::metric::{Report, percentile};
 use crate::net::Net;
 use crate::note;
@@ -10,7 +11,6 @@ use crate::process::{Server, ServerBin};
 use crate::room::PreparedSend;
 use crate::socket::{Role, Ws, connect};
 use anyhow::{Result, anyhow, ensure};
-use parlour_proto::frames::{Push, RowBody, ServerFrame};
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -94,10 +94,8 @@ fn receive_all(
         ensure!(now < due(start, count) + Duration::from_secs(30), "{} of {count} messages came", waited.len());
         for (socket, frame) in &got {
             let Some(lane) = lane_of.get(*socket).copied().flatten() else { continue };
-            let ServerFrame::Push(Push::Rows(rows)) = frame else { continue };
-            for row in rows {
-                let RowBody::Message { message_id, .. } = &row.body else { continue };
-                let Some(number) = sends[lane].number(message_id) else { continue };
+            for id in message_ids(frame) {
+                let Some(number) = sends[lane].number(id) else { continue };
                 ensure!(!std::mem::replace(&mut seen[number as usize], true), "message {number} came twice");
                 waited.push(now.saturating_duration_since(due(start, number)).as_secs_f64() * 1e3);
             }

@@ -2,7 +2,7 @@
 
 use super::{lane, pairs};
 use crate::cli::Cli;
-use crate::closed::ClosedLoop;
+use crate::closed::{ClosedLoop, message_ids};
 use crate::device::Device;
 use crate::metric::{Report, median};
 use crate::net::Net;
@@ -10,7 +10,7 @@ use crate::note;
 use crate::process::{Server, ServerBin};
 use crate::profile::Profiler;
 use anyhow::{Context as _, Result, ensure};
-use parlour_proto::frames::{Push, RowBody, ServerFrame};
+use parlour_proto::frames::{Push, ServerFrame};
 use std::time::{Duration, Instant};
 
 /// What this gives.
@@ -115,9 +115,5 @@ fn ensure_empty(server: &Server, away: &[Device]) -> Result<()> {
 }
 
 fn count(got: &[(usize, ServerFrame)]) -> u64 {
-    let rows = got.iter().map(|(_, frame)| match frame {
-        ServerFrame::Push(Push::Rows(rows)) => rows.as_slice(),
-        _ => &[],
-    });
-    rows.flatten().filter(|row| matches!(row.body, RowBody::Message { .. })).count() as u64
+    got.iter().map(|(_, frame)| message_ids(frame).count() as u64).sum()
 }

@@ -1,0 +1,133 @@
+//! Parts that engines send to engines: introductions, titles, leaving. Never shown as a message.
+//!
+//! Inside a single part of disposition `session` and type `application/vnd.parlour.control`, as CBOR `[kind, {key: value}]`:
+//!
+//! | kind | | keys |
+//! |---|---|---|
+//! | 1 | hello | 1 door token, 2 name, 3 address |
+//! | 2 | accept | the same |
+//! | 3 | profile | 2 name |
+//! | 4 | group title | 2 title |
+//! | 5 | leave | 4 request |
+//! | 6 | device list link | 4 link |
+//!
+//! Unknown keys are ignored; an unknown kind reads as [`Control::Unknown`].
+
+use crate::ids::Secret;
+use bytes::Bytes;
+use std::fmt;
+
+/// From engine to engine.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Control {
+    /// With a first message: who I am, as I say.
+    Hello(Introduction),
+    /// A request is accepted; from now on the door token spares the other side the door.
+    Accept(Introduction),
+    /// My new name.
+    Profile {
+        /// After [`clean_name`](super::clean_name); empty takes it back.
+        name: String,
+    },
+    /// The group's new title.
+    GroupTitle {
+        /// After [`clean_name`](super::clean_name); empty takes it back.
+        title: String,
+    },
+    /// Somebody wants out: any member may commit the removal.
+    Leave {
+        /// Signed by the own leaf key (`e2ee`: `LeaveRequest`).
+        request: Bytes,
+    },
+    /// A new link of my device list.
+    DeviceListLink {
+        /// As in [`device_list`](crate::device_list).
+        link: Bytes,
+    },
+    /// Of a newer version: ignored.
+    Unknown(u16),
+}
+
+/// What somebody tells about themselves; nobody has checked name and address.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Introduction {
+    /// A door token of the sender's account, for the receiver.
+    pub door: Option<Secret>,
+    /// After [`clean_name`](super::clean_name).
+    pub name: Option<String>,
+    /// `handle@app`, after [`clean_name`](super::clean_name).
+    pub address: Option<String>,
+}
+
+impl Control {
+    pub(super) fn kind(&self) -> u16 {
+        match self {
+            Control::Hello(_) => 1,
+            Control::Accept(_) => 2,
+            Control::Profile { .. } => 3,
+            Control::GroupTitle { .. } => 4,
+            Control::Leave { .. } => 5,
+            Control::DeviceListLink { .. } => 6,
+            Control::Unknown(kind) => *kind,
+        }
+    }
+
+    /// The control of a kind, from what its map held.
+    pub(super) fn from_fields(kind: u16, fields: Fields) -> Option<Self> {
+        let Fields { door, name, address, bytes } = fields;
+        Some(match kind {
+            1 => Control::Hello(Introduction { door, name, address }),
+            2 => Control::Accept(Introduction { door, name, address }),
+            3 => Control::Profile { name: name.unwrap_or_default() },
+            4 => Control::GroupTitle { title: name.unwrap_or_default() },
+            5 => Control::Leave { request: bytes? },
+            6 => Control::DeviceListLink { link: bytes? },
+            other => Control::Unknown(other),
+        })
+    }
+
+    /// What its map holds.
+    pub(super) fn fields(&self) -> Fields {
+        let text = |text: &String| super::clean_name(text);
+        match self {
+            Control::Hello(intro) | Control::Accept(intro) => Fields {
+                door: intro.door.clone(),
+                name: intro.name.as_ref().and_then(text),
+                address: intro.address.as_ref().and_then(text),
+                bytes: None,
+            },
+            Control::Profile { name } => Fields { name: text(name), ..Fields::default() },
+            Control::GroupTitle { title } => Fields { name: text(title), ..Fields::default() },
+            Control::Leave { request } => Fields { bytes: Some(request.clone()), ..Fields::default() },
+            Control::DeviceListLink { link } => Fields { bytes: Some(link.clone()), ..Fields::default() },
+            Control::Unknown(_) => Fields::default(),
+        }
+    }
+}
+
+/// The values of a control's map.
+#[derive(Default)]
+pub(super) struct Fields {
+    pub(super) door: Option<Secret>,
+    pub(super) name: Option<String>,
+    pub(super) address: Option<String>,
+    pub(super) bytes: Option<Bytes>,
+}
+
+/// Keys of the map.
+pub(super) const DOOR: u8 = 1;
+pub(super) const NAME: u8 = 2;
+pub(super) const ADDRESS: u8 = 3;
+pub(super) const BYTES: u8 = 4;
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Control({})", self.kind())
+    }
+}
+
+impl fmt::Debug for Introduction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Introduction(..)")
+    }
+}

@@ -1,0 +1,293 @@
+//! The server's own secrets. They live in `DATA/keys` (mode 0600), outside the database: a copy of the database alone opens
+//! nothing. Day keys for franking are destroyed after 30 days (`DESIGN.md` §6).
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::RwLock,
+};
+
+use hmac::{Hmac, Mac as _};
+use parlour_proto::{
+    ids::{MessageId, RoomId, UnixMillis},
+    opaque::ServerSetup,
+};
+use rand_core::RngCore as _;
+use sha2::Sha256;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+use crate::{Rng, sync::RwLockExt as _};
+
+/// Days that a franking key lives: as long as a report may come.
+pub const FRANKING_DAYS: u64 = 30;
+const DAY_MS: u64 = 86_400_000;
+
+/// A 32-byte secret, wiped when dropped.
+#[derive(Clone, ZeroizeOnDrop)]
+pub struct Key(pub(crate) [u8; 32]);
+
+impl Key {
+    fn random(rng: &mut Rng) -> Self {
+        let mut bytes = [0; 32];
+        rng.fill_bytes(&mut bytes);
+        Self(bytes)
+    }
+
+    /// HMAC-SHA-256 over the parts, each behind its length.
+    pub fn mac(&self, label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any key length will do");
+        for part in std::iter::once(&label).chain(parts) {
+            mac.update(&(part.len() as u32).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+/// The key files are missing, damaged or not accessible.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A file could not be read or written.
+    #[error("{path}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What happened.
+        #[source]
+        source: io::Error,
+    },
+    /// A file does not hold what it should.
+    #[error("{0} is not a key file of this release")]
+    Damaged(PathBuf),
+}
+
+/// All secrets of the server.
+pub struct Keys {
+    /// Seals mailbox tokens in rooms.
+    pub sealing: Key,
+    /// Seals grants.
+    pub grant: Key,
+    /// Names handles in the directory.
+    pub directory: Key,
+    /// Names blocked accounts, claimers and claimed ones, closed mailboxes.
+    pub relation: Key,
+    /// OPAQUE: without it nothing in the password records can be guessed offline.
+    pub opaque: ServerSetup,
+    franking: RwLock<BTreeMap<u64, Key>>,
+    dir: Option<PathBuf>,
+}
+
+const MAGIC: &[u8; 8] = b"prlkeys1";
+
+impl Keys {
+    /// Opens the keys in `dir`, or makes them if there is no such directory yet.
+    ///
+    /// # Errors
+    /// [`KeyError`] when files are not accessible or damaged.
+    pub fn open(dir: &Path, now: UnixMillis, rng: &mut Rng) -> Result<Self, KeyError> {
+        fs::create_dir_all(dir).map_err(|source| io_error(dir, source))?;
+        restrict_dir(dir)?;
+        let path = dir.join("server.key");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => Zeroizing::new(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let bytes = Self::fresh(rng);
+                write_secret(&path, &bytes)?;
+                bytes
+            }
+            Err(source) => return Err(io_error(&path, source)),
+        };
+        let mut keys = Self::parse(&bytes).ok_or_else(|| KeyError::Damaged(path))?;
+        keys.franking = RwLock::new(read_franking(dir)?);
+        keys.dir = Some(dir.to_owned());
+        keys.rotate(now, rng)?;
+        Ok(keys)
+    }
+
+    /// Keys that live in memory only, for tests.
+    pub fn in_memory(now: UnixMillis, rng: &mut Rng) -> Self {
+        let keys = Self::parse(&Self::fresh(rng)).expect("just made");
+        keys.rotate(now, rng).expect("no file is touched");
+        keys
+    }
+
+    fn fresh(rng: &mut Rng) -> Zeroizing<Vec<u8>> {
+        let mut out = Zeroizing::new(MAGIC.to_vec());
+        for _ in 0..4 {
+            out.extend(Key::random(rng).0);
+        }
+        out.extend_from_slice(&ServerSetup::new(rng).to_bytes());
+        out
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (secrets, setup) = rest.split_at_checked(128)?;
+        let mut keys = secrets.chunks_exact(32).map(|chunk| chunk.try_into().map(Key));
+        let mut next = || keys.next()?.ok();
+        Some(Self {
+            sealing: next()?,
+            grant: next()?,
+            directory: next()?,
+            relation: next()?,
+            opaque: ServerSetup::from_bytes(setup).ok()?,
+            franking: RwLock::default(),
+            dir: None,
+        })
+    }
+
+    /// Makes the franking keys of today and tomorrow, and destroys those that are older than [`FRANKING_DAYS`].
+    ///
+    /// # Errors
+    /// [`KeyError`] when a file can't be written.
+    pub fn rotate(&self, now: UnixMillis, rng: &mut Rng) -> Result<(), KeyError> {
+        let today = now.0 / DAY_MS;
+        let mut franking = self.franking.writing();
+        for day in [today, today + 1] {
+            if !franking.contains_key(&day) {
+                let key = Key::random(rng);
+                if let Some(dir) = &self.dir {
+                    write_secret(&dir.join(format!("frank-{day}.key")), &key.0)?;
+                }
+                franking.insert(day, key);
+            }
+        }
+        let old: Vec<u64> = franking.range(..today.saturating_sub(FRANKING_DAYS)).map(|(day, _)| *day).collect();
+        for day in old {
+            franking.remove(&day);
+            if let Some(dir) = &self.dir {
+                let path = dir.join(format!("frank-{day}.key"));
+                overwrite_and_remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The server's mark on a message: HMAC(day key, tag || room || message id || time). All zero when the day has no key
+    /// (the clock jumped beyond tomorrow and the disk refused a new one).
+    pub fn stamp(&self, tag: &[u8; 32], room: &RoomId, id: &MessageId, time: UnixMillis) -> [u8; 32] {
+        let day = time.0 / DAY_MS;
+        if let Some(key) = self.franking.reading().get(&day) {
+            return stamp_with(key, tag, room, id, time);
+        }
+        let mut rng = crate::fresh_rng();
+        if let Err(error) = self.rotate(time, &mut rng) {
+            tracing::error!(%error, "no franking key for today");
+        }
+        self.franking.reading().get(&day).map_or([0; 32], |key| stamp_with(key, tag, room, id, time))
+    }
+
+    /// Whether a stamp is ours: for abuse reports, within [`FRANKING_DAYS`].
+    pub fn verify_stamp(
+        &self,
+        stamp: &[u8; 32],
+        tag: &[u8; 32],
+        room: &RoomId,
+        id: &MessageId,
+        time: UnixMillis,
+    ) -> bool {
+        use subtle::ConstantTimeEq as _;
+        let franking = self.franking.reading();
+        let Some(key) = franking.get(&(time.0 / DAY_MS)) else { return false };
+        stamp_with(key, tag, room, id, time).ct_eq(stamp).into()
+    }
+}
+
+fn stamp_with(key: &Key, tag: &[u8; 32], room: &RoomId, id: &MessageId, time: UnixMillis) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key.0).expect("any key length will do");
+    mac.update(tag);
+    mac.update(&room.0);
+    mac.update(&id.0);
+    mac.update(&time.0.to_be_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+fn read_franking(dir: &Path) -> Result<BTreeMap<u64, Key>, KeyError> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(dir).map_err(|source| io_error(dir, source))? {
+        let path = entry.map_err(|source| io_error(dir, source))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let day = name.strip_prefix("frank-").and_then(|rest| rest.strip_suffix(".key"));
+        let Some(day) = day.and_then(|day| day.parse().ok()) else { continue };
+        let bytes = Zeroizing::new(fs::read(&path).map_err(|source| io_error(&path, source))?);
+        let key = bytes.as_slice().try_into().map_err(|_| KeyError::Damaged(path.clone()))?;
+        found.insert(day, Key(key));
+    }
+    Ok(found)
+}
+
+/// Writes a file with mode 0600 under another name first: it is there whole or not at all.
+fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let part = path.with_extension("part");
+    let write = || {
+        let mut file = fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        path.parent().map_or(Ok(()), |dir| fs::File::open(dir)?.sync_all())
+    };
+    write().map_err(|source| io_error(path, source))
+}
+
+fn overwrite_and_remove(path: &Path) -> Result<(), KeyError> {
+    let erase = || {
+        if !path.exists() {
+            return Ok(());
+        }
+        let file = fs::OpenOptions::new().write(true).open(path)?;
+        io::Write::write_all(&mut &file, &[0; 32])?;
+        file.sync_all()?;
+        fs::remove_file(path)
+    };
+    erase().map_err(|source| io_error(path, source))
+}
+
+fn restrict_dir(dir: &Path) -> Result<(), KeyError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(|source| io_error(dir, source))
+}
+
+fn io_error(path: &Path, source: io::Error) -> KeyError {
+    KeyError::Io { path: path.to_owned(), source }
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::rng;
+
+    #[test]
+    fn keys_survive_a_restart_and_are_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("keys");
+        let first = Keys::open(&at, UnixMillis(0), &mut rng(1)).unwrap();
+        let second = Keys::open(&at, UnixMillis(0), &mut rng(2)).unwrap();
+        assert_eq!(first.sealing.0, second.sealing.0);
+        for entry in fs::read_dir(&at).unwrap() {
+            let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0);
+        }
+    }
+
+    #[test]
+    fn a_stamp_verifies_for_thirty_days_and_then_never() {
+        let keys = Keys::in_memory(UnixMillis(0), &mut rng(1));
+        let (tag, room, id) = ([1; 32], RoomId([2; 16]), MessageId([3; 16]));
+        let stamp = keys.stamp(&tag, &room, &id, UnixMillis(5));
+        assert!(keys.verify_stamp(&stamp, &tag, &room, &id, UnixMillis(5)));
+        assert!(!keys.verify_stamp(&stamp, &[0; 32], &room, &id, UnixMillis(5)));
+        keys.rotate(UnixMillis(30 * DAY_MS), &mut rng(2)).unwrap();
+        assert!(keys.verify_stamp(&stamp, &tag, &room, &id, UnixMillis(5)));
+        keys.rotate(UnixMillis(31 * DAY_MS), &mut rng(3)).unwrap();
+        assert!(!keys.verify_stamp(&stamp, &tag, &room, &id, UnixMillis(5)));
+    }
+}

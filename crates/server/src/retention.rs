@@ -1,0 +1,190 @@
+//! The one table of everything that the server stores, how long, and why (`DESIGN.md` §3, §9).
+//! A kind that is not in the table cannot be written: kinds are made by [`Kind::row`] only.
+
+use parlour_proto::ids::UnixMillis;
+use parlour_store::{QueueKind, RowKind, UnixDay, UnixTime};
+
+const HOUR_S: u64 = 3_600;
+const DAY_S: u64 = 24 * HOUR_S;
+
+/// Days after the day it was written on which a mailbox row is gone: it lives 30 to 31 times 24 h.
+pub const MAILBOX_ROW_DAYS: u32 = 31;
+/// Days that the recent message ids of a room are kept for recognising repeated sends.
+pub const RECENT_DAYS: u32 = 2;
+
+/// How long something stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Until its owner deletes it, and the account at the latest.
+    Account,
+    /// At most so many seconds after it was written.
+    Seconds(u64),
+    /// Until the work it describes is done.
+    Work,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// What it is, for people.
+    pub name: &'static str,
+    /// How long.
+    pub lifetime: Lifetime,
+    /// What erases it before that.
+    pub erased: &'static str,
+    /// Why it is kept at all.
+    pub why: &'static str,
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $label:literal, $lifetime:expr, $erased:literal, $why:literal;)*) => {
+        /// A kind of stored row. The numbers are part of the storage format.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Kind {
+            $($(#[$doc])* $name = $number,)*
+        }
+
+        impl Kind {
+            /// All kinds.
+            pub const ALL: &'static [Kind] = &[$(Kind::$name,)*];
+
+            /// Its line of the table.
+            pub fn kept(self) -> Kept {
+                match self {
+                    $(Kind::$name => Kept { name: $label, lifetime: $lifetime, erased: $erased, why: $why },)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// Handle, root key, age.
+    Profile = 1, "account", Lifetime::Account, "deleting the account", "to find the account's app, root key and age";
+    /// One link of the device list.
+    Link = 2, "device list link", Lifetime::Account, "deleting the account", "peers check devices against the whole chain";
+    /// OPAQUE record.
+    Password = 3, "password record (OPAQUE)", Lifetime::Account, "deleting the account", "to sign in with a password that the server never sees";
+    /// One reach rule.
+    ReachRule = 4, "reach rule", Lifetime::Account, "deleting the account", "who may contact the account";
+    /// Digest of a door token.
+    Door = 5, "door token digest", Lifetime::Account, "dropping or blocking the contact", "accepted contacts reach the account unmetered";
+    /// An invite.
+    Invite = 6, "invite", Lifetime::Seconds(366 * DAY_S), "using it up, revoking it", "reaches the account without a handle";
+    /// Keyed hash of a blocked account.
+    Block = 7, "block (keyed hash)", Lifetime::Account, "unblocking", "claims by the blocked account are answered as if there were nobody";
+    /// Handle to account.
+    Handle = 8, "directory entry (keyed hash)", Lifetime::Account, "deleting the account", "to find the account of a handle";
+    /// A freed handle.
+    Quarantine = 9, "freed handle (keyed hash)", Lifetime::Seconds(30 * DAY_S), "expiry only", "nobody takes over a handle right after its owner left";
+    /// Skeleton of a handle.
+    Skeleton = 10, "look-alike entry (keyed hash)", Lifetime::Account, "deleting the account", "to refuse handles that look like another";
+    /// Invite digest to account.
+    InvitePointer = 11, "invite pointer", Lifetime::Seconds(366 * DAY_S), "using it up, revoking it", "to find the account of an invite";
+    /// Device record.
+    Device = 12, "device", Lifetime::Account, "revoking the device; 90 days without draining", "to sign the device in and to find its mailbox";
+    /// Counters of a device's pools.
+    Pool = 13, "key package counters", Lifetime::Account, "revoking the device", "to know which key package is next";
+    /// A key package.
+    KeyPackage = 14, "key package", Lifetime::Seconds(90 * DAY_S), "being claimed", "others add the device to rooms while it is away";
+    /// The last-resort key package.
+    LastResort = 15, "last-resort key package", Lifetime::Seconds(90 * DAY_S), "being replaced", "given out when a pool is empty";
+    /// A room's entries, keys, head.
+    Room = 16, "room", Lifetime::Seconds(400 * DAY_S), "the last entry leaving", "to check sends and commits, and to know sealed mailbox tokens";
+    /// The reserved sequence of a room.
+    RoomSeq = 17, "room sequence bound", Lifetime::Seconds(400 * DAY_S), "the last entry leaving", "sequences grow over restarts";
+    /// A handshake row.
+    Log = 18, "handshake log row", Lifetime::Seconds(37 * DAY_S), "the last entry leaving", "mailbox rows point into it; repair";
+    /// A commit id and its answer.
+    CommitId = 19, "commit answer", Lifetime::Seconds(37 * DAY_S), "the last entry leaving", "the same commit again gets the same answer";
+    /// A used grant.
+    GrantUsed = 20, "used grant", Lifetime::Seconds(31 * DAY_S), "the last entry leaving", "a grant works once";
+    /// An asked entry's message has passed.
+    AskedUsed = 21, "used request message", Lifetime::Seconds(400 * DAY_S), "opening the entry", "only one message passes before acceptance";
+    /// Who claimed whom as a stranger.
+    Claim = 22, "stranger claim (keyed hashes)", Lifetime::Seconds(72 * HOUR_S), "deleting the account", "a person claimed again is not a new person";
+    /// How many strangers an account claimed on a day.
+    ClaimCount = 23, "stranger claim count", Lifetime::Seconds(30 * DAY_S), "deleting the account", "the budget of new people a day";
+    /// A closed mailbox.
+    Closed = 24, "closed mailbox (keyed hash)", Lifetime::Seconds(120 * DAY_S), "expiry only", "rooms learn that a mailbox is gone";
+    /// A fan-out under way.
+    Job = 0x80, "delivery under way", Lifetime::Work, "finishing the delivery", "a crash loses no message that was accepted";
+    /// An account deletion under way.
+    Deletion = 0x81, "deletion under way", Lifetime::Work, "finishing the deletion", "a crash does not stop a deletion halfway";
+}
+
+impl Kind {
+    /// The store's name of the kind.
+    pub fn row(self) -> RowKind {
+        RowKind(self as u8)
+    }
+
+    /// When a row of this kind, written now, disappears.
+    pub fn expires(self, now: UnixMillis) -> Option<UnixTime> {
+        match self.kept().lifetime {
+            Lifetime::Seconds(s) => Some(UnixTime(now.seconds()).plus_s(s)),
+            Lifetime::Account | Lifetime::Work => None,
+        }
+    }
+}
+
+/// The line of a queue.
+pub fn queue_kept(kind: QueueKind) -> Kept {
+    match kind {
+        QueueKind::Mailbox => Kept {
+            name: "waiting mailbox row (sealed)",
+            lifetime: Lifetime::Seconds(u64::from(MAILBOX_ROW_DAYS) * DAY_S),
+            erased: "the device's acknowledgement",
+            why: "delivery to a device that is away",
+        },
+        QueueKind::Recent => Kept {
+            name: "recent message id of a room (sealed)",
+            lifetime: Lifetime::Seconds(u64::from(RECENT_DAYS) * DAY_S),
+            erased: "512 newer ones",
+            why: "the same message again gets the same answer",
+        },
+    }
+}
+
+/// The day on which a mailbox row written now is gone.
+pub fn mailbox_row_expires(now: UnixMillis) -> UnixDay {
+    UnixTime(now.seconds()).day().plus(MAILBOX_ROW_DAYS)
+}
+
+/// The day on which a recent id written now is gone.
+pub fn recent_expires(now: UnixMillis) -> UnixDay {
+    UnixTime(now.seconds()).day().plus(RECENT_DAYS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stored_kind_has_a_lifetime_a_reason_and_its_own_number() {
+        let mut numbers = std::collections::HashSet::new();
+        for kind in Kind::ALL {
+            let kept = kind.kept();
+            assert!(numbers.insert(kind.row().0));
+            assert!(!kept.name.is_empty() && !kept.why.is_empty() && !kept.erased.is_empty());
+            if let Lifetime::Seconds(s) = kept.lifetime {
+                assert!((HOUR_S..=400 * DAY_S).contains(&s));
+            }
+            let is_work = kept.lifetime == Lifetime::Work;
+            assert_eq!(
+                is_work,
+                kind.row() >= RowKind::FIRST_INDEXED,
+                "work is found by a scan at start"
+            );
+        }
+    }
+
+    #[test]
+    fn the_log_outlives_every_row_that_points_into_it() {
+        let Lifetime::Seconds(log_s) = Kind::Log.kept().lifetime else {
+            panic!("bounded")
+        };
+        assert!(log_s >= u64::from(MAILBOX_ROW_DAYS + 6) * DAY_S);
+    }
+}

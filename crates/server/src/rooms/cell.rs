@@ -1,0 +1,424 @@
+//! One room in memory, and the bounded cache of them.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use parlour_proto::ids::{MailboxId, MessageId, RoomId, UnixMillis};
+use parlour_store::{KeyRange, PartitionId, PartitionKind, QueueId, QueueLimit, RowBatch, Seq, Store, UnixTime};
+
+use super::{Rooms, state::RoomState};
+use crate::{
+    error::Refused,
+    keys::Keys,
+    limits::{Bucket, Rate},
+    mailboxes::Mailboxes,
+    retention::Kind,
+    sync::MutexExt as _,
+};
+
+/// Keys of a room's rows; the small ones under one prefix, so that loading a room is one read.
+pub(super) const SMALL: [u8; 1] = [1];
+pub(super) const STATE: [u8; 2] = [1, b's'];
+pub(super) const BOUND: [u8; 2] = [1, b'q'];
+const ASKED: [u8; 2] = [1, b'a'];
+const JOB: [u8; 2] = [1, b'j'];
+
+pub(super) fn asked_key(slot: u32) -> Vec<u8> {
+    [&ASKED[..], &slot.to_be_bytes()].concat()
+}
+
+pub(super) fn job_key(seq: u64) -> Vec<u8> {
+    [&JOB[..], &seq.to_be_bytes()].concat()
+}
+
+pub(super) fn log_key(seq: u64) -> Vec<u8> {
+    [&[2][..], &seq.to_be_bytes()].concat()
+}
+
+pub(super) fn commit_key(id: &MessageId) -> Vec<u8> {
+    [&[3][..], &id.0].concat()
+}
+
+pub(super) fn grant_key(id: &[u8; 16]) -> Vec<u8> {
+    [&[4][..], id].concat()
+}
+
+pub(super) fn partition(room: &RoomId) -> PartitionId {
+    PartitionId::new(PartitionKind::Room, room.0)
+}
+
+/// Recent message ids kept in memory and in the store.
+const RECENT: usize = 512;
+/// How many of them are forgotten at once.
+const FORGET: usize = 256;
+/// Sequences reserved at once.
+const RESERVE: u64 = 1_024;
+const FIRST_RESERVE: u64 = 16;
+/// A room whose state row has less time left than this gets it renewed when it is loaded, seconds.
+const RENEW_BELOW_S: u64 = 300 * 86_400;
+
+/// A message accepted not long ago.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Recent {
+    pub(super) id: MessageId,
+    pub(super) seq: u64,
+    pub(super) time: UnixMillis,
+    pub(super) stamp: [u8; 32],
+}
+
+impl Recent {
+    pub(super) fn to_bytes(self) -> Bytes {
+        let mut out = [0; 64];
+        out[..16].copy_from_slice(&self.id.0);
+        out[16..24].copy_from_slice(&self.seq.to_be_bytes());
+        out[24..32].copy_from_slice(&self.time.0.to_be_bytes());
+        out[32..].copy_from_slice(&self.stamp);
+        Bytes::copy_from_slice(&out)
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let number = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        Some(Self {
+            id: MessageId(bytes.get(..16)?.try_into().ok()?),
+            seq: number(16)?,
+            time: UnixMillis(number(24)?),
+            stamp: bytes.get(32..64)?.try_into().ok()?,
+        })
+    }
+}
+
+/// Who gets a message now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Targets {
+    /// Mailboxes of open entries, each once.
+    pub(super) open: Vec<MailboxId>,
+    /// Asked entries: slot and mailbox.
+    pub(super) asked: Vec<(u32, MailboxId)>,
+}
+
+/// What changes in a cell.
+pub(super) struct Inner {
+    pub(super) state: Arc<RoomState>,
+    pub(super) spoilt: bool,
+    next: u64,
+    /// Up to here sequences may be used, once the row that says so is durable.
+    bound: u64,
+    /// What is known to be durable of it.
+    durable_bound: u64,
+    recent: VecDeque<(Recent, Option<Seq>)>,
+    /// Asked entries that have had their message.
+    pub(super) asked_used: Vec<u32>,
+    targets: Option<(u64, Arc<Targets>)>,
+    sends: Option<Bucket>,
+    commits: HashMap<u32, Bucket>,
+}
+
+impl Inner {
+    /// Takes the next sequence, and adds the write that reserves it to `batch` unless that is durable already.
+    pub(super) fn take_seq(&mut self, mut batch: RowBatch, now: UnixMillis) -> (u64, RowBatch) {
+        let seq = self.next;
+        self.next += 1;
+        if seq > self.bound {
+            self.bound = seq + if self.bound == 0 { FIRST_RESERVE } else { RESERVE } - 1;
+        }
+        if self.bound > self.durable_bound {
+            let value = self.bound.to_be_bytes().to_vec();
+            batch = batch.put(BOUND, value, Kind::RoomSeq.row(), Kind::RoomSeq.expires(now));
+        }
+        (seq, batch)
+    }
+
+    /// The reservation that was current when a now durable batch was made.
+    pub(super) fn bound(&self) -> u64 {
+        self.bound
+    }
+
+    pub(super) fn bound_is_durable(&mut self, bound: u64) {
+        self.durable_bound = self.durable_bound.max(bound);
+    }
+
+    /// A message of not long ago, and whether it is known to be durable.
+    pub(super) fn find_recent(&self, id: &MessageId) -> Option<(Recent, bool)> {
+        let found = self.recent.iter().rev().find(|(recent, _)| recent.id == *id);
+        found.map(|(recent, at)| (*recent, at.is_some()))
+    }
+
+    /// Remembers a message; gives the queue position up to which older ones may be forgotten, if it is time.
+    pub(super) fn remember(&mut self, recent: Recent) -> Option<Seq> {
+        self.recent.push_back((recent, None));
+        if self.recent.len() <= RECENT {
+            return None;
+        }
+        self.recent.drain(..FORGET).filter_map(|(_, at)| at).next_back()
+    }
+
+    pub(super) fn recent_is_at(&mut self, seq: u64, at: Seq) {
+        if let Some(found) = self.recent.iter_mut().rev().find(|(recent, _)| recent.seq == seq) {
+            found.1 = Some(at);
+        }
+    }
+
+    /// Who gets a message; entries whose mailbox is closed are left out.
+    pub(super) fn targets<S: Store>(&mut self, mailboxes: &Mailboxes<S>) -> Arc<Targets> {
+        let closings = mailboxes.closings();
+        if let Some((at, targets)) = &self.targets
+            && *at == closings
+        {
+            return targets.clone();
+        }
+        let mut targets = Targets::default();
+        let mut seen = std::collections::HashSet::new();
+        for entry in self.state.entries.iter().filter(|entry| !entry.dead && !mailboxes.is_closed(&entry.mailbox)) {
+            if !entry.open {
+                targets.asked.push((entry.slot, entry.mailbox));
+            } else if seen.insert(entry.mailbox) {
+                targets.open.push(entry.mailbox);
+            }
+        }
+        let targets = Arc::new(targets);
+        self.targets = Some((closings, targets.clone()));
+        targets
+    }
+
+    pub(super) fn set_state(&mut self, state: Arc<RoomState>) {
+        self.state = state;
+        self.targets = None;
+    }
+
+    pub(super) fn meter_send(&mut self, rate: Rate, now: UnixMillis) -> Result<(), Refused> {
+        Ok(self.sends.get_or_insert_with(|| Bucket::full(rate, now)).take(rate, now)?)
+    }
+
+    pub(super) fn meter_commit(&mut self, slot: u32, rate: Rate, now: UnixMillis) -> Result<(), Refused> {
+        Ok(self.commits.entry(slot).or_insert_with(|| Bucket::full(rate, now)).take(rate, now)?)
+    }
+}
+
+/// One room in memory.
+pub(crate) struct Cell {
+    pub(super) room: RoomId,
+    pub(super) gate: tokio::sync::Mutex<()>,
+    pub(super) inner: Mutex<Option<Inner>>,
+    used: AtomicU64,
+    after_fault: bool,
+}
+
+impl Cell {
+    fn new(room: RoomId, after_fault: bool) -> Self {
+        Self {
+            room,
+            gate: tokio::sync::Mutex::default(),
+            inner: Mutex::default(),
+            used: AtomicU64::new(0),
+            after_fault,
+        }
+    }
+
+    /// Does something with the loaded room.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut Inner) -> T) -> T {
+        f(self.inner.locked().as_mut().expect("a cell is loaded before anybody gets it"))
+    }
+
+    /// The state as of now.
+    pub(super) fn state(&self) -> Arc<RoomState> {
+        self.with(|inner| inner.state.clone())
+    }
+
+    /// Forgets what is in memory: the store knows better.
+    pub(super) fn spoil(&self) {
+        if let Some(inner) = self.inner.locked().as_mut() {
+            inner.spoilt = true;
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.inner.locked().as_ref().is_some_and(|inner| !inner.spoilt)
+    }
+
+    fn is_spoilt(&self) -> bool {
+        self.inner.locked().as_ref().is_some_and(|inner| inner.spoilt)
+    }
+}
+
+/// The rooms in memory.
+pub(super) struct Cache {
+    cells: Mutex<HashMap<RoomId, Arc<Cell>>>,
+    clock: AtomicU64,
+    most: usize,
+}
+
+impl Cache {
+    pub(super) fn new(most: usize) -> Self {
+        Self { cells: Mutex::default(), clock: AtomicU64::new(0), most: most.max(16) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.cells.locked().len()
+    }
+
+    fn find(&self, room: &RoomId) -> Option<Arc<Cell>> {
+        let cell = self.cells.locked().get(room).cloned()?;
+        cell.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        Some(cell)
+    }
+
+    /// The cell of a room, perhaps not loaded; a spoilt one is replaced.
+    fn find_or_insert(&self, room: &RoomId) -> Arc<Cell> {
+        let mut cells = self.cells.locked();
+        let after_fault = match cells.get(room) {
+            Some(cell) if !cell.is_spoilt() => return cell.clone(),
+            found => found.is_some(),
+        };
+        if cells.len() >= self.most {
+            self.evict(&mut cells);
+        }
+        let cell = Arc::new(Cell::new(*room, after_fault));
+        cell.used.store(self.clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        cells.insert(*room, cell.clone());
+        cell
+    }
+
+    /// Drops the older half of the rooms that nobody is using; those in use must stay the only cell of their room.
+    fn evict(&self, cells: &mut HashMap<RoomId, Arc<Cell>>) {
+        let mut ages: Vec<u64> = cells.values().map(|cell| cell.used.load(Ordering::Relaxed)).collect();
+        let middle = ages.len() / 2;
+        let (_, median, _) = ages.select_nth_unstable(middle);
+        let median = *median;
+        cells.retain(|_, cell| cell.used.load(Ordering::Relaxed) > median || Arc::strong_count(cell) > 1);
+    }
+
+    /// Whether this is the room's cell: there must never be two in use.
+    fn holds(&self, cell: &Arc<Cell>) -> bool {
+        self.cells.locked().get(&cell.room).is_some_and(|found| Arc::ptr_eq(found, cell))
+    }
+
+    pub(super) fn forget(&self, cell: &Arc<Cell>) {
+        let mut cells = self.cells.locked();
+        if cells.get(&cell.room).is_some_and(|found| Arc::ptr_eq(found, cell)) {
+            cells.remove(&cell.room);
+        }
+    }
+}
+
+impl<S: Store> Rooms<S> {
+    /// The room, if it is in memory and usable: the way of nearly every send.
+    pub(super) fn cell_now(&self, room: &RoomId) -> Option<Arc<Cell>> {
+        self.cache.find(room).filter(|cell| cell.is_usable())
+    }
+
+    /// The room, loaded if need be; `None` if there is none.
+    pub(crate) async fn cell(&self, room: &RoomId, now: UnixMillis) -> Result<Option<Arc<Cell>>, Refused> {
+        loop {
+            if let Some(cell) = self.cell_now(room) {
+                return Ok(Some(cell));
+            }
+            let cell = self.cache.find_or_insert(room);
+            let gate = cell.gate.lock().await;
+            if cell.is_usable() {
+                drop(gate);
+                return Ok(Some(cell));
+            }
+            if cell.is_spoilt() || !self.cache.holds(&cell) {
+                continue;
+            }
+            let loaded = self.load(&cell, now).await;
+            drop(gate);
+            match loaded {
+                Ok(true) => return Ok(Some(cell)),
+                Ok(false) => {
+                    self.cache.forget(&cell);
+                    return Ok(None);
+                }
+                Err(error) => {
+                    self.cache.forget(&cell);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Reads a room from the store and finishes the deliveries that a crash interrupted.
+    async fn load(&self, cell: &Cell, now: UnixMillis) -> Result<bool, Refused> {
+        let room = &cell.room;
+        if cell.after_fault {
+            // What an earlier cell submitted is decided before this one reads.
+            let barrier = RowBatch::new(partition(room)).delete([0]);
+            let _ = self.store.commit(vec![barrier.into()]).await?;
+        }
+        let rows = self.store.range(&partition(room), &KeyRange::prefix(SMALL), usize::MAX).await?;
+        let Some(state) = rows.iter().find(|row| row.key == STATE) else { return Ok(false) };
+        let renew =
+            state.expires.is_some_and(|expires| expires < UnixTime(now.seconds()).plus_s(RENEW_BELOW_S)).then(|| {
+                RowBatch::new(partition(room)).present(STATE).put(
+                    STATE,
+                    state.value.clone(),
+                    Kind::Room.row(),
+                    Kind::Room.expires(now),
+                )
+            });
+        let bound = rows
+            .iter()
+            .find(|row| row.key == BOUND)
+            .and_then(|row| Some(u64::from_be_bytes(row.value[..].try_into().ok()?)))
+            .ok_or(Refused::Damaged("room sequence"))?;
+        let state = RoomState::from_bytes(&state.value, room, &self.keys)?;
+        let slots = rows.iter().filter_map(|row| row.key.strip_prefix(&ASKED));
+        let asked_used = slots.filter_map(|slot| Some(u32::from_be_bytes(slot.try_into().ok()?))).collect();
+        for row in rows.iter().filter(|row| row.key.starts_with(&JOB)) {
+            self.resume(room, &row.value).await?;
+        }
+        if let Some(renew) = renew {
+            let _ = self.store.commit(vec![renew.into()]).await?;
+        }
+        let limit = QueueLimit { rows: usize::MAX, bytes: usize::MAX };
+        let recent = self.store.queue_range(QueueId::Recent(room.0), Seq::START, limit).await?;
+        let recent = recent.iter().filter_map(|row| Some((Recent::from_bytes(&row.payload)?, Some(row.seq))));
+        *cell.inner.locked() = Some(Inner {
+            state: Arc::new(state),
+            spoilt: false,
+            next: bound + 1,
+            bound,
+            durable_bound: bound,
+            recent: recent.collect(),
+            asked_used,
+            targets: None,
+            sends: None,
+            commits: HashMap::new(),
+        });
+        Ok(true)
+    }
+
+    /// Finishes the deliveries that a crash interrupted: at a start, before the sockets open.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn resume_all(&self, now: UnixMillis) -> Result<u64, Refused> {
+        let mut cursor = None;
+        let mut resumed = 0;
+        loop {
+            let page = self.store.scan(Kind::Job.row(), cursor, 256).await?;
+            for (partition, _) in &page.rows {
+                let Ok(room) = RoomId::try_from(&partition.id[..]) else { continue };
+                resumed += u64::from(self.cell(&room, now).await?.is_some());
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(resumed);
+            }
+        }
+    }
+}
+
+/// The key that seals a fan-out's shared payload is the store's; its name must not tell the room.
+pub(super) fn payload_id(keys: &Keys, room: &RoomId, seq: u64) -> parlour_store::PayloadId {
+    let name = keys.sealing.mac(b"payload", &[&room.0, &seq.to_be_bytes()]);
+    let mut id = [0; 16];
+    id.copy_from_slice(&name[..16]);
+    parlour_store::PayloadId(id)
+}
