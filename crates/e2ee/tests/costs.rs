@@ -32,7 +32,10 @@ fn message_costs(members: u8) -> (usize, usize) {
         let read = devices[1].save();
         worst = (worst.0.max(written), worst.1.max(read));
         if round == 39 {
-            println!("{members} members: 300 B become {} B; sealed in {sealing:?}, read in {reading:?}", row.bytes.len());
+            println!(
+                "{members} members: 300 B become {} B; sealed in {sealing:?}, read in {reading:?}",
+                row.bytes.len()
+            );
         }
     }
     println!("{members} members: a message writes at most {} B at the sender, {} B at a receiver", worst.0, worst.1);
