@@ -359,7 +359,9 @@ pub enum Failure {
     #[error("no such {0} here")]
     NotFound(&'static str),
     /// The recipient cannot be reached: no such person, or they are not open to you.
-    #[error("nobody there who can be reached from your app; ask them for an invite, or to turn your app on under reach")]
+    #[error(
+        "nobody there who can be reached from your app; ask them for an invite, or to turn your app on under reach"
+    )]
     NotReachable,
     /// The server refused.
     #[error("{0}")]
@@ -371,4 +373,3 @@ pub enum Failure {
     #[error("the server showed something that does not fit: {0}")]
     Suspicious(String),
 }
-

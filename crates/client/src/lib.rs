@@ -1,4 +1,43 @@
-//! The client engine, sans-IO: inputs in, effects out. See [`api`].
+//! The client engine, sans-IO: inputs in, effects out. See [`api`] for what a shell does with it, [`rows`] for what it
+//! stores, and the head of each module for the part that it plays:
+//!
+//! - the frame: [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
+//! - who: `signup`, `identity`, `contacts`, `keypackages`;
+//! - out: `intents`, `sending`, `claims` (first contact), `commits`, `outbox`, `chores`, `saying`;
+//! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`;
+//! - and `conversation` (its state machine), `requests`, `groups`, `repair`.
+//!
+//! It never awaits, reads a clock, draws ambient randomness, or names OpenMLS.
+#![forbid(unsafe_code)]
 
 #[allow(missing_docs, reason = "names tell the fields")]
 pub mod api;
+pub mod engine;
+pub mod rows;
+
+mod chores;
+mod claims;
+mod commits;
+mod connection;
+mod contacts;
+mod conversation;
+mod groups;
+mod hearing;
+mod identity;
+mod incoming;
+mod intents;
+mod joining;
+mod keypackages;
+mod messages;
+mod mls;
+mod outbox;
+mod repair;
+mod requests;
+mod saying;
+mod sending;
+mod signing;
+mod signup;
+mod state;
+
+pub use engine::Engine;
+pub use keypackages::POOL_SIZE;

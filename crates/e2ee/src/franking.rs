@@ -195,8 +195,7 @@ pub struct ReportVerified {
 /// # Errors
 /// [`FrankingError`] says what does not hold.
 pub fn verify_report(report: &Report, device_signing_key: &[u8; 32]) -> Result<ReportVerified, FrankingError> {
-    let credential =
-        LeafCredential::from_bytes(&report.evidence.credential).map_err(|_| FrankingError::Malformed)?;
+    let credential = LeafCredential::from_bytes(&report.evidence.credential).map_err(|_| FrankingError::Malformed)?;
     report.evidence.check(&report.content, &credential)?;
     credential.verify(&credential.leaf_key, device_signing_key).map_err(|_| FrankingError::Credential)?;
     Ok(ReportVerified { account: credential.account, device: credential.device })

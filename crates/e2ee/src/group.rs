@@ -33,8 +33,8 @@ pub use commit::PendingCommit;
 pub use join::{JoinError, Joined, WelcomeIn};
 pub use leave::{LEAVE_DOMAIN, LeaveRequest};
 pub use message::SealedMessage;
-pub(crate) use own::{LeafKey, OwnKeys};
 use own::PendingRow;
+pub(crate) use own::{LeafKey, OwnKeys};
 pub use process::{Invalid, Message, Processed, Repair, RowMeta, StagedChange};
 pub use welcome::{WelcomeOut, WelcomePart};
 
@@ -136,6 +136,7 @@ impl Group {
 
     /// Everything beside OpenMLS's own state comes from rows, too.
     fn assemble(mls: MlsGroup, provider: Provider) -> Result<Self, GroupError> {
+        own::check(provider.store())?;
         let own = OwnKeys::load(provider.store())?;
         let policy =
             Policy::of(mls.extensions()).map_err(|_| GroupError::Inconsistent("no policy in the group context"))?;

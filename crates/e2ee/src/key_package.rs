@@ -5,7 +5,7 @@
 //! engine's clock, never by OpenMLS's.
 
 use openmls::prelude::{
-    Extension, ExtensionType, Extensions, KeyPackage as MlsKeyPackage, KeyPackageIn, OpenMlsProvider as _, ProtocolVersion,
+    Extension, Extensions, KeyPackage as MlsKeyPackage, KeyPackageIn, OpenMlsProvider as _, ProtocolVersion,
     UnknownExtension,
 };
 use rand_core::CryptoRngCore;
@@ -16,7 +16,7 @@ use crate::credential::{CredentialError, LeafCredential};
 use crate::group::OwnKeys;
 use crate::provider::{Crypto, Provider};
 use crate::rows::Rows;
-use crate::suite::{MADE_AT, SUITE, capabilities, lifetime};
+use crate::suite::{MADE_AT, SUITE, capabilities, is_capable, lifetime};
 
 /// Packages older than this are not used: 90 days.
 pub const KEY_PACKAGE_MAX_AGE_MS: u64 = 90 * 24 * 3_600_000;
@@ -139,7 +139,7 @@ impl ClaimedKeyPackage {
             .validate(&crypto, ProtocolVersion::Mls10)
             .map_err(|_| KeyPackageError::Signature)?;
         let leaf = package.leaf_node();
-        if package.ciphersuite() != SUITE || *leaf.capabilities() != capabilities() {
+        if package.ciphersuite() != SUITE || !is_capable(leaf.capabilities()) {
             return Err(KeyPackageError::Malformed);
         }
         let credential = LeafCredential::of_leaf(leaf.credential(), leaf.signature_key().as_slice())?;
@@ -185,7 +185,6 @@ fn made_at(package: &MlsKeyPackage) -> Option<u64> {
         Extension::Unknown(MADE_AT, UnknownExtension(bytes)) => Some(bytes),
         _ => None,
     })?;
-    debug_assert!(package.extensions().contains(ExtensionType::Unknown(MADE_AT)));
     extension.as_slice().try_into().ok().map(u64::from_be_bytes)
 }
 

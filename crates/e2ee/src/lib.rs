@@ -1,5 +1,66 @@
-//! MLS conversations, account and device keys, sealing.
-#![forbid(unsafe_code)]
+//! End-to-end encryption: MLS conversations, account and device keys, sealing of values. The only crate that names
+//! OpenMLS; what it gives and takes are plain bytes, numbers and its own types.
+//!
+//! It does no IO, reads no clock and draws no randomness: randomness is a parameter (`rng`), time is one (`now`) where
+//! the age of a key package is judged, and storage is [`Rows`] in and [`Changes`] out. The same inputs give the same
+//! bytes.
+//!
+//! # A conversation
+//! [`Group::create`], [`Group::load`] and [`Group::join`] give a [`Group`]. Then:
+//!
+//! | to | call | and then |
+//! |---|---|---|
+//! | say something | [`Group::seal_message`] | store changes and payload in one transaction, send |
+//! | change members, policy, own keys | [`Group::commit`] | store changes, commit and Welcome, send; on acceptance [`Group::merge_pending`], on a lost race process the winner and commit again |
+//! | read a row of the room | [`Group::process`] | by what it was: show, [`Group::merge_staged`], [`Group::refuse_staged`], [`Group::merge_pending`], skip, repair |
+//! | leave | [`Group::request_leave`] | send it as content; any other member commits [`Change::leave`] |
+//!
+//! After each step [`Group::take_changes`] is one batch of rows: commit it *before* sending. An operation that fails
+//! leaves everything as it was; if the engine's transaction fails, it drops the `Group` and loads it again. A pending
+//! commit is part of the rows and survives a crash.
+//!
+//! # What the caller must do
+//! - Hold the device lists. This crate verifies that leaves are bound to their credentials and that a commit keeps the
+//!   policy; whether a device belongs to an account is checked with [`Member::verify`] and
+//!   [`ClaimedKeyPackage::verify`], with the signing key from the list.
+//! - Hand in rows in the room's order, each once.
+//! - Encrypt the rows at rest: they hold secrets in the clear.
+//! - Believe [`Processed::OldCopy`] and [`Repair::PathSecret`] only so often: another member can provoke them.
+//!
+//! # The rest
+//! [`RootKey`] (recovery words), [`DeviceKeys`], [`MemberKeyPair`]; [`seal`]/[`open`] for values, [`seal_to_device`],
+//! [`seal_knock`]; [`verify_report`] for reports, [`safety_number`] for people who want to be sure.
+//!
+//! ```
+//! use parlour_e2ee::*;
+//! # use rand_chacha::rand_core::SeedableRng;
+//! # let mut rng = rand_chacha::ChaCha20Rng::from_seed([1; 32]);
+//! # let now = 1_900_000_000_000;
+//! # let (alice_keys, bob_keys) = (DeviceKeys::generate(&mut rng), DeviceKeys::generate(&mut rng));
+//! # let account = |id| AccountRef { app: "den.example.org".into(), id: [id; 16] };
+//! # let (alice, bob) = (account(1), account(2));
+//! # let alice_me = Identity { account: &alice, device: [1; 16], keys: &alice_keys };
+//! # let bob_me = Identity { account: &bob, device: [2; 16], keys: &bob_keys };
+//! // Bob publishes a key package; Alice claims it and checks it against his device list.
+//! let package = make_key_package(&bob_me, LastResort::No, now, &mut rng)?;
+//! let claimed = ClaimedKeyPackage::parse(&package.public, now)?.verify(&bob_keys.signing_public())?;
+//!
+//! // She opens a room with him in it; the server accepts her commit at sequence 1.
+//! let policy = Policy::direct(alice.clone(), bob.clone(), &mut rng);
+//! let mut at_alice = Group::create(&alice_me, [7; 16], &policy, &mut rng)?;
+//! let pending = at_alice.commit(&alice_me, Change::add(vec![claimed]), [1; 16], &mut rng)?;
+//! at_alice.merge_pending(1)?;
+//!
+//! // He joins by his part of the Welcome, and she writes.
+//! let welcome = pending.welcome.as_ref().expect("he was added");
+//! let welcome = WelcomeIn { room: [7; 16], shared: &welcome.shared, part: &welcome.parts[0].bytes };
+//! let mut at_bob = Group::join(&welcome, package.rows)?.group;
+//! let sealed = at_alice.seal_message(b"hello", [2; 16], &mut rng)?;
+//! let row = RowMeta { room_seq: 2, id: [2; 16], next_send_key_digest: None, tag: Some(sealed.tag) };
+//! let Processed::Message(message) = at_bob.process(&sealed.payload, &row)? else { panic!() };
+//! assert_eq!((message.content.as_slice(), message.sender.account()), (&b"hello"[..], &alice));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(test)]
 extern crate self as parlour_e2ee;

@@ -148,9 +148,7 @@ impl Policy {
 
     pub(crate) fn is_consistent(&self) -> bool {
         let roles_fit = match self.kind {
-            Kind::Direct => {
-                (1..=2).contains(&self.roles.len()) && self.roles.values().all(|role| *role == Role::Owner)
-            }
+            Kind::Direct => (1..=2).contains(&self.roles.len()) && self.roles.values().all(|role| *role == Role::Owner),
             Kind::Group => {
                 self.roles.values().all(|role| *role != Role::Member)
                     && self.roles.values().any(|role| *role == Role::Owner)
@@ -170,7 +168,8 @@ impl Policy {
 
     /// The policy of a group with these extensions.
     pub(crate) fn of(extensions: &Extensions<GroupContext>) -> Result<Self, PolicyError> {
-        let ours = extensions.iter().count() == 2 && extensions.required_capabilities() == Some(&required_capabilities());
+        let ours =
+            extensions.iter().count() == 2 && extensions.required_capabilities() == Some(&required_capabilities());
         let policy = extensions.unknown(POLICY).ok_or(PolicyError)?;
         if ours { Self::from_bytes(&policy.0) } else { Err(PolicyError) }
     }

@@ -1,7 +1,7 @@
 //! What OpenMLS is given to work with: our rows, the caller's randomness, and no clock.
 //!
 //! OpenMLS's own provider draws randomness from the system in three places: its random source, key generation (which
-//! we do not call) and HPKE encapsulation. All are answered here from one ChaCha20 stream seeded per operation.
+//! we do not call) and HPKE encapsulation. All are answered here from seeds drawn per operation.
 //! OpenMLS also stamps message secrets with the system's time; nothing reads the stamps, so they are left alone.
 
 mod hpke;
@@ -16,6 +16,8 @@ use openmls_traits::random::OpenMlsRand;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRngCore, RngCore, SeedableRng};
 
+use zeroize::Zeroizing;
+
 use crate::rows::Rows;
 use crate::store::Store;
 
@@ -28,7 +30,7 @@ pub(crate) struct Provider {
 
 impl Provider {
     pub(crate) fn new(rows: Rows) -> Self {
-        Self { rand: Rand(RefCell::new(unseeded())), crypto: Crypto::default(), store: Store::new(rows) }
+        Self { rand: Rand::default(), crypto: Crypto::default(), store: Store::new(rows) }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -37,8 +39,8 @@ impl Provider {
 
     /// Every operation that draws randomness begins with this.
     pub(crate) fn seed(&self, rng: &mut dyn CryptoRngCore) {
-        *self.rand.0.borrow_mut() = seeded(rng);
-        *self.crypto.rng() = seeded(rng);
+        *self.rand.0.borrow_mut() = ChaCha20Rng::from_seed(*seed(rng));
+        self.crypto.set_seed(seed(rng));
     }
 }
 
@@ -60,19 +62,21 @@ impl OpenMlsProvider for Provider {
     }
 }
 
-fn seeded(rng: &mut dyn CryptoRngCore) -> ChaCha20Rng {
-    let mut seed = [0; 32];
-    rng.fill_bytes(&mut seed);
-    ChaCha20Rng::from_seed(seed)
-}
-
-/// Before the first [`Provider::seed`]; loading and reading draw nothing.
-fn unseeded() -> ChaCha20Rng {
-    ChaCha20Rng::from_seed([0; 32])
+fn seed(rng: &mut dyn CryptoRngCore) -> Zeroizing<[u8; 32]> {
+    let mut seed = Zeroizing::new([0; 32]);
+    rng.fill_bytes(seed.as_mut_slice());
+    seed
 }
 
 /// The caller's randomness in OpenMLS's trait.
 pub(crate) struct Rand(RefCell<ChaCha20Rng>);
+
+impl Default for Rand {
+    /// Before the first [`Provider::seed`]; loading and reading draw nothing.
+    fn default() -> Self {
+        Self(RefCell::new(ChaCha20Rng::from_seed([0; 32])))
+    }
+}
 
 impl OpenMlsRand for Rand {
     type Error = Infallible;
@@ -91,21 +95,11 @@ impl OpenMlsRand for Rand {
 }
 
 /// RustCrypto's primitives with our randomness for encapsulation; see [`hpke`].
+#[derive(Default)]
 pub(crate) struct Crypto {
     primitives: RustCrypto,
-    rng: Mutex<ChaCha20Rng>,
+    seed: Mutex<Zeroizing<[u8; 32]>>,
     /// The sealing to spoil, counted down: for members who cheat.
     #[cfg(test)]
     pub(crate) spoil: std::sync::atomic::AtomicUsize,
-}
-
-impl Default for Crypto {
-    fn default() -> Self {
-        Self {
-            primitives: RustCrypto::default(),
-            rng: Mutex::new(unseeded()),
-            #[cfg(test)]
-            spoil: Default::default(),
-        }
-    }
 }

@@ -211,10 +211,7 @@ mod tests {
         assert_eq!(device.open(b"other", b"aad", &sealed), Err(SealError::DoesNotOpen));
         assert_eq!(device.open(b"info", b"other", &sealed), Err(SealError::DoesNotOpen));
         assert_eq!(device.open(b"info", b"aad", &sealed[..20]), Err(SealError::Malformed));
-        assert_eq!(
-            seal_to_device(&[0; 32], b"info", b"aad", b"value", &mut test_rng(2)),
-            Err(SealError::PublicKey)
-        );
+        assert_eq!(seal_to_device(&[0; 32], b"info", b"aad", b"value", &mut test_rng(2)), Err(SealError::PublicKey));
     }
 
     #[test]
@@ -222,7 +219,8 @@ mod tests {
         let device = DeviceKeys::generate(&mut test_rng(1));
         let secret = device.hpke_secret().to_bytes();
         let sealed = seal_to_device(&device.hpke_public(), b"info", b"aad", b"value", &mut test_rng(2)).unwrap();
-        let theirs = HpkeCiphertext { kem_output: sealed[1..33].to_vec().into(), ciphertext: sealed[33..].to_vec().into() };
+        let theirs =
+            HpkeCiphertext { kem_output: sealed[1..33].to_vec().into(), ciphertext: sealed[33..].to_vec().into() };
         assert_eq!(RustCrypto::default().hpke_open(HPKE, &theirs, &secret, b"info", b"aad").unwrap(), b"value");
         let sealed = RustCrypto::default().hpke_seal(HPKE, &device.hpke_public(), b"info", b"aad", b"value").unwrap();
         let ours = [&[1][..], sealed.kem_output.as_slice(), sealed.ciphertext.as_slice()].concat();

@@ -1,8 +1,9 @@
 //! The numbers on the wire: one cipher suite, our extension, credential and proposal types, and one configuration.
 
 use openmls::prelude::{
-    Capabilities, Ciphersuite, CredentialType, ExtensionType, Lifetime, MlsGroupJoinConfig, PURE_CIPHERTEXT_WIRE_FORMAT_POLICY,
-    ProposalType, ProtocolVersion, RequiredCapabilitiesExtension, SenderRatchetConfiguration,
+    Capabilities, Ciphersuite, CredentialType, ExtensionType, Lifetime, MlsGroupJoinConfig,
+    PURE_CIPHERTEXT_WIRE_FORMAT_POLICY, ProposalType, ProtocolVersion, RequiredCapabilitiesExtension,
+    SenderRatchetConfiguration,
 };
 
 /// ML-KEM-768+X25519, AES-128-GCM, SHA-256, Ed25519 (0x004F).
@@ -32,6 +33,14 @@ pub(crate) fn capabilities() -> Capabilities {
         Some(&[ProposalType::Custom(LEAVE)]),
         Some(&[CredentialType::Other(CREDENTIAL)]),
     )
+}
+
+/// Whether a leaf can be in our groups; newer ones may be capable of more.
+pub(crate) fn is_capable(leaf: &Capabilities) -> bool {
+    let ours = capabilities();
+    ours.extensions().iter().all(|extension| leaf.extensions().contains(extension))
+        && ours.proposals().iter().all(|proposal| leaf.proposals().contains(proposal))
+        && ours.credentials().iter().all(|credential| leaf.credentials().contains(credential))
 }
 
 pub(crate) fn required_capabilities() -> RequiredCapabilitiesExtension {

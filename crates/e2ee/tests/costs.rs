@@ -1,5 +1,7 @@
 //! What operations write and weigh. Run with `--nocapture` to see the figures.
 
+#![expect(clippy::print_stdout, reason = "the figures are for people to read")]
+
 mod kit;
 
 use std::time::Instant;
@@ -22,24 +24,27 @@ fn message_costs(members: u8) -> (usize, usize) {
         let id = devices[0].random_id();
         let mut rng = devices[0].rng.clone();
         let started = Instant::now();
-        let sealed = devices[0].group().seal_message(&[round; 300], id, &mut rng).unwrap();
+        let sealed = devices[0].group().seal_message(&[round; 300], id, &mut rng).expect("sealed");
         let sealing = started.elapsed();
         let written = devices[0].save();
         let row = log.message(&(sealed, id));
         let started = Instant::now();
-        devices[1].group().process(&row.bytes, &row.meta).unwrap();
+        devices[1].group().process(&row.bytes, &row.meta).expect("processed");
         let reading = started.elapsed();
         let read = devices[1].save();
         worst = (worst.0.max(written), worst.1.max(read));
         if round == 39 {
-            println!("{members} members: 300 B become {} B; sealed in {sealing:?}, read in {reading:?}", row.bytes.len());
+            println!(
+                "{members} members: 300 B become {} B; sealed in {sealing:?}, read in {reading:?}",
+                row.bytes.len()
+            );
         }
     }
     println!("{members} members: a message writes at most {} B at the sender, {} B at a receiver", worst.0, worst.1);
     println!("{members} members: {} B of rows", devices[0].disk.bytes());
     let rows = devices[0].disk.clone();
     let started = Instant::now();
-    Group::load(rows).unwrap();
+    Group::load(rows).expect("rows read");
     println!("{members} members: loaded in {:?}", started.elapsed());
     worst
 }

@@ -32,7 +32,8 @@ fn sender_and_receiver_hold_the_same_evidence() {
 #[test]
 fn no_part_of_a_report_can_be_changed() {
     let (good, device) = report();
-    let changes: [(fn(&mut Report), FrankingError); 9] = [
+    type Tampering = fn(&mut Report);
+    let changes: [(Tampering, FrankingError); 9] = [
         (|r| r.content[0] ^= 1, FrankingError::Tag),
         (|r| r.content.push(0), FrankingError::Tag),
         (|r| r.evidence.salt[0] ^= 1, FrankingError::Tag),

@@ -5,7 +5,9 @@ mod kit;
 use std::cell::RefCell;
 
 use kit::{Device, ROOM, Row, group_of};
-use parlour_e2ee::{Change, ClaimedKeyPackage, Evidence, Group, LeafCredential, LeaveRequest, Policy, Processed, Rows, WelcomeIn};
+use parlour_e2ee::{
+    Change, ClaimedKeyPackage, Evidence, Group, LeafCredential, LeaveRequest, Policy, Processed, Rows, WelcomeIn,
+};
 use proptest::prelude::*;
 
 struct Scene {
@@ -24,8 +26,9 @@ fn scene() -> Scene {
     let mut joiner = Device::new(4, 4);
     let made = joiner.make_key_package(parlour_e2ee::LastResort::No);
     let package = joiner.verified(&made.public);
-    let pending = devices[1].commit(Change::add(vec![package]).and(Change::update(parlour_e2ee::Update::KeepMemberKey)));
-    let welcome = pending.welcome.clone().unwrap();
+    let pending =
+        devices[1].commit(Change::add(vec![package]).and(Change::update(parlour_e2ee::Update::KeepMemberKey)));
+    let welcome = pending.welcome.clone().expect("somebody was added");
     Scene {
         reader: devices.swap_remove(0),
         message,
@@ -44,7 +47,7 @@ fn mutated(bytes: &[u8], at: usize, kind: u8, noise: &[u8]) -> Vec<u8> {
     match kind % 4 {
         0 => bytes[at] ^= noise.first().copied().unwrap_or(1).max(1),
         1 => bytes.truncate(at),
-        2 => bytes.extend_from_slice(&bytes[at..].to_vec()),
+        2 => bytes.extend_from_within(at..),
         _ => {
             bytes.splice(at.., noise.iter().copied());
         }

@@ -5,11 +5,18 @@
 //! Each request's life: `net` parses a frame, a domain module decides and submits one ordered list of batches, the store
 //! makes it durable, `net` answers. Nothing about a person is logged.
 
+pub mod accounts;
+pub mod apps;
+pub mod claims;
+pub mod config;
+pub mod directory;
 pub mod error;
 pub mod grants;
+pub mod keypackages;
 pub mod keys;
 pub mod limits;
 pub mod mailboxes;
+pub mod reach;
 pub(crate) mod record;
 pub mod retention;
 pub mod rooms;

@@ -191,8 +191,8 @@ impl Group {
             own::close(store, ended, room_seq)?;
         }
         own::forget_sent_before(store, self.epoch().saturating_sub(crate::suite::PAST_EPOCHS as u64));
-        self.policy =
-            Policy::of(self.mls.extensions()).map_err(|_| GroupError::Inconsistent("no policy in the group context"))?;
+        self.policy = Policy::of(self.mls.extensions())
+            .map_err(|_| GroupError::Inconsistent("no policy in the group context"))?;
         Ok(())
     }
 }

@@ -1,8 +1,6 @@
 //! Joining by a Welcome (RFC 9420 §12.4.3.1).
 
-use openmls::prelude::{
-    KeyPackageBundle, MlsGroup, OpenMlsProvider as _, RatchetTreeIn, StagedWelcome, Welcome,
-};
+use openmls::prelude::{KeyPackageBundle, OpenMlsProvider as _, RatchetTreeIn, StagedWelcome, Welcome};
 use sha2::{Digest, Sha256};
 use tls_codec::Deserialize as _;
 
@@ -80,7 +78,7 @@ impl Group {
         let (bundle, keys) = key_package_of(provider.store())?;
         let last_resort = bundle.key_package().last_resort();
         let (staged, send_key) = stage(&provider, welcome, &bundle)?;
-        let added_by = check(&staged, welcome, &keys)?;
+        let added_by = check(&staged, &keys)?;
         let mls = staged.into_group(&provider).map_err(refused)?;
         let consumed = if last_resort { Changes::default() } else { consume(provider.store()) };
         keys.store(provider.store());
@@ -108,14 +106,18 @@ fn stage(
     let shared = Shared::decode(welcome.shared).ok_or(JoinError::Malformed)?;
     let reference = bundle.key_package().hash_ref(provider.crypto()).map_err(refused)?;
     let secret = Secret::decode_part(welcome.part, reference.as_slice().to_vec()).ok_or(JoinError::Malformed)?;
-    let whole = Pieces { group_info: shared.group_info, secrets: vec![secret] }.assemble().ok_or(JoinError::Malformed)?;
+    let whole =
+        Pieces { group_info: shared.group_info, secrets: vec![secret] }.assemble().ok_or(JoinError::Malformed)?;
     let whole = Welcome::tls_deserialize_exact(&whole).map_err(|_| JoinError::Malformed)?;
     let builder = StagedWelcome::build_from_welcome(provider, &config(), whole).map_err(refused)?;
     let processed = builder.processed_welcome();
+    if processed.unverified_group_info().group_id().as_slice() != welcome.room {
+        return Err(JoinError::WrongRoom);
+    }
     let key = processed.export_secret(provider.crypto(), TREE_KEY, &[], 32).map_err(refused)?;
     let send_key = processed.export_secret(provider.crypto(), SEND_KEY, &[], 32).map_err(refused)?;
     let key = ValueKey::from_bytes(*exported(&key).map_err(refused)?);
-    let tree = open(&key, &welcome.room, &shared.sealed_tree).map_err(|_| JoinError::WrongRoom)?;
+    let tree = open(&key, &welcome.room, &shared.sealed_tree).map_err(|_| refused("the tree does not open"))?;
     let tree = RatchetTreeIn::tls_deserialize_exact(&*tree).map_err(|_| JoinError::Malformed)?;
     let staged = builder
         .with_ratchet_tree(tree)
@@ -127,10 +129,7 @@ fn stage(
 }
 
 /// That it is a group of ours, and who added us.
-fn check(staged: &StagedWelcome, welcome: &WelcomeIn<'_>, keys: &OwnKeys) -> Result<Member, JoinError> {
-    if staged.group_context().group_id().as_slice() != welcome.room {
-        return Err(JoinError::WrongRoom);
-    }
+fn check(staged: &StagedWelcome, keys: &OwnKeys) -> Result<Member, JoinError> {
     Policy::of(staged.group_context().extensions()).map_err(|_| JoinError::Group)?;
     let members: Vec<Member> =
         staged.members().map(|member| member_of(&member)).collect::<Result<_, _>>().map_err(|_| JoinError::Group)?;
@@ -156,11 +155,4 @@ fn alone(store: &Store) -> Provider {
     }
     provider.store().finish();
     provider
-}
-
-#[allow(unused)]
-fn _assert_send() {
-    fn send<T: Send>() {}
-    send::<Group>();
-    send::<MlsGroup>();
 }

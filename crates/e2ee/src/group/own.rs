@@ -219,6 +219,13 @@ pub(super) fn remembers(store: &Store, hash: &[u8; 32]) -> Result<bool, StoreErr
     Ok(read::<Recent>(store, RECENT)?.is_some_and(|recent| recent.hashes.contains(&short(hash))))
 }
 
+/// That these rows read, before anything relies on them.
+pub(super) fn check(store: &Store) -> Result<(), StoreError> {
+    read::<Recent>(store, RECENT)?;
+    read::<Closed>(store, CLOSED)?;
+    OwnKeys::load_next(store).map(|_| ())
+}
+
 fn sent_key(epoch: u64, hash: &[u8; 32]) -> Vec<u8> {
     [SENT, &epoch.to_be_bytes(), &hash[..16]].concat()
 }

@@ -250,9 +250,9 @@ impl Group {
             ProcessedMessageContent::ApplicationMessage(content) => {
                 // Whatever the content is worth, its key is used up.
                 self.provider.store().finish();
-                let opened = credential
-                    .map_err(|_| Invalid::Credential)
-                    .and_then(|credential| self.open(&content.into_bytes(), Member { leaf: sender, credential }, epoch, row));
+                let opened = credential.map_err(|_| Invalid::Credential).and_then(|credential| {
+                    self.open(&content.into_bytes(), Member { leaf: sender, credential }, epoch, row)
+                });
                 Ok(opened.map_or_else(Processed::Invalid, |message| Processed::Message(Box::new(message))))
             }
             ProcessedMessageContent::StagedCommitMessage(commit) => match self.inspect(sender, &commit, row) {

@@ -143,11 +143,8 @@ mod tests {
     use super::*;
 
     fn pieces() -> Pieces {
-        let secret = |byte: u8| Secret {
-            reference: vec![byte; 32],
-            kem_output: vec![byte; 1120],
-            ciphertext: vec![byte; 70],
-        };
+        let secret =
+            |byte: u8| Secret { reference: vec![byte; 32], kem_output: vec![byte; 1120], ciphertext: vec![byte; 70] };
         Pieces { group_info: vec![7; 500], secrets: vec![secret(1), secret(2)] }
     }
 
@@ -156,9 +153,10 @@ mod tests {
         let whole = pieces().assemble().unwrap();
         let apart = Pieces::of(&whole).unwrap();
         assert_eq!(apart, pieces());
-        let again = apart.secrets.iter().map(|secret| {
-            Secret::decode_part(&secret.encode_part().unwrap(), secret.reference.clone()).unwrap()
-        });
+        let again = apart
+            .secrets
+            .iter()
+            .map(|secret| Secret::decode_part(&secret.encode_part().unwrap(), secret.reference.clone()).unwrap());
         let shared = Shared { group_info: apart.group_info.clone(), sealed_tree: vec![3; 70_000] };
         let shared = Shared::decode(&shared.encode().unwrap()).unwrap();
         assert_eq!(shared.sealed_tree, vec![3; 70_000]);

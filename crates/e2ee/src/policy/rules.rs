@@ -96,7 +96,11 @@ impl Proposed<'_> {
     fn check_uniqueness(&self) -> Result<(), PolicyBreach> {
         let gone: BTreeSet<u32> = self.removed.iter().map(|member| member.leaf).collect();
         let staying = self.members.iter().filter(|member| !gone.contains(&member.leaf)).map(|member| {
-            if member.leaf == self.committer.leaf { self.updated.unwrap_or(&member.credential) } else { &member.credential }
+            if member.leaf == self.committer.leaf {
+                self.updated.unwrap_or(&member.credential)
+            } else {
+                &member.credential
+            }
         });
         let mut devices = BTreeMap::new();
         let mut member_keys = BTreeSet::new();

@@ -1,18 +1,18 @@
 //! OpenMLS's cryptography trait: everything to RustCrypto, except HPKE sealing, whose encapsulation takes the
 //! caller's randomness. Only X-Wing (ML-KEM-768 with X25519), the one KEM of our suite.
 
-use std::sync::MutexGuard;
-
+use hmac::{Hmac, Mac};
 use hpke_rs::hpke_types::{AeadAlgorithm, KdfAlgorithm, KemAlgorithm};
 use hpke_rs::{Hpke, Mode};
 use hpke_rs_rust_crypto::HpkeRustCrypto;
 use openmls_traits::crypto::OpenMlsCrypto;
 use openmls_traits::types::{
-    AeadType, Ciphersuite, CryptoError, ExporterSecret, HashType, HpkeAeadType, HpkeCiphertext, HpkeConfig, HpkeKdfType,
-    HpkeKemType, HpkeKeyPair, KemOutput, SignatureScheme,
+    AeadType, Ciphersuite, CryptoError, ExporterSecret, HashType, HpkeAeadType, HpkeCiphertext, HpkeConfig,
+    HpkeKdfType, HpkeKemType, HpkeKeyPair, KemOutput, SignatureScheme,
 };
 use rand_chacha::ChaCha20Rng;
-use rand_core::RngCore;
+use rand_core::{RngCore, SeedableRng};
+use sha2::Sha256;
 use tls_codec::SecretVLBytes;
 use x_wing::kem::TryKeyInit;
 use zeroize::Zeroizing;
@@ -20,14 +20,27 @@ use zeroize::Zeroizing;
 use super::Crypto;
 
 impl Crypto {
-    pub(super) fn rng(&self) -> MutexGuard<'_, ChaCha20Rng> {
-        self.rng.lock().expect("nothing panics while it is held")
+    pub(super) fn set_seed(&self, seed: Zeroizing<[u8; 32]>) {
+        *self.seed.lock().expect("nothing panics while it is held") = seed;
     }
 
-    fn encapsulate(&self, public: &[u8]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError> {
-        let key = x_wing::EncapsulationKey::new_from_slice(public).map_err(|_| CryptoError::InvalidPublicKey)?;
-        let mut randomness = Zeroizing::new([0_u8; x_wing::ENCAPSULATION_RANDOMNESS_SIZE]);
-        self.rng().fill_bytes(randomness.as_mut_slice());
+    /// Randomness for one sealing, from the operation's seed and what is sealed: OpenMLS seals on several threads, so
+    /// that drawing from one stream would give other bytes each time.
+    fn randomness(&self, sealing: [&[u8]; 4]) -> Zeroizing<[u8; x_wing::ENCAPSULATION_RANDOMNESS_SIZE]> {
+        let seed = self.seed.lock().expect("nothing panics while it is held");
+        let mut mac = Hmac::<Sha256>::new_from_slice(&**seed).expect("any length of key will do");
+        for part in sealing {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        let mut randomness = Zeroizing::new([0; x_wing::ENCAPSULATION_RANDOMNESS_SIZE]);
+        ChaCha20Rng::from_seed(mac.finalize().into_bytes().into()).fill_bytes(randomness.as_mut_slice());
+        randomness
+    }
+
+    fn encapsulate(&self, sealing: [&[u8]; 4]) -> Result<(Vec<u8>, Zeroizing<Vec<u8>>), CryptoError> {
+        let key = x_wing::EncapsulationKey::new_from_slice(sealing[0]).map_err(|_| CryptoError::InvalidPublicKey)?;
+        let randomness = self.randomness(sealing);
         let (ciphertext, secret) = key.encapsulate_deterministic(&(*randomness).into());
         Ok((ciphertext.to_vec(), Zeroizing::new(secret.to_vec())))
     }
@@ -66,7 +79,7 @@ impl OpenMlsCrypto for Crypto {
         if !is_ours(&config) {
             return Err(CryptoError::UnsupportedCiphersuite);
         }
-        let (kem_output, secret) = self.encapsulate(public)?;
+        let (kem_output, secret) = self.encapsulate([public, info, aad, plaintext])?;
         let ciphertext = hpke()
             .key_schedule(&secret, info, &[], &[])
             .and_then(|mut context| context.seal(aad, plaintext))
@@ -87,7 +100,7 @@ impl OpenMlsCrypto for Crypto {
         if !is_ours(&config) {
             return Err(CryptoError::UnsupportedCiphersuite);
         }
-        let (kem_output, secret) = self.encapsulate(public)?;
+        let (kem_output, secret) = self.encapsulate([public, info, context, &[]])?;
         let exported = hpke()
             .key_schedule(&secret, info, &[], &[])
             .and_then(|schedule| schedule.export(context, len))
@@ -190,16 +203,14 @@ impl OpenMlsCrypto for Crypto {
 
 #[cfg(test)]
 mod tests {
-    use openmls_rust_crypto::RustCrypto;
-    use rand_core::SeedableRng;
-
     use super::*;
+    use openmls_rust_crypto::RustCrypto;
 
     const OURS: HpkeConfig = HpkeConfig(HpkeKemType::XWingKemDraft6, HpkeKdfType::HkdfSha256, HpkeAeadType::AesGcm128);
 
     fn crypto(seed: u8) -> Crypto {
         let crypto = Crypto::default();
-        *crypto.rng() = ChaCha20Rng::from_seed([seed; 32]);
+        crypto.set_seed(Zeroizing::new([seed; 32]));
         crypto
     }
 

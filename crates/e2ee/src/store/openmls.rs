@@ -190,10 +190,7 @@ impl StorageProvider<CURRENT_VERSION> for Store {
         Ok(self.read(&epoch_keys(epoch, leaf_index)?)?.unwrap_or_default())
     }
 
-    fn delete_encryption_epoch_key_pairs<
-        G: traits::GroupId<CURRENT_VERSION>,
-        E: traits::EpochKey<CURRENT_VERSION>,
-    >(
+    fn delete_encryption_epoch_key_pairs<G: traits::GroupId<CURRENT_VERSION>, E: traits::EpochKey<CURRENT_VERSION>>(
         &self,
         _: &G,
         epoch: &E,
@@ -300,7 +297,11 @@ impl StorageProvider<CURRENT_VERSION> for Store {
 
     // Not in use: no pre-shared keys.
 
-    fn write_psk<I: traits::PskId<CURRENT_VERSION>, B: traits::PskBundle<CURRENT_VERSION>>(&self, _: &I, _: &B) -> Done {
+    fn write_psk<I: traits::PskId<CURRENT_VERSION>, B: traits::PskBundle<CURRENT_VERSION>>(
+        &self,
+        _: &I,
+        _: &B,
+    ) -> Done {
         Err(StoreError::NotInUse)
     }
 

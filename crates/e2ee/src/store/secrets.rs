@@ -6,9 +6,9 @@
 //!
 //! Reading puts the pieces back together as CBOR, which may simply be concatenated.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde::ser::{Error as _, Impossible, SerializeSeq, SerializeStruct, Serializer};
-use serde::Serialize;
 
 use super::{Store, StoreError, decode, encode};
 
@@ -306,7 +306,8 @@ mod tests {
     }
 
     fn secrets(epochs: &[u64]) -> Secrets {
-        let past_epoch_trees = epochs.iter().map(|epoch| Tree { epoch: *epoch, body: vec![*epoch as u8; 40] }).collect();
+        let past_epoch_trees =
+            epochs.iter().map(|epoch| Tree { epoch: *epoch, body: vec![*epoch as u8; 40] }).collect();
         Secrets { max_epochs: 3, past_epoch_trees, message_secrets: vec![9; 40] }
     }
 

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use parlour_e2ee::{
-    AccountRef, Change, ClaimedKeyPackage, DeviceKeys, Group, Identity, KeyPackage, KeyPackageMade, LastResort, Message,
-    PendingCommit, Policy, Processed, RowMeta, Rows, SealedMessage, StagedChange, WelcomeIn, make_key_package,
+    AccountRef, Change, ClaimedKeyPackage, DeviceKeys, Group, Identity, KeyPackage, KeyPackageMade, LastResort,
+    Message, PendingCommit, Policy, Processed, RowMeta, Rows, SealedMessage, StagedChange, WelcomeIn, make_key_package,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};

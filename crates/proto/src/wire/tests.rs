@@ -318,3 +318,78 @@ fn changed(bytes: Bytes, changes: &[(prop::sample::Index, u8)]) -> Bytes {
     }
     bytes.into()
 }
+
+/// Message, field and number of each field in the hand-written schema.
+fn fields_of_the_schema() -> std::collections::BTreeSet<String> {
+    let mut fields = Vec::new();
+    let mut owners = std::collections::BTreeMap::new();
+    let (mut item, mut number) = ("", None);
+    for line in include_str!("schema.rs").lines().map(str::trim) {
+        if let Some(rest) = line.strip_prefix("pub(super) struct ").or(line.strip_prefix("pub(super) enum ")) {
+            item = rest.split([' ', '{']).next().unwrap();
+        } else if let Some((_, rest)) = line.split_once("oneof = \"") {
+            owners.insert(rest.split('"').next().unwrap(), item);
+        } else if let Some((_, rest)) = line.split_once("tag = \"") {
+            number = Some(rest.split('"').next().unwrap());
+        } else if let Some(number) = number.take() {
+            let name = line.trim_start_matches("pub ").split([':', '(']).next().unwrap();
+            fields.push((item, name, number));
+        }
+    }
+    let owner = |item| owners.get(item).copied().unwrap_or(item);
+    fields.iter().map(|(item, name, number)| format!("{}.{}={number}", owner(item), snake(name))).collect()
+}
+
+fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.extend(c.to_lowercase());
+    }
+    out
+}
+
+/// The same of the listing in the document.
+fn fields_of_the_listing(document: &str) -> std::collections::BTreeSet<String> {
+    let listing = document.split("```proto").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let code: Vec<&str> = listing.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n").replace('{', " { ").replace('}', " } ").replace(';', " ; ");
+    let words: Vec<&str> = code.split_whitespace().skip_while(|word| *word != "message").collect();
+    let mut message = "";
+    let mut fields = std::collections::BTreeSet::new();
+    for at in 1..words.len() {
+        match words[at] {
+            "=" => drop(fields.insert(format!("{message}.{}={}", words[at - 1], words[at + 1]))),
+            name if words[at - 1] == "message" => message = name,
+            _ => {}
+        }
+    }
+    fields
+}
+
+#[test]
+fn the_listing_in_the_document_is_the_schema() {
+    let listing = fields_of_the_listing(include_str!("../../../../docs/protocol.md"));
+    assert!(listing.len() > 150);
+    assert_eq!(listing, fields_of_the_schema());
+}
+
+#[test]
+fn the_largest_frames_that_are_allowed_pass() {
+    let rows = vec![rows().remove(0); MAX_ROWS_PER_FRAME];
+    assert!(decode_server(encode_rows(&rows)).is_ok());
+    let key = MemberKey([1; 32]);
+    let add = EntryChange::Add { member_key: key, grant: vec![0; 128].into(), rights: crate::frames::Rights::ALL };
+    let Some((_, Request::Commit(mut commit))) = requests().into_iter().find(|(_, r)| r.name() == "commit") else {
+        panic!("a commit")
+    };
+    commit.changes = vec![add; MAX_ENTRY_CHANGES];
+    commit.voids = vec![u64::MAX; MAX_VOIDS];
+    let parts = vec![(key, Bytes::from(vec![0; 1200])); MAX_ENTRY_CHANGES];
+    commit.welcome = Some(crate::frames::Welcome { shared: vec![0; 500_000].into(), parts });
+    let frame = encode_client(&ClientFrame { id: 7, request: Request::Commit(commit) });
+    assert!(frame.len() < MAX_FRAME_BYTES);
+    assert!(decode_client(frame).is_ok());
+}

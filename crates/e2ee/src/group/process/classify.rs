@@ -59,6 +59,9 @@ fn commit(error: StageCommitError) -> Processed {
             ApplyUpdatePathError::UnableToDecrypt
             | ApplyUpdatePathError::PathMismatch
             | ApplyUpdatePathError::MissingCiphertext
+            | ApplyUpdatePathError::MissingSender
+            // A path secret of a wrong length ends up here.
+            | ApplyUpdatePathError::LibraryError(_)
             | ApplyUpdatePathError::MissingOwnLeaf,
         )
         | StageCommitError::MissingDecryptionKey

@@ -34,9 +34,6 @@ impl Inspected {
         for queued in commit.queued_proposals() {
             match queued.proposal() {
                 Proposal::Add(add) => {
-                    if *add.key_package().leaf_node().capabilities() != crate::suite::capabilities() {
-                        return Err(Invalid::Credential);
-                    }
                     added.push(bound(add.key_package().leaf_node())?);
                 }
                 Proposal::Remove(remove) => removed.push(find(remove.removed().u32()).ok_or(Invalid::Commit)?),

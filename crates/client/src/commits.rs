@@ -1,0 +1,424 @@
+//! Commits: what is wanted of a room becomes one commit at a time, whatever races.
+//!
+//! | step | stored before | then |
+//! |---|---|---|
+//! | make the room at the server | the group, [`Work::create`](crate::state::Work) | `RoomExists` means: we did already |
+//! | make a commit from the first want | group state with it pending, its very bytes | it is sent, again and again with the same id |
+//! | `Accepted`, or its echo in mailbox or log | - | merged; the want is done |
+//! | `Behind` | - | the winner's row comes by the mailbox (or the log); it replaces ours, and the want is looked at again |
+//!
+//! A want that no longer makes sense (the leaf is gone already, the void rows are undone) is dropped when its turn comes.
+
+use crate::api::{Failure, Reply, Role};
+use crate::contacts::e2ee_account;
+use crate::engine::{Engine, Purpose};
+use crate::mls::Ready;
+use crate::signing;
+use crate::state::{Change as StoredChange, Joiner, Pending, Phase, Saying, Want};
+use bytes::Bytes;
+use parlour_e2ee::{Change, Group, KeyPackage, LeaveRequest, PendingCommit, Update};
+use parlour_proto::frames::{Answer, Commit, EntryChange, Request, Rights, Welcome, commit_bytes};
+use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId};
+use parlour_proto::problem::{Code, Problem};
+use rand_core::CryptoRngCore;
+
+const ADD: u32 = 1;
+const REMOVE: u32 = 2;
+
+/// How long the mailbox may take to bring a commit that the server already counts.
+const LOG_AFTER_MS: u64 = 3_000;
+
+impl Engine {
+    pub(crate) fn settle_work(&mut self, rng: &mut dyn CryptoRngCore) {
+        self.settle_announcements(rng);
+        for room in self.s.work.keys() {
+            self.settle_room(room, rng);
+            self.s.tidy_work(&room);
+        }
+        for (room, since) in self.behind.clone() {
+            let due = since.plus_ms(LOG_AFTER_MS);
+            if self.now >= due {
+                self.fetch_log(room);
+            } else {
+                self.wake_at(due);
+            }
+        }
+    }
+
+    fn settle_room(&mut self, room: RoomId, rng: &mut dyn CryptoRngCore) {
+        let Some(work) = self.s.work.get(&room) else { return };
+        if !self.s.rooms.contains(&room) {
+            self.s.work.remove(&room);
+            return;
+        }
+        if work.repair.is_some() {
+            return self.settle_repair(room, rng);
+        }
+        if let Some(send_key) = work.create {
+            return self.ask_for_room(room, send_key);
+        }
+        if work.pending.is_some() {
+            return self.send_commit(room);
+        }
+        if !work.wants.is_empty() && !self.behind.contains_key(&room) {
+            self.make_commit(room, rng);
+        }
+    }
+
+    fn ask_for_room(&mut self, room: RoomId, send_key: Digest) {
+        let Some(key) = self.s.rooms.get(&room).and_then(|r| signing::member_key(&r.member)) else { return };
+        let member_key = MemberKey(key.verifying_key().to_bytes());
+        self.ask(Role::Inbox, Purpose::CreateRoom(room), || Request::CreateRoom { room, member_key, send_key });
+    }
+
+    pub(crate) fn on_room_created(&mut self, room: RoomId, result: Result<Answer, Problem>) {
+        let created = match result {
+            Ok(_) => true,
+            // Room ids are random: it can only be ours, made before an answer was lost.
+            Err(problem) if problem.code == Code::RoomExists => true,
+            Err(_) => false,
+        };
+        if created {
+            self.s.work(room).create = None;
+            self.again = true;
+        } else {
+            self.later(Purpose::CreateRoom(room), 5_000);
+        }
+    }
+
+    fn make_commit(&mut self, room: RoomId, rng: &mut dyn CryptoRngCore) {
+        match self.need_group(&room) {
+            Ready::Yes => {}
+            Ready::NotYet => return,
+            Ready::Never => {
+                self.s.work.remove(&room);
+                return;
+            }
+        }
+        let Some(want) = self.s.work.get(&room).and_then(|work| work.wants.first().cloned()) else { return };
+        if let Want::Claim { account } = &want {
+            return self.claim_member(room, account.clone());
+        }
+        match self.change_for(&room, &want) {
+            Some((change, joiners)) => self.commit_change(room, change, &joiners, rng),
+            None => self.want_done(room),
+        }
+    }
+
+    /// What the want asks of MLS now; `None` if nothing is left to do.
+    fn change_for(&mut self, room: &RoomId, want: &Want) -> Option<(Change, Vec<Joiner>)> {
+        let remove = |leaves: Vec<u32>| (!leaves.is_empty()).then(|| (Change::remove(leaves), Vec::new()));
+        match want {
+            Want::Claim { .. } => None,
+            Want::Add { devices, .. } => {
+                let joiners: Vec<Joiner> =
+                    devices.iter().filter(|d| !self.has_member(room, &d.member_key)).cloned().collect();
+                let packages = self.packages(&joiners)?;
+                (!packages.is_empty()).then(|| (Change::add(packages), joiners))
+            }
+            Want::Remove { account } => {
+                let account = e2ee_account(account);
+                remove(self.leaves(room, |member| *member.account() == account))
+            }
+            Want::Drop { member_keys } => {
+                remove(self.leaves(room, |member| member_keys.contains(&MemberKey(member.member_key()))))
+            }
+            Want::Leave { request } => {
+                let request = LeaveRequest::from_bytes(request)?;
+                self.group(room)?.leaving_leaf(&request)?;
+                Some((Change::leave(vec![request]), Vec::new()))
+            }
+            Want::Swap { old, joiner } => {
+                let leaf = *self.leaves(room, |member| member.member_key() == old.0).first()?;
+                let package = self.packages(std::slice::from_ref(joiner))?.pop()?;
+                Some((Change::swap(leaf, package), vec![joiner.clone()]))
+            }
+            Want::Update { for_voids } => {
+                let voids = self.s.rooms.get(room).is_some_and(|r| !r.voids.is_empty());
+                (voids || !for_voids).then(|| (Change::update(Update::KeepMemberKey), Vec::new()))
+            }
+        }
+    }
+
+    fn has_member(&mut self, room: &RoomId, member_key: &MemberKey) -> bool {
+        !self.leaves(room, |member| member.member_key() == member_key.0).is_empty()
+    }
+
+    fn leaves(&mut self, room: &RoomId, which: impl Fn(&parlour_e2ee::Member) -> bool) -> Vec<u32> {
+        let own = self.group(room).map(|group| group.own_leaf());
+        let members = self.group(room).map(|group| group.members()).unwrap_or_default();
+        members.iter().filter(|m| which(m) && Some(m.leaf) != own).map(|m| m.leaf).collect()
+    }
+
+    fn packages(&self, joiners: &[Joiner]) -> Option<Vec<KeyPackage>> {
+        let open = |joiner: &Joiner| {
+            let package = parlour_e2ee::ClaimedKeyPackage::parse(&joiner.key_package, self.now.0).ok()?;
+            let credential = package.credential();
+            let account = crate::contacts::proto_account(&credential.account)?;
+            let key = self.device_signing_key(&account, &parlour_proto::ids::DeviceId(credential.device))?;
+            package.verify(&key).ok()
+        };
+        joiners.iter().map(open).collect()
+    }
+
+    fn commit_change(&mut self, room: RoomId, change: Change, joiners: &[Joiner], rng: &mut dyn CryptoRngCore) {
+        let commit_id = MessageId::random(rng);
+        let made = self.with_group(&room, |group, me| {
+            if group.has_pending() {
+                // Of a commit whose bytes we no longer have: it was never sent.
+                group.clear_pending()?;
+            }
+            let signer = group.member_key_pair().to_bytes();
+            group.commit(me, change, commit_id.0, rng).map(|made| (signer, made))
+        });
+        match made {
+            Some(Ok((signer, made))) => self.store_commit(room, &signer[..], made, joiners),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "a wanted change is not possible");
+                self.want_failed(room, &Failure::BadInput(format!("not possible in this group: {error}")));
+            }
+            None => {}
+        }
+    }
+
+    fn store_commit(&mut self, room: RoomId, signer: &[u8], made: PendingCommit, joiners: &[Joiner]) {
+        let Some((head, voids)) = self.s.rooms.get(&room).map(|r| (r.head, r.voids.clone())) else { return };
+        let Some(key) = signing::member_key(signer) else { return };
+        let remove = |member: &parlour_e2ee::Member| StoredChange {
+            kind: REMOVE,
+            member_key: MemberKey(member.member_key()),
+            grant: Bytes::new(),
+            rights: 0,
+        };
+        let add = |joiner: &Joiner| StoredChange {
+            kind: ADD,
+            member_key: joiner.member_key,
+            grant: joiner.grant.clone(),
+            rights: u32::from(Rights::ALL.0),
+        };
+        let changes = made.removed.iter().map(remove).chain(joiners.iter().map(add)).collect();
+        let part = |part: parlour_e2ee::WelcomePart| (MemberKey(part.member_key), Bytes::from(part.bytes));
+        let mut pending = Pending {
+            head,
+            commit_id: MessageId(made.id),
+            payload: made.commit.into(),
+            next_send_key: Digest(made.next_send_key_digest),
+            changes,
+            voids,
+            welcome: made.welcome.map(|w| (Bytes::from(w.shared), w.parts.into_iter().map(part).collect())),
+            member_key: MemberKey(key.verifying_key().to_bytes()),
+            signature: [0; 64],
+        };
+        pending.signature = signing::sign(&key, &commit_bytes(&frame(room, &pending)));
+        self.s.work(room).pending = Some(pending);
+        self.again = true;
+    }
+
+    fn send_commit(&mut self, room: RoomId) {
+        let Some(commit) = self.s.work.get(&room).and_then(|w| w.pending.as_ref()).map(|p| frame(room, p)) else {
+            return;
+        };
+        self.ask(Role::Outbox, Purpose::Commit(room), || Request::Commit(Box::new(commit)));
+    }
+
+    pub(crate) fn on_commit_answer(&mut self, room: RoomId, result: Result<Answer, Problem>) {
+        self.again = true;
+        let Some(pending) = self.s.work.get(&room).and_then(|work| work.pending.clone()) else { return };
+        match result {
+            Ok(Answer::Accepted { room_seq, closed, .. }) => {
+                if self.need_group(&room) != Ready::Yes {
+                    // Asked once more when the group is here: the same commit id gets the same answer.
+                    return self.later(Purpose::Commit(room), 200);
+                }
+                self.commit_accepted(room, room_seq);
+                if !closed.is_empty() {
+                    self.s.work(room).wants.push(Want::Drop { member_keys: closed });
+                }
+            }
+            Ok(_) => self.later(Purpose::Commit(room), 5_000),
+            Err(problem) => match problem.code {
+                Code::Behind if self.s.rooms.get(&room).is_some_and(|r| r.head > pending.head) => {
+                    // What moved the head is processed and did not end our epoch (void): again from here.
+                    self.redo(room);
+                }
+                Code::Behind => self.fall_behind(room),
+                Code::NoSuchRoom | Code::BadSignature => self.break_room(room),
+                Code::Succeeded => self.supersede(room, problem.successor),
+                _ => self.commit_refused(room, problem),
+            },
+        }
+    }
+
+    /// The server will never take this commit.
+    fn commit_refused(&mut self, room: RoomId, problem: Problem) {
+        let first = self.s.rooms.get(&room).filter(|r| matches!(r.phase, Phase::Building)).map(|r| r.conversation);
+        self.redo(room);
+        if let Some(conversation) = first
+            && problem.code == Code::BadGrant
+        {
+            // Claimed too long ago: claim again, for a room of its own.
+            self.start_over(conversation, room);
+        } else {
+            self.want_failed(room, &Failure::Refused(problem));
+        }
+    }
+
+    /// Forgets the pending commit; what it was for is still wanted.
+    pub(crate) fn redo(&mut self, room: RoomId) {
+        self.s.work(room).pending = None;
+        self.with_group(&room, |group, _| group.clear_pending().ok());
+        self.flights.retain(|_, flight| flight.purpose != Purpose::Commit(room));
+        self.again = true;
+    }
+
+    /// Our pending commit is in the room, at this sequence.
+    pub(crate) fn commit_accepted(&mut self, room: RoomId, room_seq: u64) {
+        let Some(pending) = self.s.work.get(&room).and_then(|work| work.pending.clone()) else { return };
+        let merged = self.with_group(&room, |group, _| group.merge_pending(room_seq));
+        if !matches!(merged, Some(Ok(()))) {
+            tracing::error!("an accepted commit could not be merged");
+            return self.break_room(room);
+        }
+        self.flights.retain(|_, flight| flight.purpose != Purpose::Commit(room));
+        self.s.work(room).pending = None;
+        self.behind.remove(&room);
+        let secret = self.group(&room).map(|group: &mut Group| group.member_key_pair().to_bytes().to_vec());
+        let Some(r) = self.s.rooms.get_mut(&room) else { return };
+        r.head = r.head.max(room_seq);
+        r.voids.retain(|void| !pending.voids.contains(void));
+        if let Some(secret) = secret {
+            r.member = secret.into();
+        }
+        r.update_first = false;
+        if matches!(r.phase, Phase::Building) {
+            r.phase = Phase::Live;
+        }
+        self.refresh_members(room);
+        self.want_done(room);
+    }
+
+    /// The first want is fulfilled, or there is nothing left of it.
+    pub(crate) fn want_done(&mut self, room: RoomId) {
+        self.again = true;
+        let work = self.s.work(room);
+        if work.wants.is_empty() {
+            return;
+        }
+        let want = work.wants.remove(0);
+        let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) else { return };
+        let is_group = self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
+        if is_group && matches!(want, Want::Add { .. }) && self.s.work(room).wants.is_empty() {
+            self.announce.push((conversation, room));
+        }
+        self.weigh(conversation);
+        self.finish_group_intents(room);
+    }
+
+    pub(crate) fn want_failed(&mut self, room: RoomId, failure: &Failure) {
+        for (_, _, outcome) in self.group_intents.iter_mut().filter(|(_, r, _)| *r == room) {
+            *outcome = Some(failure.clone());
+        }
+        let work = self.s.work(room);
+        let want = if work.wants.is_empty() { None } else { Some(work.wants.remove(0)) };
+        let building = self.s.rooms.get(&room).is_some_and(|r| matches!(r.phase, Phase::Building));
+        let conversation = self.s.rooms.get(&room).map(|r| r.conversation);
+        let is_group = conversation.and_then(|c| self.s.conversations.get(&c)).is_some_and(|c| c.is_group);
+        if building
+            && !is_group
+            && matches!(want, Some(Want::Add { .. }))
+            && let Some(conversation) = conversation
+        {
+            self.leave_room(&room);
+            self.close_conversation(conversation);
+        }
+        self.finish_group_intents(room);
+        self.again = true;
+    }
+
+    /// Tells those who waited for a group's changes, once none is left.
+    pub(crate) fn finish_group_intents(&mut self, room: RoomId) {
+        if self.s.work.get(&room).is_some_and(|work| !work.wants.is_empty() || work.pending.is_some()) {
+            return;
+        }
+        let (mine, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.group_intents).into_iter().partition(|(_, r, _)| *r == room);
+        self.group_intents = others;
+        let conversation = self.s.rooms.get(&room).map(|r| r.conversation);
+        for (intent, _, failure) in mine {
+            let shown = conversation.and_then(|c| self.show_conversation(c));
+            let reply = match (failure, shown) {
+                (Some(failure), _) => Err(failure),
+                (None, Some(shown)) => Ok(Reply::Conversation(shown)),
+                (None, None) => Ok(Reply::Ok),
+            };
+            self.done(intent, reply);
+        }
+    }
+
+    /// Who is in the conversation, as MLS says.
+    pub(crate) fn refresh_members(&mut self, room: RoomId) {
+        let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) else { return };
+        let me = self.me().map(|me| me.account.clone());
+        let Some(group) = self.group(&room) else { return };
+        let policy: Bytes = group.policy().to_bytes().into();
+        let mut members: Vec<_> =
+            group.members().iter().filter_map(|m| crate::contacts::proto_account(m.account())).collect();
+        members.sort();
+        members.dedup();
+        members.retain(|account| Some(account) != me.as_ref());
+        if let Some(r) = self.s.rooms.get_mut(&room) {
+            r.policy = policy;
+        }
+        let changed = self
+            .s
+            .conversations
+            .get(&conversation)
+            .is_some_and(|c| (c.is_group || !members.is_empty()) && c.members != members);
+        if changed && let Some(c) = self.s.conversations.get_mut(&conversation) {
+            c.members = members;
+            self.tell_conversation(conversation);
+        }
+    }
+
+    /// Notes a room's wish for a fresh leaf or anything else, once.
+    pub(crate) fn want(&mut self, room: RoomId, want: Want) {
+        self.s.work(room).wants.push(want);
+        self.again = true;
+    }
+
+    /// Queues who is in a group, for everybody in it.
+    pub(crate) fn settle_announcements(&mut self, rng: &mut dyn CryptoRngCore) {
+        for (conversation, room) in std::mem::take(&mut self.announce) {
+            let Some(c) = self.s.conversations.get(&conversation) else { continue };
+            let mut accounts = c.members.clone();
+            accounts.extend(self.me().map(|me| me.account.clone()));
+            for chunk in accounts.chunks(crate::saying::ROSTER_CHUNK) {
+                self.say(conversation, Saying::Roster { accounts: chunk.to_vec() }, Some(room), 0, rng);
+            }
+        }
+    }
+}
+
+/// The frame of a stored commit: the same bytes each time.
+pub(crate) fn frame(room: RoomId, pending: &Pending) -> Commit {
+    let change = |change: &StoredChange| match change.kind {
+        ADD => EntryChange::Add {
+            member_key: change.member_key,
+            grant: change.grant.clone(),
+            rights: Rights(u8::try_from(change.rights).unwrap_or(0)),
+        },
+        _ => EntryChange::Remove { member_key: change.member_key },
+    };
+    Commit {
+        room,
+        head: pending.head,
+        commit_id: pending.commit_id,
+        payload: pending.payload.clone(),
+        next_send_key: pending.next_send_key,
+        changes: pending.changes.iter().map(change).collect(),
+        voids: pending.voids.clone(),
+        welcome: pending.welcome.clone().map(|(shared, parts)| Welcome { shared, parts }),
+        member_key: pending.member_key,
+        signature: pending.signature,
+    }
+}

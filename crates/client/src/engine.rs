@@ -1,0 +1,391 @@
+//! The engine's frame: inputs are dispatched, state is settled, effects are handed out.
+//!
+//! Everything is *level-triggered*: the stored records say what is still to be done, [`Engine::settle`] looks at them and
+//! asks for the next step, answers change records. After a crash or a lost socket nothing has to be remembered but the
+//! records, and nothing is sent that does not follow from them. What is only in memory: which request is under way for
+//! which [`Purpose`], loaded groups, the mailbox rows that are being worked on, intents that wait for an answer.
+
+use crate::api::{Changes, ConversationId, Effect, Event, Failure, IdentityId, Input, IntentId, Reply, Role, Socket};
+use crate::connection::Link;
+use crate::intents::NetworkIntent;
+use crate::rows::codec::BrokenRow;
+use crate::signup::SignUp;
+use crate::state::{Stage, State};
+use parlour_e2ee::Group;
+use parlour_proto::frames::{AccountRef, Answer, Push, Row, ServerFrame};
+use parlour_proto::ids::{MemberKey, MessageId, RoomId, UnixMillis};
+use parlour_proto::problem::{Code, Problem};
+use rand_core::CryptoRngCore;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+/// What a request under way is for; one at a time for each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Purpose {
+    Authenticate,
+    SignUp,
+    Publish,
+    Chore(u64),
+    Claim(ConversationId),
+    CreateRoom(RoomId),
+    Commit(RoomId),
+    MemberClaim(RoomId, AccountRef),
+    Message(ConversationId),
+    Log(RoomId),
+    Grant(RoomId),
+    Knock(RoomId),
+    Successor(ConversationId),
+    Intent(IntentId),
+    DeleteAccount,
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) purpose: Purpose,
+    pub(crate) role: Role,
+}
+
+/// Rows that were asked for.
+#[derive(Debug)]
+pub(crate) enum Load {
+    Group(RoomId),
+    Package(MemberKey),
+    /// One message, to be shown.
+    Message(ConversationId, MessageId),
+    /// One own message, to be sent again.
+    Again(ConversationId, MessageId),
+    /// All messages of a conversation, for a query.
+    Messages {
+        intent: IntentId,
+        conversation: ConversationId,
+        before: Option<u64>,
+        limit: u32,
+    },
+    Wipe(Vec<u8>),
+}
+
+/// A group in memory.
+pub(crate) struct Loaded {
+    pub(crate) group: Group,
+    pub(crate) used: u64,
+}
+
+/// The client engine of one home. See [`crate::api`] for how to drive it.
+pub struct Engine {
+    pub(crate) s: State,
+    pub(crate) now: UnixMillis,
+    changes: Changes,
+    actions: Vec<Effect>,
+    events: Vec<Event>,
+    effects: VecDeque<Effect>,
+    wake: Option<UnixMillis>,
+    told_wake: Option<UnixMillis>,
+
+    pub(crate) inbox: Link,
+    pub(crate) outbox: Link,
+    pub(crate) outbox_wanted: bool,
+    pub(crate) wanted: bool,
+    pub(crate) signed_in: bool,
+    pub(crate) server_caught_up: bool,
+    pub(crate) drained: bool,
+    pub(crate) server_ahead: i128,
+    pub(crate) shown_connection: Option<crate::api::Connection>,
+    pub(crate) flights: BTreeMap<u64, Flight>,
+    pub(crate) next_request: u64,
+    pub(crate) later: HashMap<Purpose, UnixMillis>,
+
+    pub(crate) mailbox: VecDeque<Row>,
+    pub(crate) to_ack: Option<u64>,
+    /// Messages of the rows since the last acknowledgement that want a delivered report.
+    pub(crate) delivered: BTreeMap<(ConversationId, RoomId), Vec<MessageId>>,
+    /// Rooms that wait for handshake rows: since when, and the epoch or head that did not do.
+    pub(crate) behind: BTreeMap<RoomId, UnixMillis>,
+
+    pub(crate) groups: HashMap<RoomId, Loaded>,
+    pub(crate) uses: u64,
+    pub(crate) package_rows: HashMap<MemberKey, parlour_e2ee::Rows>,
+    pub(crate) loads: BTreeMap<u64, Load>,
+    next_load: u64,
+
+    pub(crate) sign_up: Option<SignUp>,
+    pub(crate) network_intents: BTreeMap<IntentId, NetworkIntent>,
+    pub(crate) sync_intents: Vec<IntentId>,
+    /// First contacts that wait for their claim: the intent and the message.
+    pub(crate) send_intents: Vec<(IntentId, ConversationId, MessageId)>,
+    /// Group changes that wait for claims and their commit.
+    pub(crate) group_intents: Vec<(IntentId, RoomId, Option<Failure>)>,
+    pub(crate) deleting: Option<crate::identity::Deleting>,
+    pub(crate) pools: Option<crate::keypackages::Pools>,
+    /// First contacts that begin anew.
+    pub(crate) restarts: Vec<(ConversationId, AccountRef)>,
+    /// Groups whose newcomers are to be told who is there.
+    pub(crate) announce: Vec<(ConversationId, RoomId)>,
+    pub(crate) again: bool,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("rooms", &self.s.rooms.len()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine over the stored rows of class [`crate::rows::EAGER`] (others are skipped).
+    ///
+    /// # Errors
+    /// [`BrokenRow`] when a row is of a newer version, or damaged.
+    pub fn open(rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Self, BrokenRow> {
+        let mut s = State::new(0);
+        for (key, value) in rows {
+            s.load(&key, &value)?;
+        }
+        Ok(Engine {
+            s,
+            now: UnixMillis(0),
+            changes: Changes::default(),
+            actions: Vec::new(),
+            events: Vec::new(),
+            effects: VecDeque::new(),
+            wake: None,
+            told_wake: None,
+            inbox: Link::new(),
+            outbox: Link::new(),
+            outbox_wanted: false,
+            wanted: false,
+            signed_in: false,
+            server_caught_up: false,
+            drained: false,
+            server_ahead: 0,
+            shown_connection: None,
+            flights: BTreeMap::new(),
+            next_request: 0,
+            later: HashMap::new(),
+            mailbox: VecDeque::new(),
+            to_ack: None,
+            delivered: BTreeMap::new(),
+            behind: BTreeMap::new(),
+            groups: HashMap::new(),
+            uses: 0,
+            package_rows: HashMap::new(),
+            loads: BTreeMap::new(),
+            next_load: 0,
+            sign_up: None,
+            network_intents: BTreeMap::new(),
+            sync_intents: Vec::new(),
+            send_intents: Vec::new(),
+            group_intents: Vec::new(),
+            deleting: None,
+            pools: None,
+            restarts: Vec::new(),
+            announce: Vec::new(),
+            again: false,
+        })
+    }
+
+    /// Takes one input in. Drain [`poll`](Self::poll) afterwards.
+    pub fn handle(&mut self, input: Input, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
+        self.now = now;
+        self.wake = None;
+        match input {
+            Input::Intent(id, intent) => self.on_intent(id, intent, rng),
+            Input::Connected(socket) => self.on_connected(socket),
+            Input::Disconnected(socket) => self.on_disconnected(socket, rng),
+            Input::Frame(socket, frame) => self.on_frame(socket, frame, rng),
+            Input::Tick => {}
+            Input::Loaded { token, rows } => self.on_loaded(token, rows, rng),
+        }
+        self.settle(rng);
+        self.finish();
+    }
+
+    /// The next effect; `None` when the shell may wait for the next input.
+    pub fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    fn on_frame(&mut self, socket: Socket, frame: ServerFrame, rng: &mut dyn CryptoRngCore) {
+        match frame {
+            ServerFrame::Answer { id, result } => {
+                // Answers to what nobody asked (or to a socket before this one) mean nothing.
+                if self.flights.get(&id).is_some_and(|flight| flight.role == socket.role)
+                    && let Some(flight) = self.flights.remove(&id)
+                {
+                    self.on_answer(flight.purpose, result, rng);
+                }
+            }
+            ServerFrame::Push(Push::Hello { version, nonce, time }) => {
+                self.on_hello(socket.role, version, nonce, time);
+            }
+            ServerFrame::Push(_) if socket.role == Role::Outbox => {}
+            ServerFrame::Push(Push::Rows(rows)) => self.on_rows(rows),
+            ServerFrame::Push(Push::CaughtUp) => self.server_caught_up = true,
+            ServerFrame::Push(Push::PoolsLow { door, stranger, last_resort_used }) => {
+                self.on_pools(door, stranger, last_resort_used);
+            }
+            ServerFrame::Push(Push::Closing(problem)) => self.on_closing(problem),
+        }
+    }
+
+    fn on_answer(&mut self, purpose: Purpose, result: Result<Answer, Problem>, rng: &mut dyn CryptoRngCore) {
+        if let Err(problem) = &result
+            && is_temporary(problem)
+            && !matches!(purpose, Purpose::Intent(_) | Purpose::SignUp)
+        {
+            let wait = problem.retry_after_ms.max(1_000);
+            self.later.insert(purpose.clone(), self.now.plus_ms(wait));
+            if !matches!(purpose, Purpose::Claim(_)) {
+                return;
+            }
+        }
+        match purpose {
+            Purpose::Authenticate => self.on_authenticated(result),
+            Purpose::SignUp => self.on_sign_up_answer(result, rng),
+            Purpose::Publish => self.on_published(result),
+            Purpose::Chore(number) => self.on_chore(number, result, rng),
+            Purpose::Claim(conversation) => self.on_claimed(conversation, result, rng),
+            Purpose::CreateRoom(room) => self.on_room_created(room, result),
+            Purpose::Commit(room) => self.on_commit_answer(room, result),
+            Purpose::MemberClaim(room, account) => self.on_member_claimed(room, &account, result),
+            Purpose::Message(conversation) => self.on_message_answer(conversation, result),
+            Purpose::Log(room) => self.on_log(room, result, rng),
+            Purpose::Grant(room) => self.on_knock_grant(room, result, rng),
+            Purpose::Knock(room) => self.on_knocked(room, result),
+            Purpose::Successor(conversation) => self.on_successor_set(conversation, result),
+            Purpose::Intent(intent) => self.on_network_intent(intent, result),
+            Purpose::DeleteAccount => self.on_deleted(result),
+        }
+    }
+
+    /// Looks at what is to be done and asks for the next steps.
+    fn settle(&mut self, rng: &mut dyn CryptoRngCore) {
+        for _ in 0..16 {
+            self.again = false;
+            self.settle_sign_up(rng);
+            if self.signed_in && self.publishing_intent().is_some() {
+                self.settle_packages(rng);
+            }
+            self.settle_inbox();
+            self.settle_network_intents();
+            self.settle_wipes();
+            self.settle_mailbox(rng);
+            if self.is_online() {
+                self.settle_chores();
+                self.settle_packages(rng);
+                self.settle_starts(rng);
+                self.settle_work(rng);
+                self.settle_outgoing(rng);
+                self.settle_deleting();
+            }
+            self.settle_outbox();
+            if !self.again {
+                break;
+            }
+        }
+        self.show_connection();
+        self.finish_syncs();
+    }
+
+    fn finish(&mut self) {
+        self.shrink_groups();
+        self.s.flush(&mut self.changes);
+        if !self.changes.0.is_empty() {
+            self.effects.push_back(Effect::Commit(std::mem::take(&mut self.changes)));
+        }
+        self.effects.extend(self.actions.drain(..));
+        self.effects.extend(self.events.drain(..).map(Effect::Notify));
+        if let Some(wake) = self.wake
+            && self.told_wake.is_none_or(|told| told != wake || told <= self.now)
+        {
+            self.effects.push_back(Effect::WakeAt(wake));
+            self.told_wake = Some(wake);
+        }
+    }
+
+    fn on_loaded(&mut self, token: u64, rows: Vec<(Vec<u8>, Vec<u8>)>, rng: &mut dyn CryptoRngCore) {
+        match self.loads.remove(&token) {
+            None => {}
+            Some(Load::Group(room)) => self.on_group_rows(room, rows),
+            Some(Load::Package(member_key)) => self.on_package_rows(member_key, rows),
+            Some(Load::Message(conversation, message)) => self.on_message_rows(conversation, message, &rows),
+            Some(Load::Again(conversation, message)) => self.on_again_rows(conversation, message, &rows, rng),
+            Some(Load::Messages { intent, conversation, before, limit }) => {
+                self.on_messages_rows(intent, conversation, before, limit, &rows);
+            }
+            Some(Load::Wipe(prefix)) => self.on_wipe_rows(prefix, &rows),
+        }
+    }
+
+    // ---- what the other modules use
+
+    pub(crate) fn identity_id(&self) -> IdentityId {
+        IdentityId(self.s.number)
+    }
+
+    /// The account, once there is one that can be used.
+    pub(crate) fn me(&self) -> Option<&crate::state::Identity> {
+        self.s.identity.get(&()).filter(|identity| matches!(identity.stage, Stage::Live))
+    }
+
+    pub(crate) fn act(&mut self, effect: Effect) {
+        self.actions.push(effect);
+    }
+
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    pub(crate) fn done(&mut self, intent: IntentId, result: Result<Reply, Failure>) {
+        self.tell(Event::Done(intent, result));
+    }
+
+    pub(crate) fn put_row(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.changes.0.push((key, value));
+    }
+
+    pub(crate) fn wake_at(&mut self, instant: UnixMillis) {
+        self.wake = Some(self.wake.map_or(instant, |wake| wake.min(instant)));
+    }
+
+    pub(crate) fn load_rows(&mut self, prefix: Vec<u8>, load: Load) {
+        self.next_load += 1;
+        let token = self.next_load;
+        self.loads.insert(token, load);
+        self.act(Effect::Load { token, prefix });
+    }
+
+    /// Rows of these rooms must wait: is anything being loaded for them?
+    pub(crate) fn is_loading_group(&self, room: &RoomId) -> bool {
+        self.loads.values().any(|load| matches!(load, Load::Group(r) if r == room))
+    }
+
+    /// Lazy rows under this prefix are to be deleted, also after a crash.
+    pub(crate) fn wipe(&mut self, prefix: Vec<u8>) {
+        self.s.wipes.insert(prefix, ());
+        self.again = true;
+    }
+
+    fn settle_wipes(&mut self) {
+        let running: BTreeSet<Vec<u8>> = self
+            .loads
+            .values()
+            .filter_map(|load| if let Load::Wipe(prefix) = load { Some(prefix.clone()) } else { None })
+            .collect();
+        for prefix in self.s.wipes.keys() {
+            if !running.contains(&prefix) {
+                self.load_rows(prefix.clone(), Load::Wipe(prefix));
+            }
+        }
+    }
+
+    fn on_wipe_rows(&mut self, prefix: Vec<u8>, rows: &[(Vec<u8>, Vec<u8>)]) {
+        for (key, _) in rows.iter().filter(|(key, _)| key.starts_with(&prefix)) {
+            self.put_row(key.clone(), None);
+        }
+        self.s.wipes.remove(&prefix);
+    }
+}
+
+/// Trying the same again later makes sense.
+pub(crate) fn is_temporary(problem: &Problem) -> bool {
+    matches!(problem.code, Code::SlowDown | Code::Unavailable | Code::Full | Code::Internal | Code::TooManyNewPeople)
+}

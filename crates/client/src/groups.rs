@@ -1,0 +1,192 @@
+//! Groups: made, people added and removed, left.
+//!
+//! Nobody becomes a leaf without consent: only somebody who gave us a door token can be added; others are written to first.
+//! Whoever is added learns who is there (and how to verify them) from a roster that follows the commit.
+
+use crate::api::{ConversationId, Failure, IntentId, Reply, Role, Target};
+use crate::contacts::e2ee_account;
+use crate::engine::{Engine, Purpose, is_temporary};
+use crate::state::{Phase, Saying, Standing, Want};
+use parlour_e2ee::Policy;
+use parlour_proto::address::Address;
+use parlour_proto::content::clean_name;
+use parlour_proto::frames::{AccountRef, Answer, Request};
+use parlour_proto::ids::RoomId;
+use parlour_proto::problem::Problem;
+use rand_core::CryptoRngCore;
+
+impl Engine {
+    pub(crate) fn create_group(
+        &mut self,
+        intent: IntentId,
+        title: &str,
+        members: &[Target],
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        let made = self.befriended_all(members).and_then(|accounts| {
+            let title = clean_name(title).ok_or_else(|| Failure::BadInput("a group needs a title".into()))?;
+            let me = self.me().ok_or(Failure::NotSignedIn)?.account.clone();
+            let policy = Policy::group(e2ee_account(&me), rng);
+            let conversation = self.new_conversation(true, Standing::Starting, Vec::new(), rng);
+            let room = RoomId::random(rng);
+            self.create_room(conversation, room, &policy, true, rng)?;
+            if let Some(r) = self.s.rooms.get_mut(&room) {
+                r.hello_sent = true;
+            }
+            if let Some(c) = self.s.conversations.get_mut(&conversation) {
+                c.title = title;
+            }
+            Ok((conversation, room, accounts))
+        });
+        match made {
+            Err(failure) => self.done(intent, Err(failure)),
+            Ok((_, room, accounts)) => {
+                let alone = accounts.is_empty();
+                for account in accounts {
+                    self.want(room, Want::Claim { account });
+                }
+                if alone {
+                    self.want(room, Want::Update { for_voids: false });
+                }
+                self.group_intents.push((intent, room, None));
+            }
+        }
+    }
+
+    pub(crate) fn add_members(&mut self, intent: IntentId, conversation: ConversationId, members: &[Target]) {
+        let room = self.group_room(conversation);
+        match room.and_then(|room| Ok((room, self.befriended_all(members)?))) {
+            Err(failure) => self.done(intent, Err(failure)),
+            Ok((room, accounts)) => {
+                for account in accounts {
+                    self.want(room, Want::Claim { account });
+                }
+                self.group_intents.push((intent, room, None));
+            }
+        }
+    }
+
+    pub(crate) fn remove_member(&mut self, intent: IntentId, conversation: ConversationId, member: AccountRef) {
+        let known = self.s.conversations.get(&conversation).is_some_and(|c| c.members.contains(&member));
+        match self.group_room(conversation) {
+            Err(failure) => self.done(intent, Err(failure)),
+            Ok(_) if !known => self.done(intent, Err(Failure::NotFound("member"))),
+            Ok(room) => {
+                self.want(room, Want::Remove { account: member });
+                self.group_intents.push((intent, room, None));
+            }
+        }
+    }
+
+    fn group_room(&self, conversation: ConversationId) -> Result<RoomId, Failure> {
+        let c = self.s.conversations.get(&conversation).ok_or(Failure::NotFound("conversation"))?;
+        if !c.is_group {
+            return Err(Failure::BadInput("this is a conversation of two: make a group".into()));
+        }
+        self.best_room(conversation).ok_or(Failure::NotFound("group that can be changed now"))
+    }
+
+    fn befriended_all(&self, members: &[Target]) -> Result<Vec<AccountRef>, Failure> {
+        members.iter().map(|target| self.befriended(target)).collect()
+    }
+
+    /// Somebody who gave us a door token.
+    fn befriended(&self, target: &Target) -> Result<AccountRef, Failure> {
+        let account = match target {
+            Target::Address(text) => {
+                let address = Address::parse(text).map_err(|error| Failure::BadInput(error.to_string()))?;
+                self.account_of_address(&address)
+            }
+            Target::Conversation(id) => {
+                self.s.conversations.get(id).filter(|c| !c.is_group).and_then(|c| c.members.first().cloned())
+            }
+            Target::Invite(_) => None,
+        };
+        account
+            .filter(|account| self.s.contacts.get(account).is_some_and(|contact| contact.door.is_some()))
+            .ok_or_else(|| Failure::BadInput("only contacts can be added: write to them first".into()))
+    }
+
+    pub(crate) fn claim_member(&mut self, room: RoomId, account: AccountRef) {
+        let Some(door) = self.s.contacts.get(&account).and_then(|contact| contact.door.clone()) else {
+            return self.want_failed(room, &Failure::NotReachable);
+        };
+        self.ask(Role::Outbox, Purpose::MemberClaim(room, account.clone()), || Request::DoorClaim {
+            account,
+            door,
+            room,
+        });
+    }
+
+    pub(crate) fn on_member_claimed(&mut self, room: RoomId, account: &AccountRef, result: Result<Answer, Problem>) {
+        self.again = true;
+        let first = self.s.work.get(&room).and_then(|work| work.wants.first().cloned());
+        if !matches!(first, Some(Want::Claim { account: wanted }) if wanted == *account) {
+            return;
+        }
+        let outcome = match result {
+            Ok(Answer::Claimed(claimed)) if claimed.view.account == *account => self.verify_claimed(&claimed),
+            Ok(_) => Err(Failure::Suspicious("another account than the one asked for".into())),
+            Err(problem) if is_temporary(&problem) => return,
+            Err(_) => Err(Failure::NotReachable),
+        };
+        match outcome {
+            Ok(devices) => {
+                let work = self.s.work(room);
+                work.wants.remove(0);
+                // People whose packages are there already are added by the same commit.
+                match work.wants.iter_mut().find(|want| matches!(want, Want::Claim { .. })) {
+                    None => work.wants.insert(0, Want::Add { account: account.clone(), devices }),
+                    Some(_) => {
+                        let at = work.wants.iter().take_while(|want| matches!(want, Want::Claim { .. })).count();
+                        work.wants.insert(at, Want::Add { account: account.clone(), devices });
+                    }
+                }
+                join_adds(&mut work.wants);
+            }
+            Err(failure) => self.want_failed(room, &failure),
+        }
+    }
+
+    pub(crate) fn leave(&mut self, intent: IntentId, conversation: ConversationId, rng: &mut dyn CryptoRngCore) {
+        let Some(c) = self.s.conversations.get(&conversation) else {
+            return self.done(intent, Err(Failure::NotFound("conversation")));
+        };
+        if matches!(c.standing, Standing::Request) {
+            return self.decline(intent, conversation);
+        }
+        for room in c.rooms.clone() {
+            let (live, asked) = match self.s.rooms.get(&room) {
+                Some(r) => (matches!(r.phase, Phase::Live), r.asked_here),
+                None => continue,
+            };
+            if live && !asked {
+                self.say(conversation, Saying::Leave, Some(room), 0, rng);
+            } else {
+                self.left(room);
+            }
+        }
+        self.done(intent, Ok(Reply::Ok));
+    }
+
+    /// The leave is said: our entry goes, our state too. (The others commit the removal of our leaf.)
+    pub(crate) fn left(&mut self, room: RoomId) {
+        let member = self.s.rooms.get(&room).map(|r| r.member.clone());
+        if let Some(member) = member {
+            self.s.add_chore(crate::state::Chore::LeaveEntry { room, member });
+            self.leave_room(&room);
+        }
+    }
+}
+
+/// Neighbouring additions become one commit.
+fn join_adds(wants: &mut Vec<Want>) {
+    let mut joined: Vec<Want> = Vec::new();
+    for want in std::mem::take(wants) {
+        match (joined.last_mut(), want) {
+            (Some(Want::Add { devices, .. }), Want::Add { devices: more, .. }) => devices.extend(more),
+            (_, want) => joined.push(want),
+        }
+    }
+    *wants = joined;
+}

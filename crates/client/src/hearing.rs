@@ -1,0 +1,315 @@
+//! What a decrypted message does: the sender is believed or not, then what was said takes effect.
+
+use crate::api::{ConversationId, ConversationState, Event};
+use crate::contacts::{Trust, address_key, proto_account};
+use crate::engine::{Engine, Load};
+use crate::messages::Note;
+use crate::saying::{self, Heard, Hello, Known};
+use crate::state::{Asking, Saying, Want};
+use bytes::Bytes;
+use parlour_proto::address::Address;
+use parlour_proto::content::{Report, Status};
+use parlour_proto::frames::{AccountRef, Row};
+use parlour_proto::ids::{MessageId, RoomId};
+use rand_core::CryptoRngCore;
+
+/// In larger rooms nobody reports what arrived.
+const MOST_MEMBERS_WITH_REPORTS: usize = 32;
+/// A request shows so much of its text, bytes.
+const MOST_ASKING_TEXT: usize = 16 * 1024;
+
+impl Engine {
+    pub(crate) fn hear(
+        &mut self,
+        row: &Row,
+        conversation: ConversationId,
+        message: MessageId,
+        stamp: [u8; 32],
+        heard: parlour_e2ee::Message,
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        let evidence = Bytes::from(heard.evidence.to_bytes());
+        let said = saying::read(&heard.content);
+        let Some((from, (hello, said))) = proto_account(heard.sender.account()).zip(said) else {
+            self.s.counters().unreadable += 1;
+            return;
+        };
+        if let Some(hello) = &hello
+            && !self.hear_hello(conversation, row.room, &from, &heard.sender, hello)
+        {
+            self.s.counters().unreadable += 1;
+            return;
+        }
+        let known = self.s.contacts.contains(&from);
+        let is_request = self.standing(conversation) == Some(ConversationState::Request);
+        match self.trust(&heard.sender) {
+            Trust::Verified => {}
+            // In a group somebody may be heard before the roster that introduces them.
+            Trust::Unknown if !known && !is_request => {}
+            _ => {
+                tracing::warn!("a message of a device that its account does not list");
+                self.s.counters().unreadable += 1;
+                if known {
+                    self.tell_keys_changed(conversation, from);
+                }
+                return;
+            }
+        }
+        if is_request {
+            self.hear_request(row, conversation, message, &from, hello.as_ref(), said, evidence, stamp);
+        } else {
+            self.hear_said(row, conversation, message, &from, said, evidence, stamp, rng);
+        }
+    }
+
+    /// Verifies who the sender says to be; `false`: nothing of the message is believed.
+    fn hear_hello(
+        &mut self,
+        conversation: ConversationId,
+        room: RoomId,
+        from: &AccountRef,
+        sender: &parlour_e2ee::Member,
+        hello: &Hello,
+    ) -> bool {
+        if self.me().is_some_and(|me| me.account == *from) {
+            return true;
+        }
+        if self.pin_or_keep(from, &hello.root, &hello.links).is_err() || self.trust(sender) != Trust::Verified {
+            tracing::warn!("a hello that does not fit the keys");
+            return false;
+        }
+        let in_group = self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
+        let open_here = self.s.rooms.get(&room).is_some_and(|r| !r.asked_here);
+        let asked_them = self.standing(conversation).is_some_and(|s| s != ConversationState::Request);
+        let Some(contact) = self.s.contacts.get_mut(from) else { return true };
+        contact.name = hello.name.clone().or(contact.name.take());
+        if let Some(address) = hello.address.as_deref().and_then(|text| Address::parse(text).ok()) {
+            // What they say is shown, never used to find them: an address is proven only by a claim of ours.
+            let key = address_key(&address);
+            if contact.addresses.is_empty() && address.app == from.app {
+                contact.addresses.push(key);
+            }
+        }
+        if in_group {
+            return true;
+        }
+        if let Some(door) = &hello.door {
+            contact.door = Some(door.clone());
+        }
+        if contact.conversation.is_none() {
+            contact.conversation = Some(conversation);
+        }
+        if hello.accepts && asked_them {
+            contact.befriended = true;
+            if let Some(r) = self.s.rooms.get_mut(&room) {
+                r.open_there = true;
+            }
+            self.weigh(conversation);
+        } else if asked_them && open_here {
+            contact.befriended = true;
+        }
+        self.tell_conversation(conversation);
+        true
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
+    fn hear_request(
+        &mut self,
+        row: &Row,
+        conversation: ConversationId,
+        message: MessageId,
+        from: &AccountRef,
+        hello: Option<&Hello>,
+        said: Heard,
+        evidence: Bytes,
+        stamp: [u8; 32],
+    ) {
+        let text = match said {
+            Heard::Text { text, in_reply_to } if text.len() <= MOST_ASKING_TEXT => {
+                self.put_received(conversation, message, from, text.clone(), in_reply_to, row.time, evidence, stamp);
+                Some(text)
+            }
+            _ => None,
+        };
+        let Some(c) = self.s.conversations.get_mut(&conversation) else { return };
+        let asking = c.asking.get_or_insert(Asking { time: row.time, text: None, name: None, address: None });
+        asking.text = asking.text.take().or(text);
+        if let Some(hello) = hello {
+            asking.name.clone_from(&hello.name);
+            asking.address.clone_from(&hello.address);
+        }
+        if let Some(request) = self.show_request(conversation) {
+            self.tell(Event::Request(request));
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
+    fn hear_said(
+        &mut self,
+        row: &Row,
+        conversation: ConversationId,
+        message: MessageId,
+        from: &AccountRef,
+        said: Heard,
+        evidence: Bytes,
+        stamp: [u8; 32],
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        let by = from.clone();
+        match said {
+            Heard::Text { text, in_reply_to } => {
+                self.put_received(conversation, message, from, text, in_reply_to, row.time, evidence, stamp);
+                self.delivered.entry((conversation, row.room)).or_default().push(message);
+            }
+            Heard::Again { message: original, text, in_reply_to } => {
+                let asked = self.take_missing(conversation, original);
+                if asked {
+                    self.put_received(conversation, original, from, text, in_reply_to, row.time, evidence, stamp);
+                    self.delivered.entry((conversation, row.room)).or_default().push(original);
+                }
+            }
+            Heard::Edit { message, text } => self.note(conversation, message, &Note::Edit { by, text }),
+            Heard::Delete { message } => self.note(conversation, message, &Note::Delete { by }),
+            Heard::Reaction { message, emoji } => self.note(conversation, message, &Note::Reaction { by, emoji }),
+            Heard::Reports(reports) => self.hear_reports(conversation, from, &reports),
+            Heard::Roster { known, title } => {
+                self.hear_roster(known);
+                self.hear_title(conversation, title);
+            }
+            Heard::Title(title) => self.hear_title(conversation, title),
+            Heard::Name(name) => {
+                if let Some(contact) = self.s.contacts.get_mut(from) {
+                    contact.name = Some(name).filter(|name| !name.is_empty());
+                }
+                self.tell_conversation(conversation);
+            }
+            Heard::Leave(request) => self.hear_leave(conversation, row.room, request),
+            Heard::Link(link) => self.hear_link(from, link),
+            Heard::Nothing => {}
+            Heard::Unsupported => self.s.counters().unreadable += 1,
+        }
+        let _ = rng;
+    }
+
+    fn take_missing(&mut self, conversation: ConversationId, message: MessageId) -> bool {
+        let rooms = self.s.conversations.get(&conversation).map(|c| c.rooms.clone()).unwrap_or_default();
+        let mut found = false;
+        for room in rooms {
+            let has = self.s.rooms.get(&room).is_some_and(|r| r.missing.contains(&message));
+            if has && let Some(r) = self.s.rooms.get_mut(&room) {
+                r.missing.retain(|missing| *missing != message);
+                found = true;
+            }
+        }
+        found
+    }
+
+    fn hear_reports(&mut self, conversation: ConversationId, from: &AccountRef, reports: &[Report]) {
+        for report in reports {
+            let by = from.clone();
+            match report.status {
+                Status::Delivered => self.note(conversation, report.message, &Note::Delivered { by }),
+                Status::Read => self.note(conversation, report.message, &Note::Read { by }),
+                Status::Error => {
+                    let mut prefix = crate::conversation::messages_prefix(self.s.number, &conversation);
+                    prefix.extend(report.message.0);
+                    self.load_rows(prefix, Load::Again(conversation, report.message));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A member introduces others: believed as far as nothing else is known of them.
+    fn hear_roster(&mut self, known: Vec<Known>) {
+        let me = self.me().map(|me| me.account.clone());
+        for known in known {
+            if Some(&known.account) != me.as_ref() {
+                // What contradicts the pin is refused and told there.
+                let _ = self.pin_or_keep(&known.account, &known.root, &known.links);
+            }
+        }
+    }
+
+    fn hear_title(&mut self, conversation: ConversationId, title: String) {
+        if let Some(c) = self.s.conversations.get_mut(&conversation)
+            && c.is_group
+        {
+            c.title = title;
+            self.tell_conversation(conversation);
+        }
+    }
+
+    fn hear_leave(&mut self, conversation: ConversationId, room: RoomId, request: Bytes) {
+        let is_group = self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
+        if is_group {
+            self.want(room, Want::Leave { request });
+        } else {
+            let member = self.s.rooms.get(&room).map(|r| r.member.clone());
+            if let Some(member) = member {
+                self.s.add_chore(crate::state::Chore::LeaveEntry { room, member });
+            }
+            self.leave_room(&room);
+            self.close_conversation(conversation);
+        }
+    }
+
+    fn hear_link(&mut self, from: &AccountRef, link: Bytes) {
+        let Some(contact) = self.s.contacts.get(from) else { return };
+        let (root, mut links) = (contact.root, contact.links.clone());
+        links.push(link);
+        let _ = self.pin(from, &root, &links);
+    }
+
+    /// Tells authors what arrived, if that is switched on; never for requests.
+    pub(crate) fn send_reports(&mut self, rng: &mut dyn CryptoRngCore) {
+        let reports = std::mem::take(&mut self.delivered);
+        if !self.me().is_some_and(|me| me.delivered_reports) {
+            return;
+        }
+        for ((conversation, room), messages) in reports {
+            if self.reports_wanted(conversation, room) {
+                self.say(conversation, Saying::Delivered { messages }, Some(room), 0, rng);
+            }
+        }
+    }
+
+    pub(crate) fn reports_wanted(&self, conversation: ConversationId, room: RoomId) -> bool {
+        self.s.conversations.get(&conversation).is_some_and(|c| c.members.len() < MOST_MEMBERS_WITH_REPORTS)
+            && self.s.rooms.get(&room).is_some_and(|r| r.usable() && !r.asked_here)
+            && self.standing(conversation) == Some(ConversationState::Open)
+    }
+
+    /// Asks for messages that could not be read, in a room that works.
+    pub(crate) fn ask_for_missing(&mut self, rng: &mut dyn CryptoRngCore) {
+        let rooms: Vec<_> = self
+            .s
+            .rooms
+            .iter()
+            .filter(|(_, r)| !r.unreadable.is_empty())
+            .map(|(room, r)| (*room, r.conversation))
+            .collect();
+        for (room, conversation) in rooms {
+            let open = self.standing(conversation) == Some(ConversationState::Open);
+            if !open || self.best_room(conversation).is_none() {
+                continue;
+            }
+            let Some(r) = self.s.rooms.get_mut(&room) else { continue };
+            let messages = std::mem::take(&mut r.unreadable);
+            r.missing.extend(&messages);
+            let surplus = r.missing.len().saturating_sub(512);
+            r.missing.drain(..surplus);
+            self.say(conversation, Saying::Missing { messages }, None, 0, rng);
+        }
+    }
+
+    /// Root and device list of somebody, ourselves included, to introduce them.
+    pub(crate) fn known(&self, account: &AccountRef) -> Option<Known> {
+        let me = self.me().filter(|me| me.account == *account);
+        let (root, links) = match me {
+            Some(me) => (me.root, me.links.clone()),
+            None => self.s.contacts.get(account).map(|contact| (contact.root, contact.links.clone()))?,
+        };
+        Some(Known { account: account.clone(), root, links })
+    }
+}

@@ -1,0 +1,360 @@
+//! The mailbox: each row once, in order, and only what can be believed.
+//!
+//! Rows are worked on strictly in order; one whose group is being loaded holds up those behind it (all rooms of a push are
+//! loaded at once). A row is processed once per (room, room sequence): the room's watermark moves in the same transaction as
+//! everything that the row changes. The cumulative acknowledgement follows that transaction, once per push.
+//!
+//! | row | of a room that is | what happens |
+//! |---|---|---|
+//! | any | forgotten (tombstone) | dropped |
+//! | message, commit, … | unknown | waits for its Welcome: 64 per room, 512 in all, 24 h |
+//! | Welcome | unknown, or known and lost | [`crate::joining`] |
+//! | message | known | echo of ours; or decrypted, checked, [`crate::messages`] |
+//! | commit | known | own: merged; other's: checked, merged; void: remembered for the next commit; else repair |
+//! | knock, successor | known | [`crate::repair`] |
+
+use crate::api::ConversationId;
+use crate::contacts::Trust;
+use crate::engine::Engine;
+use crate::mls::Ready;
+use crate::state::{Phase, Waiting, Want};
+use parlour_e2ee::{Invalid, Processed, Repair, RowMeta, StagedChange};
+use parlour_proto::frames::{Request, Row, RowBody};
+use parlour_proto::ids::{MessageId, RoomId};
+use rand_core::CryptoRngCore;
+
+const MOST_WAITING_PER_ROOM: usize = 64;
+const MOST_WAITING: usize = 512;
+const WAITING_MS: u64 = 24 * 3_600_000;
+const TOMBSTONE_MS: u64 = 38 * 24 * 3_600_000;
+/// Unreadable messages remembered per room.
+const MOST_UNREADABLE: usize = 256;
+
+/// Whether a row is dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Done,
+    /// Something is being loaded for it.
+    Wait,
+}
+
+impl Engine {
+    pub(crate) fn on_rows(&mut self, rows: Vec<Row>) {
+        for row in rows {
+            let newest = self.mailbox.back().map_or(0, |last| last.seq);
+            if row.seq <= newest {
+                continue;
+            }
+            let welcome = matches!(row.body, RowBody::Welcome { .. });
+            if !welcome && self.s.rooms.contains(&row.room) {
+                self.need_group(&row.room);
+            }
+            self.mailbox.push_back(row);
+        }
+    }
+
+    /// Works on the mailbox as far as possible; when it is empty, acknowledges and reports.
+    pub(crate) fn settle_mailbox(&mut self, rng: &mut dyn CryptoRngCore) {
+        if self.me().is_none() {
+            self.mailbox.clear();
+            return;
+        }
+        while let Some(row) = self.mailbox.front().cloned() {
+            if self.take_row(&row, rng) == Step::Wait {
+                return;
+            }
+            self.to_ack = Some(row.seq);
+            self.mailbox.pop_front();
+        }
+        if let Some(seq) = self.to_ack.take() {
+            self.send_reports(rng);
+            self.ask_for_missing(rng);
+            if self.inbox.is_open() && self.signed_in {
+                self.next_request += 1;
+                let frame = parlour_proto::frames::ClientFrame { id: self.next_request, request: Request::Ack { seq } };
+                self.send_frame(crate::api::Role::Inbox, frame);
+            }
+        }
+        if self.server_caught_up && !self.drained && self.signed_in {
+            self.drained = true;
+            self.sweep_waiting();
+            self.again = true;
+        }
+    }
+
+    fn take_row(&mut self, row: &Row, rng: &mut dyn CryptoRngCore) -> Step {
+        if let RowBody::Welcome { member_key, shared, part, asked } = &row.body {
+            return self.take_welcome(row, *member_key, shared, part, *asked, rng);
+        }
+        if self.s.tombstones.contains(&row.room) {
+            return Step::Done;
+        }
+        let Some(room) = self.s.rooms.get(&row.room) else {
+            self.keep_waiting(row);
+            return Step::Done;
+        };
+        if row.room_seq <= room.watermark {
+            return Step::Done;
+        }
+        let step = self.take_known(row, rng);
+        if step == Step::Done
+            && let Some(room) = self.s.rooms.get_mut(&row.room)
+        {
+            room.watermark = room.watermark.max(row.room_seq);
+        }
+        step
+    }
+
+    /// A row of a room that is known, not seen before.
+    fn take_known(&mut self, row: &Row, rng: &mut dyn CryptoRngCore) -> Step {
+        let Some(conversation) = self.s.rooms.get(&row.room).map(|room| room.conversation) else { return Step::Done };
+        match &row.body {
+            RowBody::Message { message_id, tag, stamp, payload } => {
+                if self.take_echo(conversation, *message_id, payload, *stamp) {
+                    return Step::Done;
+                }
+                let meta =
+                    RowMeta { room_seq: row.room_seq, id: message_id.0, next_send_key_digest: None, tag: Some(*tag) };
+                self.take_message(row, conversation, *message_id, *stamp, payload, &meta, rng)
+            }
+            RowBody::Commit { .. } => self.take_commit(row, rng),
+            RowBody::Knock { member_key, payload, .. } => self.take_knock(row.room, *member_key, payload),
+            RowBody::Successor { successor, member_key } => self.take_successor(row.room, *successor, *member_key),
+            RowBody::Welcome { .. } => Step::Done,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one row")]
+    fn take_message(
+        &mut self,
+        row: &Row,
+        conversation: ConversationId,
+        message: MessageId,
+        stamp: [u8; 32],
+        payload: &[u8],
+        meta: &RowMeta,
+        rng: &mut dyn CryptoRngCore,
+    ) -> Step {
+        match self.need_group(&row.room) {
+            Ready::NotYet => return Step::Wait,
+            Ready::Never => {
+                self.unreadable(row.room, message);
+                return Step::Done;
+            }
+            Ready::Yes => {}
+        }
+        let Some(processed) = self.with_group(&row.room, |group, _| group.process(payload, meta)) else {
+            return Step::Done;
+        };
+        match processed {
+            Ok(Processed::Message(heard)) => {
+                self.hear(row, conversation, message, stamp, *heard, rng);
+            }
+            Ok(Processed::OwnMessage | Processed::Duplicate) => {}
+            Ok(Processed::Invalid(reason)) => self.refuse_row(reason),
+            Ok(Processed::NeedsRepair(Repair::FutureEpoch)) => {
+                self.keep_waiting(row);
+                self.fall_behind(row.room);
+            }
+            Ok(Processed::NeedsRepair(Repair::EpochGone | Repair::GenerationGone)) => {
+                self.unreadable(row.room, message);
+            }
+            Ok(Processed::NeedsRepair(Repair::Removed)) => self.removed_from(row.room),
+            Ok(Processed::NeedsRepair(Repair::PathSecret) | Processed::OldCopy) | Err(_) => {
+                self.unreadable(row.room, message);
+                self.break_room(row.room);
+            }
+            // A handshake in a message's row: `e2ee` refuses it as framing.
+            Ok(Processed::Commit(_)) => {
+                self.with_group(&row.room, |group, _| group.refuse_staged().ok());
+            }
+            Ok(Processed::OwnCommit) => {}
+        }
+        Step::Done
+    }
+
+    fn refuse_row(&mut self, reason: Invalid) {
+        tracing::warn!(%reason, "a row was refused");
+        self.s.counters().unreadable += 1;
+    }
+
+    /// A handshake row, from the mailbox or the log.
+    pub(crate) fn take_commit(&mut self, row: &Row, rng: &mut dyn CryptoRngCore) -> Step {
+        let RowBody::Commit { commit_id, payload, next_send_key, .. } = &row.body else { return Step::Done };
+        let Some(room) = self.s.rooms.get(&row.room) else { return Step::Done };
+        if row.room_seq <= room.head {
+            return Step::Done;
+        }
+        match self.need_group(&row.room) {
+            Ready::NotYet => return Step::Wait,
+            Ready::Never => {
+                self.head_moved(row.room, row.room_seq);
+                return Step::Done;
+            }
+            Ready::Yes => {}
+        }
+        let meta =
+            RowMeta { room_seq: row.room_seq, id: commit_id.0, next_send_key_digest: Some(next_send_key.0), tag: None };
+        let Some(processed) = self.with_group(&row.room, |group, _| group.process(payload, &meta)) else {
+            return Step::Done;
+        };
+        match processed {
+            Ok(Processed::Commit(staged)) => self.take_staged(row, *staged, rng),
+            Ok(Processed::OwnCommit) => self.commit_accepted(row.room, row.room_seq),
+            Ok(Processed::Duplicate) => self.head_moved(row.room, row.room_seq),
+            Ok(Processed::Invalid(reason)) => {
+                self.refuse_row(reason);
+                self.void_row(row.room, row.room_seq);
+            }
+            Ok(Processed::NeedsRepair(Repair::FutureEpoch)) => {
+                self.keep_waiting(row);
+                self.fall_behind(row.room);
+            }
+            Ok(Processed::NeedsRepair(Repair::Removed)) => {
+                self.head_moved(row.room, row.room_seq);
+                self.removed_from(row.room);
+            }
+            Ok(Processed::NeedsRepair(_) | Processed::OldCopy) | Err(_) => {
+                self.head_moved(row.room, row.room_seq);
+                self.break_room(row.room);
+            }
+            Ok(Processed::Message(_) | Processed::OwnMessage) => self.void_row(row.room, row.room_seq),
+        }
+        Step::Done
+    }
+
+    fn take_staged(&mut self, row: &Row, staged: StagedChange, rng: &mut dyn CryptoRngCore) {
+        // A leaf that its device did not sign is a lie of the committer, and void for all who know that device's key;
+        // not all may know it, so the row is followed and the leaf is not believed (see `hear`).
+        let lies = staged.added.iter().chain(staged.updated.iter().map(|(_, after)| after));
+        if lies.into_iter().any(|member| self.trust(member) == Trust::Wrong) {
+            tracing::warn!("a commit brought in a leaf that its device did not sign");
+        }
+        let merged = self.with_group(&row.room, |group, _| group.merge_staged());
+        if !matches!(merged, Some(Ok(()))) {
+            return self.break_room(row.room);
+        }
+        self.head_moved(row.room, row.room_seq);
+        if let Some(room) = self.s.rooms.get_mut(&row.room) {
+            room.voids.clear();
+        }
+        if self.s.work.get(&row.room).is_some_and(|work| work.pending.is_some()) {
+            self.redo(row.room);
+        }
+        if staged.self_removed {
+            return self.removed_from(row.room);
+        }
+        self.refresh_members(row.room);
+        self.replay(row.room, rng);
+        self.again = true;
+    }
+
+    /// A handshake row of the room is dealt with.
+    pub(crate) fn head_moved(&mut self, room: RoomId, room_seq: u64) {
+        self.behind.remove(&room);
+        if let Some(r) = self.s.rooms.get_mut(&room) {
+            r.head = r.head.max(room_seq);
+        }
+        self.again = true;
+    }
+
+    /// A handshake row that means nothing: the next valid commit undoes what the server did for it.
+    fn void_row(&mut self, room: RoomId, room_seq: u64) {
+        self.head_moved(room, room_seq);
+        if let Some(r) = self.s.rooms.get_mut(&room) {
+            r.voids.push(room_seq);
+        }
+        if self.s.work.get(&room).is_some_and(|work| work.pending.is_some()) {
+            self.redo(room);
+        }
+        let wanted = self
+            .s
+            .work
+            .get(&room)
+            .is_some_and(|work| work.wants.iter().any(|want| matches!(want, Want::Update { .. })));
+        if !wanted {
+            self.want(room, Want::Update { for_voids: true });
+        }
+    }
+
+    /// Rows that the server counts are not here yet: wait for them, then ask for the log.
+    pub(crate) fn fall_behind(&mut self, room: RoomId) {
+        let now = self.now;
+        self.behind.entry(room).or_insert(now);
+        self.again = true;
+    }
+
+    /// We are out of the group: by a removal, or for a moment, until the Welcome of a swap is read.
+    fn removed_from(&mut self, room: RoomId) {
+        if self.s.work.get(&room).is_some_and(|work| work.repair.is_some()) {
+            return;
+        }
+        if let Some(r) = self.s.rooms.get(&room)
+            && !matches!(r.phase, Phase::Left)
+        {
+            self.leave_room(&room);
+        }
+    }
+
+    /// A message that could not be read: its sender is asked for it when the room works again.
+    pub(crate) fn unreadable(&mut self, room: RoomId, message: MessageId) {
+        self.s.counters().unreadable += 1;
+        if let Some(r) = self.s.rooms.get_mut(&room)
+            && r.unreadable.len() < MOST_UNREADABLE
+            && !r.unreadable.contains(&message)
+            && !r.missing.contains(&message)
+        {
+            r.unreadable.push(message);
+        }
+    }
+
+    // ---- rows that wait
+
+    fn keep_waiting(&mut self, row: &Row) {
+        let counts = self.s.waiting_by_room();
+        let here = counts.get(&row.room).copied().unwrap_or(0);
+        if here >= MOST_WAITING_PER_ROOM || counts.values().sum::<usize>() >= MOST_WAITING {
+            self.s.counters().unreadable += 1;
+            return;
+        }
+        let bytes = parlour_proto::wire::encode_row(row);
+        self.s.waiting.insert((row.room, row.room_seq), Waiting { came: self.now, row: bytes.into() });
+    }
+
+    pub(crate) fn drop_waiting(&mut self, room: &RoomId) {
+        let keys: Vec<_> = self.s.waiting.range((*room, 0)..=(*room, u64::MAX)).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.s.waiting.remove(&key);
+        }
+    }
+
+    /// Works on the rows of a room that waited; those that cannot be read now either are given up (messages are asked for).
+    pub(crate) fn replay(&mut self, room: RoomId, rng: &mut dyn CryptoRngCore) {
+        let rows: Vec<_> =
+            self.s.waiting.range((room, 0)..=(room, u64::MAX)).map(|(key, w)| (*key, w.row.clone())).collect();
+        for (key, bytes) in rows {
+            self.s.waiting.remove(&key);
+            let Ok(row) = parlour_proto::wire::decode_row(bytes) else { continue };
+            if self.take_known(&row, rng) == Step::Done
+                && let Some(r) = self.s.rooms.get_mut(&room)
+            {
+                r.watermark = r.watermark.max(row.room_seq);
+            }
+        }
+    }
+
+    fn sweep_waiting(&mut self) {
+        let now = self.now;
+        let late: Vec<_> =
+            self.s.waiting.iter().filter(|(_, w)| now.since(w.came) > WAITING_MS).map(|(key, _)| *key).collect();
+        for key in late {
+            self.s.waiting.remove(&key);
+            self.s.counters().unreadable += 1;
+        }
+        let old: Vec<_> =
+            self.s.tombstones.iter().filter(|(_, made)| now.since(**made) > TOMBSTONE_MS).map(|(r, _)| *r).collect();
+        for room in old {
+            self.s.tombstones.remove(&room);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What users want: each intent is answered at once, or waits for the network.
+//!
+//! Writing, accepting, blocking … are stored and answered at once; they reach the server when it can be reached. What only
+//! the server can answer (apps, codes, reach, invites) is a [`NetworkIntent`]: it waits for the socket if there is or will
+//! be one, and fails with `Offline` otherwise.
+
+use crate::api::{Failure, Intent, IntentId, Reply, Role, Status};
+use crate::engine::{Engine, Load, Purpose};
+use crate::state::Saying;
+use parlour_proto::address::{Invite, InviteAt};
+use parlour_proto::content::clean_name;
+use parlour_proto::frames::{Answer, Request};
+use parlour_proto::ids::{Secret, UnixMillis};
+use parlour_proto::problem::Problem;
+use rand_core::CryptoRngCore;
+
+/// An intent that only the server can answer.
+pub(crate) struct NetworkIntent {
+    request: Request,
+    /// Needs a signed-in socket.
+    signed_in: bool,
+    /// The reply, where the server's `Done` does not tell it.
+    reply: Option<Reply>,
+    sent: bool,
+}
+
+impl Engine {
+    pub(crate) fn on_intent(&mut self, id: IntentId, intent: Intent, rng: &mut dyn CryptoRngCore) {
+        let needs_account = !matches!(
+            intent,
+            Intent::Apps | Intent::RequestCode { .. } | Intent::SignUp { .. } | Intent::SignIn { .. } | Intent::WhoAmI
+        );
+        if needs_account && self.me().is_none() && !matches!(intent, Intent::GoOffline) {
+            return self.done(id, Err(Failure::NotSignedIn));
+        }
+        match intent {
+            Intent::Apps => self.ask_network(id, Request::Apps, false, None),
+            Intent::RequestCode { app, handle } => {
+                self.ask_network(id, Request::RequestCode { app, handle }, false, None);
+            }
+            Intent::SignUp { app, handle, proof } => self.start_sign_up(id, app, handle, proof, None),
+            Intent::SignIn { app, handle, proof, recovery_key } => {
+                self.start_sign_up(id, app, handle, proof, Some(recovery_key));
+            }
+            Intent::WhoAmI => self.done(id, Ok(Reply::Identities(self.who_am_i()))),
+            Intent::Sync => {
+                self.wanted = true;
+                self.sync_intents.push(id);
+            }
+            Intent::GoOffline => self.go_offline(id),
+            Intent::Send { to, body } => self.send(id, to, body, rng),
+            Intent::Conversations => self.done(id, Ok(Reply::Conversations(self.conversations()))),
+            Intent::Messages { conversation, before, limit } => {
+                if !self.s.conversations.contains(&conversation) {
+                    return self.done(id, Err(Failure::NotFound("conversation")));
+                }
+                let prefix = crate::conversation::messages_prefix(self.s.number, &conversation);
+                self.load_rows(prefix, Load::Messages { intent: id, conversation, before, limit });
+            }
+            Intent::MarkRead { conversation } => self.mark_read(id, conversation, rng),
+            Intent::Requests => self.done(id, Ok(Reply::Requests(self.requests()))),
+            Intent::Accept { request } => self.accept(id, request, rng),
+            Intent::Decline { request } => self.decline(id, request),
+            Intent::Block { conversation } => self.block(id, conversation),
+            Intent::Unblock { conversation } => self.unblock(id, conversation),
+            Intent::Reach => self.ask_network(id, Request::Reach, true, None),
+            Intent::SetReach { from, rule } => self.ask_network(id, Request::SetReach { from, rule }, true, None),
+            Intent::CreateInvite { uses, ttl_s } => self.create_invite(id, uses, ttl_s, rng),
+            Intent::RevokeInvites => self.ask_network(id, Request::RevokeInvite { digest: None }, true, None),
+            Intent::SafetyNumber { with } => self.safety_number(id, &with),
+            Intent::SetVerified { conversation, verified } => self.set_verified(id, conversation, verified),
+            Intent::SetReports { delivered, read } => {
+                if let Some(me) = self.s.identity.get_mut(&()) {
+                    me.delivered_reports = delivered;
+                    me.read_reports = read;
+                }
+                self.done(id, Ok(Reply::Ok));
+            }
+            Intent::SetName { name } => self.set_name(id, &name, rng),
+            Intent::CreateGroup { title, members } => self.create_group(id, &title, &members, rng),
+            Intent::AddMembers { conversation, members } => self.add_members(id, conversation, &members),
+            Intent::RemoveMember { conversation, member } => self.remove_member(id, conversation, member),
+            Intent::Leave { conversation } => self.leave(id, conversation, rng),
+            Intent::Status => self.done(id, Ok(Reply::Status(self.status()))),
+            Intent::DeleteAccount => self.start_deleting(id, rng),
+        }
+    }
+
+    fn go_offline(&mut self, id: IntentId) {
+        self.wanted = false;
+        for sync in std::mem::take(&mut self.sync_intents) {
+            self.done(sync, Err(Failure::Offline));
+        }
+        self.done(id, Ok(Reply::Ok));
+    }
+
+    /// Answers those who wait for the mailbox to be drained.
+    pub(crate) fn finish_syncs(&mut self) {
+        if self.is_online() {
+            for id in std::mem::take(&mut self.sync_intents) {
+                self.done(id, Ok(Reply::Ok));
+            }
+        }
+    }
+
+    fn ask_network(&mut self, id: IntentId, request: Request, signed_in: bool, reply: Option<Reply>) {
+        if signed_in && !self.wanted {
+            return self.done(id, Err(Failure::Offline));
+        }
+        self.network_intents.insert(id, NetworkIntent { request, signed_in, reply, sent: false });
+    }
+
+    pub(crate) fn has_network_intents(&self) -> bool {
+        !self.network_intents.is_empty()
+    }
+
+    pub(crate) fn settle_network_intents(&mut self) {
+        let ready: Vec<(IntentId, Request)> = self
+            .network_intents
+            .iter()
+            .filter(|(_, waiting)| !waiting.sent && (!waiting.signed_in || self.signed_in))
+            .map(|(id, waiting)| (*id, waiting.request.clone()))
+            .collect();
+        for (id, request) in ready {
+            let sent = self.ask(Role::Inbox, Purpose::Intent(id), || request);
+            if let Some(waiting) = self.network_intents.get_mut(&id) {
+                waiting.sent = sent;
+            }
+        }
+    }
+
+    pub(crate) fn on_network_intent(&mut self, id: IntentId, result: Result<Answer, Problem>) {
+        let Some(waiting) = self.network_intents.remove(&id) else { return };
+        let reply = match (result, waiting.reply) {
+            (Err(problem), _) => Err(Failure::Refused(problem)),
+            (Ok(Answer::Apps(apps)), _) => Ok(Reply::Apps(apps)),
+            (Ok(Answer::Reach(rules)), _) => Ok(Reply::Reach(rules)),
+            (Ok(Answer::Done), reply) => Ok(reply.unwrap_or(Reply::Ok)),
+            (Ok(_), _) => Err(Failure::Suspicious("an answer that does not belong to the question".into())),
+        };
+        self.done(id, reply);
+    }
+
+    pub(crate) fn fail_network_intents(&mut self, failure: &Failure) {
+        for (id, _) in std::mem::take(&mut self.network_intents) {
+            self.done(id, Err(failure.clone()));
+        }
+        if !matches!(failure, Failure::Offline) {
+            for id in std::mem::take(&mut self.sync_intents) {
+                self.done(id, Err(failure.clone()));
+            }
+        }
+        self.sign_up_interrupted();
+    }
+
+    fn create_invite(&mut self, id: IntentId, uses: u32, ttl_s: u64, rng: &mut dyn CryptoRngCore) {
+        let Some(app) = self.me().map(|me| me.account.app.clone()) else { return };
+        let token = Secret::random(rng);
+        let digest = token.digest();
+        let text = Invite { at: InviteAt::App(app), token }.to_text();
+        let expires: UnixMillis = self.server_time().plus_ms(ttl_s.saturating_mul(1000));
+        let reply = Reply::Invite { text, expires };
+        self.ask_network(id, Request::CreateInvite { digest, uses, ttl_s }, true, Some(reply));
+    }
+
+    fn set_name(&mut self, id: IntentId, name: &str, rng: &mut dyn CryptoRngCore) {
+        let name = clean_name(name).unwrap_or_default();
+        if let Some(me) = self.s.identity.get_mut(&()) {
+            me.name = name;
+        }
+        let open: Vec<_> = self
+            .s
+            .conversations
+            .iter()
+            .filter(|(_, c)| matches!(c.standing, crate::state::Standing::Open))
+            .map(|(id, _)| *id)
+            .collect();
+        for conversation in open {
+            self.say(conversation, Saying::Name, None, 0, rng);
+        }
+        self.done(id, Ok(Reply::Ok));
+    }
+
+    fn status(&self) -> Status {
+        let counters = self.s.counters.get(&());
+        Status {
+            received: counters.map_or(0, |c| c.received),
+            unreadable: counters.map_or(0, |c| c.unreadable),
+            queued: self.s.outgoing.iter().filter(|(_, item)| !item.accepted).count() as u64,
+            repairs: counters.map_or(0, |c| c.repairs),
+            conversations: self.conversations().len() as u64,
+            requests: self.requests().len() as u64,
+        }
+    }
+}

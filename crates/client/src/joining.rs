@@ -1,0 +1,205 @@
+//! Welcomes: into a new conversation, into one that is there, or back into a room whose state was lost.
+
+use crate::api::ConversationId;
+use crate::contacts::{Trust, proto_account};
+use crate::engine::Engine;
+use crate::incoming::Step;
+use crate::keypackages;
+use crate::mls;
+use crate::state::{Chore, Phase, Room, Standing, Want};
+use bytes::Bytes;
+use parlour_e2ee::{Group, Joined, Kind, WelcomeIn};
+use parlour_proto::frames::{AccountRef, Row};
+use parlour_proto::ids::{MemberKey, RoomId};
+use rand_core::CryptoRngCore;
+
+impl Engine {
+    pub(crate) fn take_welcome(
+        &mut self,
+        row: &Row,
+        member_key: MemberKey,
+        shared: &[u8],
+        part: &[u8],
+        asked: bool,
+        rng: &mut dyn CryptoRngCore,
+    ) -> Step {
+        if self.s.tombstones.contains(&row.room) || !self.s.packages.contains(&member_key.0) {
+            // Declined or left; or joined by this very Welcome before.
+            return Step::Done;
+        }
+        if self.already_joined(&row.room, &member_key) {
+            return Step::Done;
+        }
+        // Old state of this room must be gone before new state is written under the same keys.
+        self.drop_old_state(&row.room);
+        if self.s.wipes.contains(&mls::rows_prefix(self.s.number, &row.room)) || !self.need_package(member_key) {
+            return Step::Wait;
+        }
+        let Some(rows) = self.package_rows.remove(&member_key) else { return Step::Wait };
+        let welcome = WelcomeIn { room: row.room.0, shared, part };
+        match Group::join(&welcome, rows) {
+            Ok(joined) => self.joined(row, member_key, joined, asked, rng),
+            Err(error) => {
+                tracing::warn!(%error, "a welcome was refused");
+                self.s.counters().unreadable += 1;
+            }
+        }
+        Step::Done
+    }
+
+    fn already_joined(&self, room: &RoomId, member_key: &MemberKey) -> bool {
+        self.s.rooms.get(room).is_some_and(|r| {
+            matches!(r.phase, Phase::Live | Phase::Superseded)
+                && crate::signing::member_key(&r.member).is_some_and(|k| k.verifying_key().to_bytes() == member_key.0)
+        })
+    }
+
+    fn drop_old_state(&mut self, room: &RoomId) {
+        let stale = self.s.rooms.get(room).is_some_and(|r| matches!(r.phase, Phase::Live | Phase::Superseded));
+        if stale {
+            // Swapped by another member though we still had state: the Welcome's is newer.
+            self.drop_group(room);
+            if let Some(r) = self.s.rooms.get_mut(room) {
+                r.phase = Phase::Broken;
+            }
+        }
+    }
+
+    fn joined(&mut self, row: &Row, member_key: MemberKey, joined: Joined, asked: bool, rng: &mut dyn CryptoRngCore) {
+        let Joined { group, consumed, added_by, last_resort, .. } = joined;
+        let start = keypackages::rows_prefix(self.s.number, &member_key);
+        for (key, value) in consumed.puts {
+            self.put_row([&start[..], &key].concat(), Some(value));
+        }
+        for key in consumed.deletes {
+            self.put_row([&start[..], &key].concat(), None);
+        }
+        if !last_resort {
+            self.s.packages.remove(&member_key.0);
+        }
+        let member: zeroize::Zeroizing<Vec<u8>> = group.member_key_pair().to_bytes().to_vec().into();
+        let by = proto_account(added_by.account());
+        let Some(by) = by.filter(|_| self.trust(&added_by) != Trust::Wrong) else {
+            tracing::warn!("a welcome by somebody who is not who they say");
+            self.s.counters().unreadable += 1;
+            self.refuse_room(row.room, member);
+            return;
+        };
+        let policy = group.policy().clone();
+        let me = self.me().map(|me| me.account.clone());
+        let mut others: Vec<AccountRef> = group.members().iter().filter_map(|m| proto_account(m.account())).collect();
+        others.sort();
+        others.dedup();
+        others.retain(|account| Some(account) != me.as_ref());
+        let is_group = policy.kind == Kind::Group;
+        if (!is_group && others != [by.clone()]) || self.s.contacts.get(&by).is_some_and(|contact| contact.blocked) {
+            self.refuse_room(row.room, member);
+            return;
+        }
+        let predecessor = policy.predecessor.map(RoomId);
+        let (conversation, opens) = self.conversation_for(row.room, &by, &others, is_group, asked, predecessor, rng);
+        let again = self.s.rooms.get(&row.room).map(|r| (r.hello_sent, r.unreadable.clone(), r.missing.clone()));
+        let (hello_sent, unreadable, missing) = again.unwrap_or_default();
+        self.s.rooms.insert(
+            row.room,
+            Room {
+                conversation,
+                phase: Phase::Live,
+                member: member.clone(),
+                policy: Bytes::from(policy.to_bytes()),
+                watermark: row.room_seq,
+                head: row.room_seq,
+                voids: Vec::new(),
+                asked_here: asked && !opens,
+                open_there: true,
+                hello_sent: hello_sent || is_group,
+                update_first: last_resort,
+                unreadable,
+                missing,
+            },
+        );
+        self.s.work(row.room).repair = None;
+        self.s.tidy_work(&row.room);
+        self.behind.remove(&row.room);
+        self.keep_group(row.room, group);
+        self.attach(conversation, row.room);
+        if let Some(old) = predecessor {
+            self.superseded_by(old, row.room);
+        }
+        if last_resort {
+            self.want(row.room, Want::Update { for_voids: false });
+        }
+        if asked && opens {
+            self.open_entry(conversation, row.room, member, rng);
+        }
+        let before: Vec<_> =
+            self.s.waiting.range((row.room, 0)..=(row.room, row.room_seq)).map(|(key, _)| *key).collect();
+        for key in before {
+            self.s.waiting.remove(&key);
+        }
+        self.replay(row.room, rng);
+        self.refresh_members(row.room);
+        self.weigh(conversation);
+    }
+
+    fn attach(&mut self, conversation: ConversationId, room: RoomId) {
+        if let Some(c) = self.s.conversations.get_mut(&conversation)
+            && !c.rooms.contains(&room)
+        {
+            c.rooms.push(room);
+        }
+    }
+
+    /// A room we do not want to be in: our entry goes, later rows are dropped.
+    pub(crate) fn refuse_room(&mut self, room: RoomId, member: zeroize::Zeroizing<Vec<u8>>) {
+        self.s.add_chore(Chore::LeaveEntry { room, member });
+        self.forget_room(&room);
+    }
+
+    /// Which conversation a joined room belongs to, and whether its entry is opened without asking the user.
+    #[allow(clippy::too_many_arguments, reason = "what is known about one Welcome")]
+    fn conversation_for(
+        &mut self,
+        room: RoomId,
+        by: &AccountRef,
+        others: &[AccountRef],
+        is_group: bool,
+        asked: bool,
+        predecessor: Option<RoomId>,
+        rng: &mut dyn CryptoRngCore,
+    ) -> (ConversationId, bool) {
+        let same_people = |c: &crate::state::Conversation| c.is_group == is_group && (is_group || c.members == others);
+        let known = [Some(room), predecessor].into_iter().flatten().find_map(|id| {
+            let conversation = self.s.rooms.get(&id)?.conversation;
+            self.s.conversations.get(&conversation).filter(|c| same_people(c)).map(|_| conversation)
+        });
+        let with_them = if is_group { None } else { self.conversation_with(by) };
+        let befriended = self.s.contacts.get(by).is_some_and(|contact| contact.befriended);
+        if let Some(conversation) = known.or(with_them) {
+            use crate::api::ConversationState::{Closed, Request};
+            return match self.standing(conversation) {
+                Some(Request) => (conversation, false),
+                Some(Closed) if asked && !befriended => {
+                    self.set_standing(conversation, Standing::Request);
+                    (conversation, false)
+                }
+                Some(Closed) => {
+                    self.set_standing(conversation, Standing::Open);
+                    (conversation, true)
+                }
+                // We wrote to them, or talk with them: both want it.
+                _ => (conversation, true),
+            };
+        }
+        let opens = befriended;
+        let standing = if opens { Standing::Open } else { Standing::Request };
+        let conversation = self.new_conversation(is_group, standing, others.to_vec(), rng);
+        if !is_group && let Some(contact) = self.s.contacts.get_mut(by) {
+            contact.conversation = Some(conversation);
+        }
+        if opens {
+            self.tell_conversation(conversation);
+        }
+        (conversation, opens)
+    }
+}

@@ -1,0 +1,329 @@
+//! Messages: how they are stored, what is noted on them, how they are shown.
+//!
+//! A message is one row (`0`, author) that nobody else can overwrite; an edit, deletion, reaction or report by somebody is
+//! a row beside it (kind, account), so that nothing has to be read to store it. Who may do what is judged when they are put
+//! together: an edit and a deletion count only from the author. (A deletion's text is erased as soon as the rows are read.)
+
+use crate::api::{self, ConversationId, Event, IntentId, MessageState, Reply};
+use crate::engine::{Engine, Load};
+use crate::rows::codec::{choice, record};
+use crate::rows::{decode, encode};
+use crate::state::{Outgoing, Saying};
+use bytes::Bytes;
+use parlour_proto::frames::AccountRef;
+use parlour_proto::ids::{MessageId, UnixMillis};
+use std::collections::BTreeMap;
+
+record! {
+    /// A message as it was said.
+    struct Stored {
+        /// Position; own queued ones come last.
+        order: u64,
+        /// `None`: own.
+        from: Option<AccountRef>,
+        text: String,
+        in_reply_to: Option<MessageId>,
+        time: UnixMillis,
+        /// [`MessageState`], without what reports tell.
+        state: u32,
+        /// For a report about it (`e2ee`'s `Evidence`), and the server's stamp.
+        evidence: Bytes,
+        stamp: [u8; 32],
+        deleted: bool,
+    }
+}
+
+choice! {
+    /// What somebody noted on a message; one of each kind and account, the last one counts.
+    enum Note {
+        0 Edit { by: AccountRef, text: String, },
+        1 Delete { by: AccountRef, },
+        2 Reaction { by: AccountRef, emoji: String, },
+        3 Delivered { by: AccountRef, },
+        4 Read { by: AccountRef, },
+    }
+}
+
+/// Own queued messages come after everything that has a place.
+const QUEUED: u64 = 1 << 62;
+
+fn state_number(state: MessageState) -> u32 {
+    match state {
+        MessageState::Queued => 0,
+        MessageState::Sent => 1,
+        MessageState::Delivered => 2,
+        MessageState::Read => 3,
+        MessageState::Received => 4,
+        MessageState::Failed => 5,
+    }
+}
+
+fn state_of(number: u32) -> MessageState {
+    match number {
+        0 => MessageState::Queued,
+        1 => MessageState::Sent,
+        2 => MessageState::Delivered,
+        3 => MessageState::Read,
+        4 => MessageState::Received,
+        _ => MessageState::Failed,
+    }
+}
+
+fn account_bytes(account: &AccountRef) -> Vec<u8> {
+    [&account.account.0[..], account.app.as_str().as_bytes()].concat()
+}
+
+impl Engine {
+    fn message_prefix(&self, conversation: ConversationId, message: MessageId) -> Vec<u8> {
+        let mut key = crate::conversation::messages_prefix(self.s.number, &conversation);
+        key.extend(message.0);
+        key
+    }
+
+    /// Writes a message and tells about it.
+    fn put_message(&mut self, conversation: ConversationId, id: MessageId, stored: &Stored) {
+        let author = stored.from.clone().or_else(|| self.me().map(|me| me.account.clone()));
+        let mut key = self.message_prefix(conversation, id);
+        key.push(b'0');
+        key.extend(author.map(|author| account_bytes(&author)).unwrap_or_default());
+        self.put_row(key, Some(encode(stored)));
+        let message = self.show(id, stored);
+        self.tell(Event::Message { conversation, message });
+    }
+
+    fn show(&self, id: MessageId, stored: &Stored) -> api::Message {
+        let from_name = stored.from.as_ref().and_then(|account| self.s.contacts.get(account)?.name.clone());
+        api::Message {
+            id,
+            order: stored.order,
+            from: stored.from.clone(),
+            from_name,
+            text: stored.text.clone(),
+            in_reply_to: stored.in_reply_to,
+            edited: false,
+            deleted: stored.deleted,
+            reactions: Vec::new(),
+            time: stored.time,
+            state: state_of(stored.state),
+        }
+    }
+
+    /// An outgoing text in a state of its way; other sayings have no message of their own.
+    pub(crate) fn show_outgoing(
+        &mut self,
+        conversation: ConversationId,
+        at: u64,
+        item: &Outgoing,
+        state: MessageState,
+    ) {
+        if let Saying::Text { text, in_reply_to } = &item.saying {
+            let stored = Stored {
+                order: QUEUED + at,
+                from: None,
+                text: text.clone(),
+                in_reply_to: *in_reply_to,
+                time: item.queued,
+                state: state_number(state),
+                evidence: item.sealed.as_ref().map(|sealed| sealed.evidence.clone()).unwrap_or_default(),
+                stamp: [0; 32],
+                deleted: false,
+            };
+            self.put_message(conversation, item.message, &stored);
+        }
+    }
+
+    /// The echo is there: the message has its place.
+    pub(crate) fn show_echoed(&mut self, conversation: ConversationId, item: &Outgoing, stamp: [u8; 32]) {
+        if let Saying::Text { text, in_reply_to } = &item.saying {
+            let stored = Stored {
+                order: self.next_order(conversation),
+                from: None,
+                text: text.clone(),
+                in_reply_to: *in_reply_to,
+                time: item.queued,
+                state: state_number(MessageState::Sent),
+                evidence: item.sealed.as_ref().map(|sealed| sealed.evidence.clone()).unwrap_or_default(),
+                stamp,
+                deleted: false,
+            };
+            self.put_message(conversation, item.message, &stored);
+            self.touch(conversation);
+        }
+    }
+
+    /// Stores a received text.
+    #[allow(clippy::too_many_arguments, reason = "what is known about one message")]
+    pub(crate) fn put_received(
+        &mut self,
+        conversation: ConversationId,
+        message: MessageId,
+        from: &AccountRef,
+        text: String,
+        in_reply_to: Option<MessageId>,
+        time: UnixMillis,
+        evidence: Bytes,
+        stamp: [u8; 32],
+    ) {
+        let stored = Stored {
+            order: self.next_order(conversation),
+            from: Some(from.clone()),
+            text,
+            in_reply_to,
+            time,
+            state: state_number(MessageState::Received),
+            evidence,
+            stamp,
+            deleted: false,
+        };
+        if let Some(c) = self.s.conversations.get_mut(&conversation) {
+            c.unread.push(message);
+        }
+        self.s.counters().received += 1;
+        self.touch(conversation);
+        self.put_message(conversation, message, &stored);
+    }
+
+    /// Notes something on a message, and shows it anew.
+    pub(crate) fn note(&mut self, conversation: ConversationId, message: MessageId, note: &Note) {
+        let (kind, by) = match note {
+            Note::Edit { by, .. } => (b'e', by),
+            Note::Delete { by } => (b'x', by),
+            Note::Reaction { by, .. } => (b'r', by),
+            Note::Delivered { by } => (b'd', by),
+            Note::Read { by } => (b's', by),
+        };
+        let start = self.message_prefix(conversation, message);
+        let mut key = start.clone();
+        key.push(kind);
+        key.extend(account_bytes(by));
+        self.put_row(key, Some(encode(note)));
+        let loading =
+            self.loads.values().any(|load| matches!(load, Load::Message(c, m) if *c == conversation && *m == message));
+        // A load under way may have read before this was written; a second one is cheap and right.
+        let _ = loading;
+        self.load_rows(start, Load::Message(conversation, message));
+    }
+
+    pub(crate) fn on_message_rows(&mut self, conversation: ConversationId, id: MessageId, rows: &[(Vec<u8>, Vec<u8>)]) {
+        if !self.s.conversations.contains(&conversation) {
+            return;
+        }
+        let Some((stored, notes, key)) = parts(rows.iter()) else { return };
+        let message = self.assemble(id, &stored, &notes);
+        if message.deleted && !stored.deleted {
+            let erased = Stored { text: String::new(), evidence: Bytes::new(), deleted: true, ..stored };
+            self.put_row(key, Some(encode(&erased)));
+            for (key, _) in rows.iter().filter(|(key, _)| key.get(NOTE_KIND) == Some(&b'e')) {
+                self.put_row(key.clone(), None);
+            }
+            if let Some(c) = self.s.conversations.get_mut(&conversation) {
+                c.unread.retain(|unread| *unread != id);
+            }
+        }
+        self.tell(Event::Message { conversation, message });
+    }
+
+    fn assemble(&self, id: MessageId, stored: &Stored, notes: &[Note]) -> api::Message {
+        let mut message = self.show(id, stored);
+        let me = self.me().map(|me| me.account.clone());
+        let author = stored.from.clone().or(me);
+        for note in notes {
+            match note {
+                Note::Edit { by, text } if Some(by) == author.as_ref() => {
+                    message.text.clone_from(text);
+                    message.edited = true;
+                }
+                Note::Delete { by } if Some(by) == author.as_ref() => message.deleted = true,
+                Note::Reaction { by, emoji } if !emoji.is_empty() => {
+                    message.reactions.push((by.clone(), emoji.clone()))
+                }
+                Note::Delivered { by } if Some(by) != author.as_ref() && message.state == MessageState::Sent => {
+                    message.state = MessageState::Delivered;
+                }
+                Note::Read { by }
+                    if Some(by) != author.as_ref()
+                        && matches!(message.state, MessageState::Sent | MessageState::Delivered) =>
+                {
+                    message.state = MessageState::Read;
+                }
+                _ => {}
+            }
+        }
+        if message.deleted {
+            message.text = String::new();
+            message.edited = false;
+            message.reactions.clear();
+        }
+        message
+    }
+
+    pub(crate) fn on_messages_rows(
+        &mut self,
+        intent: IntentId,
+        conversation: ConversationId,
+        before: Option<u64>,
+        limit: u32,
+        rows: &[(Vec<u8>, Vec<u8>)],
+    ) {
+        let start = crate::conversation::messages_prefix(self.s.number, &conversation);
+        let mut by_message: BTreeMap<MessageId, Vec<&(Vec<u8>, Vec<u8>)>> = BTreeMap::new();
+        for row in rows {
+            let id = row
+                .0
+                .strip_prefix(&start[..])
+                .and_then(|rest| rest.get(..16))
+                .and_then(|id| MessageId::try_from(id).ok());
+            if let Some(id) = id {
+                by_message.entry(id).or_default().push(row);
+            }
+        }
+        let mut messages: Vec<api::Message> = by_message
+            .into_iter()
+            .filter_map(|(id, rows)| {
+                let (stored, notes, _) = parts(rows.into_iter())?;
+                Some(self.assemble(id, &stored, &notes))
+            })
+            .filter(|message| before.is_none_or(|before| message.order < before))
+            .collect();
+        messages.sort_by_key(|message| message.order);
+        let skip = messages.len().saturating_sub(limit as usize);
+        self.done(intent, Ok(Reply::Messages(messages.split_off(skip))));
+    }
+
+    /// An own message that somebody could not read: it is queued once more.
+    pub(crate) fn on_again_rows(
+        &mut self,
+        conversation: ConversationId,
+        id: MessageId,
+        rows: &[(Vec<u8>, Vec<u8>)],
+        rng: &mut dyn rand_core::CryptoRngCore,
+    ) {
+        let Some((stored, notes, _)) = parts(rows.iter()) else { return };
+        let message = self.assemble(id, &stored, &notes);
+        if message.from.is_none() && !message.deleted && self.s.conversations.contains(&conversation) {
+            let saying = Saying::Again { message: id, text: message.text, in_reply_to: message.in_reply_to };
+            self.say(conversation, saying, None, 0, rng);
+        }
+    }
+}
+
+/// Where the kind stands in the key of a message's row: class, kind, identity, conversation, message.
+const NOTE_KIND: usize = 1 + 1 + 2 + 16 + 16;
+
+/// The message that was here first, with its key, and all notes.
+fn parts<'r>(rows: impl Iterator<Item = &'r (Vec<u8>, Vec<u8>)>) -> Option<(Stored, Vec<Note>, Vec<u8>)> {
+    let mut first: Option<(Stored, Vec<u8>)> = None;
+    let mut notes = Vec::new();
+    for (key, value) in rows {
+        if key.get(NOTE_KIND) == Some(&b'0') {
+            if let Ok(stored) = decode::<Stored>(value)
+                && first.as_ref().is_none_or(|(other, _)| stored.order < other.order)
+            {
+                first = Some((stored, key.clone()));
+            }
+        } else if let Ok(note) = decode(value) {
+            notes.push(note);
+        }
+    }
+    first.map(|(stored, key)| (stored, notes, key))
+}

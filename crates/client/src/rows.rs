@@ -1,0 +1,185 @@
+//! The engine's rows: which keys there are, and the tables that mirror the small ones in memory.
+//!
+//! A key is `class || kind || identity (2 bytes, big-endian) || rest`. Rows of class [`EAGER`] are small and few: the shell
+//! hands all of them to `Engine::open`. Rows of class [`LAZY`] (MLS state, private parts of key packages, messages) are
+//! asked for with `Effect::Load` when they are needed. A value is a version byte, then CBOR (see [`codec`]); MLS rows and
+//! those of key packages belong to `e2ee` and are passed through as they are.
+//!
+//! | class | kind | rest | what |
+//! |---|---|---|---|
+//! | `e` | `i` | - | the identity: account, device keys, settings |
+//! | `e` | `n` | - | counters |
+//! | `e` | `c` | account | a contact: pinned root, device list, door tokens |
+//! | `e` | `v` | conversation | a conversation |
+//! | `e` | `s` | conversation | a first contact (or a rebuild) that is being set up |
+//! | `e` | `r` | room | a room: watermarks, member key, knock key |
+//! | `e` | `w` | room | what a room still needs: commits wanted, the pending one, repair |
+//! | `e` | `o` | conversation, position | the outbox |
+//! | `e` | `h` | number | a small request that must reach the server once (chore) |
+//! | `e` | `p` | key package | which key packages have private parts here |
+//! | `e` | `u` | room, room sequence | a row of an unknown room, waiting for its Welcome |
+//! | `e` | `t` | room | tombstone of a room that is forgotten |
+//! | `e` | `x` | prefix | lazy rows that are to be deleted |
+//! | `l` | `g` | room, … | MLS state of a room |
+//! | `l` | `k` | key package, … | private parts of a key package |
+//! | `l` | `m` | conversation, message, `0` or note | a message, and what others noted on it |
+
+pub(crate) mod codec;
+
+use crate::api::Changes;
+use codec::{BrokenRow, Stored};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Prefix of the rows that `Engine::open` wants.
+pub const EAGER: &[u8] = b"e";
+/// Prefix of the rows that are loaded when needed.
+pub const LAZY: &[u8] = b"l";
+
+/// Version of the records of class [`EAGER`] and of messages.
+pub(crate) const RECORD_VERSION: u8 = 1;
+
+/// A record as it is stored: version byte, then CBOR.
+pub(crate) fn encode(record: &impl Stored) -> Vec<u8> {
+    let mut out = codec::Enc::new(vec![RECORD_VERSION]);
+    record.put(&mut out);
+    out.into_writer()
+}
+
+/// Reads what [`encode`] wrote.
+pub(crate) fn decode<T: Stored>(value: &[u8]) -> Result<T, BrokenRow> {
+    match value.split_first() {
+        Some((&RECORD_VERSION, rest)) => T::take(&mut codec::Dec::new(rest)),
+        _ => Err(BrokenRow),
+    }
+}
+
+/// The rest of a key, as a table's key.
+pub(crate) trait RowKey: Ord + Clone {
+    /// As bytes; order is kept.
+    fn bytes(&self) -> Vec<u8>;
+    /// Back from bytes.
+    fn parse(bytes: &[u8]) -> Option<Self>;
+}
+
+/// `class || kind || identity`.
+pub(crate) fn prefix(class: &[u8], kind: u8, identity: u16) -> Vec<u8> {
+    let mut key = class.to_vec();
+    key.push(kind);
+    key.extend(identity.to_be_bytes());
+    key
+}
+
+/// A table of small rows: whole in memory, remembers what changed.
+#[derive(Debug)]
+pub(crate) struct Table<K: RowKey, V: Stored> {
+    kind: u8,
+    rows: BTreeMap<K, V>,
+    dirty: BTreeSet<K>,
+}
+
+impl<K: RowKey, V: Stored> Table<K, V> {
+    pub(crate) fn new(kind: u8) -> Self {
+        Self { kind, rows: BTreeMap::new(), dirty: BTreeSet::new() }
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        self.rows.get(key)
+    }
+
+    /// Marks the row as changed.
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let row = self.rows.get_mut(key)?;
+        self.dirty.insert(key.clone());
+        Some(row)
+    }
+
+    pub(crate) fn contains(&self, key: &K) -> bool {
+        self.rows.contains_key(key)
+    }
+
+    pub(crate) fn insert(&mut self, key: K, row: V) {
+        self.dirty.insert(key.clone());
+        self.rows.insert(key, row);
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        let row = self.rows.remove(key)?;
+        self.dirty.insert(key.clone());
+        Some(row)
+    }
+
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+        self.rows.iter()
+    }
+
+    pub(crate) fn range(&self, range: impl std::ops::RangeBounds<K>) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+        self.rows.range(range)
+    }
+
+    pub(crate) fn keys(&self) -> Vec<K> {
+        self.rows.keys().cloned().collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Takes a stored row in; `false` if it is of another kind.
+    pub(crate) fn load(&mut self, kind: u8, rest: &[u8], value: &[u8]) -> Result<bool, BrokenRow> {
+        if kind != self.kind {
+            return Ok(false);
+        }
+        let key = K::parse(rest).ok_or(BrokenRow)?;
+        self.rows.insert(key, decode(value)?);
+        Ok(true)
+    }
+
+    /// Writes what changed since the last flush.
+    pub(crate) fn flush(&mut self, identity: u16, changes: &mut Changes) {
+        for key in std::mem::take(&mut self.dirty) {
+            let mut full = prefix(EAGER, self.kind, identity);
+            full.extend(key.bytes());
+            changes.0.push((full, self.rows.get(&key).map(encode)));
+        }
+    }
+
+    /// Deletes every row.
+    pub(crate) fn clear(&mut self) {
+        self.dirty.extend(self.rows.keys().cloned());
+        self.rows.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parlour_proto::ids::RoomId;
+
+    #[test]
+    fn a_table_writes_what_changed_and_nothing_else() {
+        let mut table: Table<RoomId, u64> = Table::new(b'r');
+        table.insert(RoomId([1; 16]), 7);
+        table.insert(RoomId([2; 16]), 8);
+        let mut first = Changes::default();
+        table.flush(0, &mut first);
+        assert_eq!(first.0.len(), 2);
+        table.remove(&RoomId([2; 16]));
+        let mut second = Changes::default();
+        table.flush(0, &mut second);
+        assert_eq!(second.0.len(), 1);
+        assert_eq!(second.0[0].1, None);
+
+        let mut again: Table<RoomId, u64> = Table::new(b'r');
+        let (key, value) = &first.0[0];
+        assert!(again.load(key[1], &key[4..], value.as_ref().unwrap()).unwrap());
+        assert_eq!(again.get(&RoomId([1; 16])), Some(&7));
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_refused() {
+        let mut bytes = encode(&7u64);
+        bytes[0] = 9;
+        assert!(decode::<u64>(&bytes).is_err());
+        assert!(decode::<u64>(&[]).is_err());
+    }
+}

@@ -1,0 +1,201 @@
+//! What is said, as content, and back. Beside the parts of [`parlour_proto::content`] three extensions are used:
+//!
+//! | extension | value (CBOR) | on |
+//! |---|---|---|
+//! | `parlour.hello` | `[root, [link…], accepts, door?, name?, address?]` | the first message into a room: who I am, verifiable |
+//! | `parlour.again` | message id | a text sent once more for who could not read it |
+//! | `parlour.roster` | `[[account, root, [link…]]…]` | a control message after somebody was added to a group |
+//!
+//! A hello rides on the first text, because one message is all that passes to an `asked` entry. Asking for unreadable
+//! messages again is a report with status `error`.
+
+use crate::rows::codec::{Dec, Enc, Stored as _, record};
+use crate::state::Saying;
+use bytes::Bytes;
+use parlour_proto::content::{
+    Content, ContentError, Control, ExtensionName, ExtensionValue, Introduction, Part, Report, Status, clean_name,
+};
+use parlour_proto::frames::AccountRef;
+use parlour_proto::ids::{MessageId, Secret};
+use rand_core::CryptoRngCore;
+
+const HELLO: &str = "parlour.hello";
+const AGAIN: &str = "parlour.again";
+const ROSTER: &str = "parlour.roster";
+/// Most accounts in one roster message: an extension holds 4 kB.
+pub(crate) const ROSTER_CHUNK: usize = 8;
+
+record! {
+    /// Who somebody is: root and device list to verify, the rest as they say.
+    struct Hello {
+        root: [u8; 32],
+        links: Vec<Bytes>,
+        /// The sender lets us in.
+        accepts: bool,
+        door: Option<Secret>,
+        name: Option<String>,
+        address: Option<String>,
+    }
+}
+
+record! {
+    /// One account of a roster.
+    struct Known {
+        account: AccountRef,
+        root: [u8; 32],
+        links: Vec<Bytes>,
+    }
+}
+
+/// What a received message says.
+pub(crate) enum Heard {
+    Text {
+        text: String,
+        in_reply_to: Option<MessageId>,
+    },
+    Edit {
+        message: MessageId,
+        text: String,
+    },
+    Delete {
+        message: MessageId,
+    },
+    Reaction {
+        message: MessageId,
+        emoji: String,
+    },
+    Reports(Vec<Report>),
+    Again {
+        message: MessageId,
+        text: String,
+        in_reply_to: Option<MessageId>,
+    },
+    Roster {
+        known: Vec<Known>,
+        title: String,
+    },
+    Title(String),
+    Name(String),
+    Leave(Bytes),
+    Link(Bytes),
+    /// Only a hello, or something of a newer version.
+    Nothing,
+    /// Something that should be shown, but this version cannot.
+    Unsupported,
+}
+
+fn extension(content: &mut Content, name: &str, put: impl FnOnce(&mut Enc)) -> Result<(), ContentError> {
+    let mut out = Enc::new(Vec::new());
+    put(&mut out);
+    content.extensions.insert(ExtensionName::Text(name.to_owned()), ExtensionValue::new(out.into_writer())?);
+    Ok(())
+}
+
+fn find<'c>(content: &'c Content, name: &str) -> Option<&'c [u8]> {
+    content.extensions.get(&ExtensionName::Text(name.to_owned())).map(ExtensionValue::as_bytes)
+}
+
+/// What else a message needs that is not in its [`Saying`].
+#[derive(Default)]
+pub(crate) struct Around {
+    pub(crate) hello: Option<Hello>,
+    pub(crate) leave: Option<Bytes>,
+    pub(crate) roster: Vec<Known>,
+    pub(crate) title: String,
+    pub(crate) name: String,
+}
+
+/// Makes content.
+///
+/// # Errors
+/// [`ContentError`] when something is longer than allowed.
+pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore) -> Result<Vec<u8>, ContentError> {
+    let mut salt = [0; 16];
+    rng.fill_bytes(&mut salt);
+    let mut content = Content::new(salt, Part::Null);
+    let introduction = |hello: &Option<Hello>| {
+        let hello = hello.clone();
+        hello.map(|h| Introduction { door: h.door, name: h.name, address: h.address }).unwrap_or_default()
+    };
+    let reports = |messages: &[MessageId], status| {
+        Part::Reports(messages.iter().map(|message| Report { message: *message, status }).collect())
+    };
+    match saying {
+        Saying::Text { text, in_reply_to } => {
+            content.body = Part::text(text);
+            content.in_reply_to = *in_reply_to;
+        }
+        Saying::Edit { message, text } => {
+            content.body = Part::text(text);
+            content.replaces = Some(*message);
+        }
+        Saying::Delete { message } => {
+            content.body = Part::Delete;
+            content.replaces = Some(*message);
+        }
+        Saying::Reaction { message, emoji } => {
+            content.body = Part::Reaction { emoji: emoji.clone() };
+            content.in_reply_to = Some(*message);
+        }
+        Saying::Delivered { messages } => content.body = reports(messages, Status::Delivered),
+        Saying::Read { messages } => content.body = reports(messages, Status::Read),
+        Saying::Missing { messages } => content.body = reports(messages, Status::Error),
+        Saying::Hello => content.body = Part::Control(Control::Hello(introduction(&around.hello))),
+        Saying::Accept => content.body = Part::Control(Control::Accept(introduction(&around.hello))),
+        Saying::Leave => {
+            content.body = Part::Control(Control::Leave { request: around.leave.unwrap_or_default() });
+        }
+        Saying::Name => content.body = Part::Control(Control::Profile { name: around.name }),
+        Saying::Again { message, text, in_reply_to } => {
+            content.body = Part::text(text);
+            content.in_reply_to = *in_reply_to;
+            extension(&mut content, AGAIN, |out| message.put(out))?;
+        }
+        Saying::Roster { .. } => {
+            content.body = Part::Control(Control::GroupTitle { title: around.title });
+            extension(&mut content, ROSTER, |out| around.roster.put(out))?;
+        }
+    }
+    if let Some(hello) = around.hello {
+        extension(&mut content, HELLO, |out| hello.put(out))?;
+    }
+    content.encode()
+}
+
+/// Reads content: who the sender says to be, if that is in it, and what is said.
+pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
+    let content = Content::decode(bytes).ok()?;
+    let mut hello = match find(&content, HELLO) {
+        Some(value) => Some(Hello::take(&mut Dec::new(value)).ok()?),
+        None => None,
+    };
+    if let Some(hello) = &mut hello {
+        hello.name = hello.name.as_deref().and_then(clean_name);
+        hello.address = hello.address.as_deref().and_then(clean_name);
+    }
+    let again = find(&content, AGAIN).and_then(|value| MessageId::take(&mut Dec::new(value)).ok());
+    let roster = find(&content, ROSTER).and_then(|value| Vec::take(&mut Dec::new(value)).ok());
+    let in_reply_to = content.in_reply_to;
+    let heard = match (content.body, content.replaces) {
+        (Part::Text(text), Some(message)) => Heard::Edit { message, text: text.text },
+        (Part::Text(text), None) => match again {
+            Some(message) => Heard::Again { message, text: text.text, in_reply_to },
+            None => Heard::Text { text: text.text, in_reply_to },
+        },
+        (Part::Delete, Some(message)) => Heard::Delete { message },
+        (Part::Reaction { emoji }, _) => {
+            in_reply_to.map_or(Heard::Nothing, |message| Heard::Reaction { message, emoji })
+        }
+        (Part::Reports(reports), _) => Heard::Reports(reports),
+        (Part::Control(Control::GroupTitle { title }), _) => match roster {
+            Some(known) => Heard::Roster { known, title },
+            None => Heard::Title(title),
+        },
+        (Part::Control(Control::Leave { request }), _) => Heard::Leave(request),
+        (Part::Control(Control::Profile { name }), _) => Heard::Name(name),
+        (Part::Control(Control::DeviceListLink { link }), _) => Heard::Link(link),
+        (Part::Unsupported { .. }, _) => Heard::Unsupported,
+        (Part::Control(_) | Part::Null | Part::Delete, _) => Heard::Nothing,
+    };
+    Some((hello, heard))
+}

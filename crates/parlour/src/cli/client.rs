@@ -1,0 +1,341 @@
+//! `parlour client …`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Args)]
+#[command(after_help = "\
+Begin:
+  parlour client sign-up --server http://127.0.0.1:7400 --app bell --handle +15550100100
+  parlour client sign-up --server http://127.0.0.1:7400 --app den --handle alice --password-file pw
+  parlour client whoami
+
+Talk:
+  parlour client send alice@den 'Hello, Alice'
+  parlour client read --follow
+  parlour client requests                 who asks to write to me
+  parlour client accept 3f2a              the first characters of an id are enough
+  parlour client reach set --from bell ask
+
+Several people on one machine have several homes:
+  parlour client --home ~/bot whoami      or: export PARLOUR_HOME=~/bot
+
+Script:
+  parlour client run --json < commands    one JSON object per line in and out (docs/cli.md)
+
+Exit codes: 0 done, 1 failure, 2 wrong usage, 3 needs input (code, password, yes), 4 no connection (a message is
+queued), 5 not found or not reachable, 6 refused by the server, 7 the home is in use, 8 wrong code, password,
+recovery key or passphrase, 9 not signed in here.")]
+pub(crate) struct ClientArgs {
+    /// Where this client lives: its keys and messages
+    #[arg(long, value_name = "DIR", env = "PARLOUR_HOME", global = true, help_heading = "Home")]
+    pub(crate) home: Option<PathBuf>,
+    /// File with the passphrase that locks the home (asked for at a terminal)
+    #[arg(long, value_name = "FILE", env = "PARLOUR_PASSPHRASE_FILE", global = true, help_heading = "Home")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Prints JSON, one object per line
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) json: bool,
+    /// Tells about progress on stderr, though it is not a terminal
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) progress: bool,
+    #[command(subcommand)]
+    pub(crate) command: ClientCommand,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Makes an account, and this home its first device
+    SignUp(SignUpArgs),
+    /// Makes this home one more device of an account, by its recovery key
+    SignIn(SignInArgs),
+    /// Who am I here
+    Whoami,
+    /// Writes to somebody; a first message arrives as a request
+    Send(SendArgs),
+    /// Shows messages: what is new, or a conversation
+    Read(ReadArgs),
+    /// Shows who asks to write to me
+    Requests {
+        /// Also shows what they wrote and who they say they are
+        #[arg(long)]
+        show: bool,
+    },
+    /// Lets somebody in
+    Accept {
+        /// The request, as `requests` shows it
+        id: String,
+    },
+    /// Forgets a request; the other side is not told
+    Decline {
+        /// The request, as `requests` shows it
+        id: String,
+    },
+    /// Blocks whoever asked, or the other side of a conversation
+    Block {
+        /// A request, a conversation, or an address
+        id: String,
+    },
+    /// Takes a block back
+    Unblock {
+        /// A conversation or an address
+        id: String,
+    },
+    /// Shows or changes who may contact me
+    #[command(subcommand)]
+    Reach(ReachCommand),
+    /// Makes an invite: it reaches this account without telling its handle
+    Invite(InviteArgs),
+    /// Shows the safety number with somebody, to compare with theirs
+    Verify {
+        /// Their address, or a conversation
+        with: String,
+        /// Remembers that the numbers were the same
+        #[arg(long, conflicts_with = "differs")]
+        matches: bool,
+        /// Remembers that they were not
+        #[arg(long)]
+        differs: bool,
+    },
+    /// Lists conversations, newest first
+    Conversations,
+    /// Counts what came, what waits, and what could not be shown
+    Status,
+    /// Reacts to a message
+    React {
+        /// Address or conversation
+        conversation: String,
+        /// The message's id, as `read` shows it (the first characters are enough)
+        message: String,
+        /// An emoji; an empty text takes the reaction back
+        emoji: String,
+    },
+    /// Changes the text of an own message
+    Edit {
+        /// Address or conversation
+        conversation: String,
+        /// The message's id
+        message: String,
+        /// The new text
+        text: String,
+    },
+    /// Deletes an own message for everybody
+    Delete {
+        /// Address or conversation
+        conversation: String,
+        /// The message's id
+        message: String,
+    },
+    /// Sets the name that people I talk to see
+    Name {
+        /// The name
+        name: String,
+    },
+    /// Switches delivered and read reports
+    Reports {
+        /// Tell others when their message arrived
+        #[arg(long, value_name = "on|off", value_parser = on_off, action = clap::ArgAction::Set)]
+        delivered: bool,
+        /// Tell others when I read their message
+        #[arg(long, value_name = "on|off", value_parser = on_off, action = clap::ArgAction::Set)]
+        read: bool,
+    },
+    /// Groups
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Deletes the account at the server and this home
+    DeleteAccount {
+        /// Does not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Stays connected: commands on stdin, events on stdout, JSON Lines; ends at the end of stdin
+    #[command(after_help = "\
+Example:
+  echo '{\"id\":1,\"do\":\"send\",\"to\":\"alice@den\",\"text\":\"hi\"}' | parlour client run --json
+The schema, with every command and event: docs/cli.md")]
+    Run,
+}
+
+#[derive(Args)]
+pub(crate) struct ServerArgs {
+    /// The server: http://host:port, https://host, ws://… or wss://…; remembered by the home
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// Certificates (PEM) to trust beside the public ones, for a server with a certificate of its own; remembered
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct ProofArgs {
+    /// The app: bell, den, porch, or as the server calls it
+    #[arg(long)]
+    pub(crate) app: String,
+    /// Phone number, username or @handle, as the app wants it
+    #[arg(long)]
+    pub(crate) handle: String,
+    /// The code from the SMS; without it one is requested
+    #[arg(long, conflicts_with = "password_file")]
+    pub(crate) code: Option<String>,
+    /// File with the password (`-`: stdin; asked for at a terminal)
+    #[arg(long, value_name = "F")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+With a phone number, in a script (exit code 3 means: call again with --code):
+  parlour client sign-up --server URL --app bell --handle +15550100100
+  parlour client sign-up --server URL --app bell --handle +15550100100 --code 123456
+
+The recovery key is shown once. Whoever has it and the handle can add devices to the account: keep it on paper.")]
+pub(crate) struct SignUpArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) proof: ProofArgs,
+    /// Locks the new home with a passphrase (asked for, or from --passphrase-file)
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+    /// Writes the recovery key into a new file instead of showing it
+    #[arg(long, value_name = "F")]
+    pub(crate) recovery_key_file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct SignInArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) proof: ProofArgs,
+    /// File with the recovery key's 24 words (`-`: stdin; asked for at a terminal)
+    #[arg(long, value_name = "F")]
+    pub(crate) recovery_key_file: Option<PathBuf>,
+    /// Locks the new home with a passphrase (asked for, or from --passphrase-file)
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+  parlour client send alice@den 'Hello, Alice'
+  parlour client send --invite pinv… 'Hello from the poster'
+  echo 'long text' | parlour client send alice@den -
+
+Without a connection the message is queued and exit code 4 says so: the next command that connects sends it.")]
+pub(crate) struct SendArgs {
+    /// Writes to whoever made this invite; then there is no ADDRESS
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) invite: Option<String>,
+    /// `handle@app` or a conversation, then the text (`-`: stdin)
+    #[arg(value_name = "ADDRESS> <TEXT", required = true, num_args = 1..=2)]
+    pub(crate) words: Vec<String>,
+    /// Answers a message (its id, as `read` shows it)
+    #[arg(long, value_name = "MESSAGE")]
+    pub(crate) reply_to: Option<String>,
+    /// Only stores it; the next command that connects sends it
+    #[arg(long, conflicts_with = "timeout")]
+    pub(crate) no_wait: bool,
+    /// Keeps trying to connect and waits so long until the server has it
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) timeout: Option<u64>,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+  parlour client read                   what is new, everywhere
+  parlour client read alice@den         the conversation with Alice
+  parlour client read --follow --json   for scripts: a line per new or changed message, until Ctrl-C")]
+pub(crate) struct ReadArgs {
+    /// An address or a conversation; without it: what is new, everywhere
+    pub(crate) conversation: Option<String>,
+    /// Stays, and shows what comes
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// How many messages of a conversation
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: u32,
+    /// Leaves them unread
+    #[arg(long)]
+    pub(crate) keep_unread: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ReachCommand {
+    /// Who may contact me, from each app
+    Show,
+    /// Changes a rule
+    Set {
+        /// The app they are on
+        #[arg(long, value_name = "APP")]
+        from: String,
+        /// ask: everyone there may ask; invite: only with an invite of mine; nobody
+        rule: Rule,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Rule {
+    /// Everyone there may ask
+    Ask,
+    /// Only who holds an invite
+    Invite,
+    /// Nobody
+    Nobody,
+}
+
+#[derive(Args)]
+pub(crate) struct InviteArgs {
+    /// How many people may use it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) uses: u32,
+    /// How many days it lives
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
+    pub(crate) days: u32,
+    /// Also as a QR code
+    #[arg(long)]
+    pub(crate) qr: bool,
+    /// Revokes all invites instead
+    #[arg(long, conflicts_with_all = ["uses", "days", "qr"])]
+    pub(crate) revoke_all: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum GroupCommand {
+    /// Makes a group
+    Create {
+        /// Its title, for members only
+        title: String,
+        /// Addresses
+        members: Vec<String>,
+    },
+    /// Adds people
+    Add {
+        /// The group: its title or id
+        group: String,
+        /// Addresses
+        #[arg(required = true)]
+        members: Vec<String>,
+    },
+    /// Removes somebody
+    Remove {
+        /// The group: its title or id
+        group: String,
+        /// Their address or name
+        member: String,
+    },
+    /// Leaves
+    Leave {
+        /// The group: its title or id
+        group: String,
+    },
+}
+
+fn on_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off".to_owned()),
+    }
+}

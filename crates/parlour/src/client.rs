@@ -1,0 +1,75 @@
+//! `parlour client …`: one home, one command.
+
+mod account;
+mod ask;
+mod find;
+mod group;
+mod lines;
+mod people;
+mod progress;
+mod read;
+mod requests;
+mod send;
+mod session;
+mod view;
+
+use crate::cli::{ClientArgs, ClientCommand};
+use crate::exit::Trouble;
+use crate::out::Out;
+
+/// Runs one client command.
+pub(crate) async fn run(args: ClientArgs) -> Result<(), Trouble> {
+    let out = Out::new(args.json, args.progress);
+    let result = dispatch(&args, out).await;
+    if let Err(trouble) = &result {
+        out.object(&serde_json::json!({ "type": "error", "error": trouble }));
+    }
+    result
+}
+
+async fn dispatch(args: &ClientArgs, out: Out) -> Result<(), Trouble> {
+    use ClientCommand as C;
+    let door = session::Door::new(args, out)?;
+    match &args.command {
+        C::SignUp(sign_up) => return account::sign_up(door, sign_up).await,
+        C::SignIn(sign_in) => return account::sign_in(door, sign_in).await,
+        C::DeleteAccount { yes } => return account::delete(door, *yes).await,
+        _ => {}
+    }
+    let mut session = door.open(name(&args.command)).await?;
+    let result = match &args.command {
+        C::SignUp(_) | C::SignIn(_) | C::DeleteAccount { .. } => unreachable!("handled above"),
+        C::Whoami => account::whoami(&mut session).await,
+        C::Send(send) => send::send(&mut session, send).await,
+        C::React { conversation, message, emoji } => send::react(&mut session, conversation, message, emoji).await,
+        C::Edit { conversation, message, text } => send::edit(&mut session, conversation, message, text).await,
+        C::Delete { conversation, message } => send::delete(&mut session, conversation, message).await,
+        C::Read(read) => read::read(&mut session, read).await,
+        C::Conversations => read::conversations(&mut session).await,
+        C::Status => read::status(&mut session).await,
+        C::Requests { show } => requests::list(&mut session, *show).await,
+        C::Accept { id } => requests::accept(&mut session, id).await,
+        C::Decline { id } => requests::decline(&mut session, id).await,
+        C::Block { id } => requests::block(&mut session, id).await,
+        C::Unblock { id } => requests::unblock(&mut session, id).await,
+        C::Reach(reach) => people::reach(&mut session, reach).await,
+        C::Invite(invite) => people::invite(&mut session, invite).await,
+        C::Verify { with, matches, differs } => people::verify(&mut session, with, *matches, *differs).await,
+        C::Name { name } => people::name(&mut session, name).await,
+        C::Reports { delivered, read } => people::reports(&mut session, *delivered, *read).await,
+        C::Group(command) => group::group(&mut session, command).await,
+        C::Run => lines::run(&mut session).await,
+    };
+    session.close().await;
+    result
+}
+
+/// What others are told when they find the home in use.
+fn name(command: &ClientCommand) -> &'static str {
+    match command {
+        ClientCommand::Run => "parlour client run",
+        ClientCommand::Read(_) => "parlour client read",
+        ClientCommand::Send(_) => "parlour client send",
+        _ => "parlour client",
+    }
+}

@@ -1,0 +1,152 @@
+//! What the engine tells, as JSON. The shapes are documented in `docs/cli.md`; fields are added, never changed.
+
+use crate::exit::Trouble;
+use parlour_client::api::{
+    Connection, Conversation, ConversationState, Event, Identity, Member, Message, MessageState, Reply, Request, Status,
+};
+use parlour_proto::frames::{AccountRef, AppInfo, ReachRule, SignIn};
+use serde_json::{Value, json};
+
+/// An event of `run --json`; `None` for what scripts are not told.
+pub(super) fn event(event: &Event) -> Option<Value> {
+    Some(match event {
+        Event::Done(..) => return None,
+        Event::Progress { step, done, of, .. } => json!({"type": "progress", "step": step, "done": done, "of": of}),
+        Event::Connection { state, .. } => connection(*state),
+        Event::Message { conversation, message: m } => {
+            json!({"type": "message", "conversation": hex::encode(conversation.0), "message": message(m)})
+        }
+        Event::Request(r) => json!({"type": "request", "request": request(r)}),
+        Event::Conversation(c) => json!({"type": "conversation", "conversation": conversation(c)}),
+        Event::KeysChanged { conversation, who } => {
+            json!({"type": "keys_changed", "conversation": hex::encode(conversation.0), "account": account(who)})
+        }
+        Event::SignedOut { why, .. } => json!({"type": "signed_out", "why": why}),
+    })
+}
+
+/// What an intent gave back, as the `ok` of a result.
+pub(super) fn reply(reply: &Reply) -> Value {
+    match reply {
+        Reply::Ok => json!({}),
+        Reply::Apps(apps) => json!({"apps": apps.iter().map(app).collect::<Vec<_>>()}),
+        Reply::SignedUp { account: who, address, recovery_key } => {
+            json!({"account": account(who), "address": address, "recovery_key": recovery_key.as_str()})
+        }
+        Reply::Identities(all) => json!({"identities": all.iter().map(identity).collect::<Vec<_>>()}),
+        Reply::Queued { conversation, message } => {
+            json!({"conversation": hex::encode(conversation.0), "message": hex::encode(message.0)})
+        }
+        Reply::Conversations(all) => json!({"conversations": all.iter().map(conversation).collect::<Vec<_>>()}),
+        Reply::Conversation(one) => json!({"conversation": conversation(one)}),
+        Reply::Messages(all) => json!({"messages": all.iter().map(message).collect::<Vec<_>>()}),
+        Reply::Requests(all) => json!({"requests": all.iter().map(request).collect::<Vec<_>>()}),
+        Reply::Reach(rules) => json!({"reach": reach(rules)}),
+        Reply::Invite { text, expires } => json!({"invite": text, "expires_ms": expires.0}),
+        Reply::SafetyNumber { digits, verified, address } => {
+            json!({"digits": digits, "verified": verified, "address": address})
+        }
+        Reply::Status(counters) => status(counters),
+    }
+}
+
+pub(super) fn error(trouble: &Trouble) -> Value {
+    serde_json::to_value(trouble).expect("a struct of strings and numbers")
+}
+
+pub(super) fn account(who: &AccountRef) -> String {
+    format!("{}/{}", who.app, hex::encode(who.account.0))
+}
+
+pub(super) fn app(app: &AppInfo) -> Value {
+    let sign_in = match app.sign_in {
+        SignIn::Phone => "phone",
+        SignIn::Username => "username",
+        SignIn::AtHandle => "at_handle",
+    };
+    json!({"app": app.app.as_str(), "name": app.name, "domain": app.domain, "sign_in": sign_in, "expiry_s": app.expiry_s})
+}
+
+pub(super) fn identity(identity: &Identity) -> Value {
+    json!({"account": account(&identity.account), "address": identity.address, "name": identity.name})
+}
+
+pub(super) fn conversation(c: &Conversation) -> Value {
+    json!({
+        "id": hex::encode(c.id.0), "title": c.title, "group": c.is_group, "state": conversation_state(c.state),
+        "members": c.members.iter().map(member).collect::<Vec<_>>(),
+        "unread": c.unread, "last_activity_ms": c.last_activity.0, "verified": c.verified,
+    })
+}
+
+fn member(m: &Member) -> Value {
+    json!({"account": account(&m.account), "address": m.address, "name": m.name})
+}
+
+pub(super) fn message(m: &Message) -> Value {
+    let reaction = |(who, emoji): &(AccountRef, String)| json!({"account": account(who), "emoji": emoji});
+    json!({
+        "id": hex::encode(m.id.0), "order": m.order, "from": m.from.as_ref().map(account), "from_name": m.from_name,
+        "text": m.text, "in_reply_to": m.in_reply_to.map(|id| hex::encode(id.0)), "edited": m.edited,
+        "deleted": m.deleted, "reactions": m.reactions.iter().map(reaction).collect::<Vec<_>>(),
+        "time_ms": m.time.0, "state": message_state(m.state),
+    })
+}
+
+pub(super) fn request(r: &Request) -> Value {
+    json!({
+        "id": hex::encode(r.id.0), "from": account(&r.from), "time_ms": r.time.0, "text": r.text,
+        "claimed_name": r.claimed_name, "claimed_address": r.claimed_address,
+    })
+}
+
+pub(super) fn reach(rules: &[(parlour_proto::frames::AppId, ReachRule)]) -> Value {
+    let pairs = rules.iter().map(|(app, rule)| (app.as_str().to_owned(), Value::from(rule_name(*rule))));
+    Value::Object(pairs.collect())
+}
+
+pub(super) fn status(s: &Status) -> Value {
+    json!({
+        "received": s.received, "unreadable": s.unreadable, "queued": s.queued, "repairs": s.repairs,
+        "conversations": s.conversations, "requests": s.requests,
+    })
+}
+
+pub(super) fn connection(state: Connection) -> Value {
+    match state {
+        Connection::Offline => json!({"type": "connection", "state": "offline"}),
+        Connection::Waiting(until) => json!({"type": "connection", "state": "waiting", "until_ms": until.0}),
+        Connection::CatchingUp => json!({"type": "connection", "state": "catching_up"}),
+        Connection::Online => json!({"type": "connection", "state": "online"}),
+    }
+}
+
+pub(super) fn rule_name(rule: ReachRule) -> &'static str {
+    match rule {
+        ReachRule::Ask => "ask",
+        ReachRule::Invite => "invite",
+        ReachRule::Nobody => "nobody",
+    }
+}
+
+pub(super) fn conversation_state(state: ConversationState) -> &'static str {
+    match state {
+        ConversationState::Starting => "starting",
+        ConversationState::Asked => "asked",
+        ConversationState::Request => "request",
+        ConversationState::Open => "open",
+        ConversationState::Repairing => "repairing",
+        ConversationState::Closed => "closed",
+    }
+}
+
+pub(super) fn message_state(state: MessageState) -> &'static str {
+    match state {
+        MessageState::Queued => "queued",
+        MessageState::Sent => "sent",
+        MessageState::Delivered => "delivered",
+        MessageState::Read => "read",
+        MessageState::Received => "received",
+        MessageState::Failed => "failed",
+    }
+}
