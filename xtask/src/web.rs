@@ -25,6 +25,7 @@ pub(crate) fn build() -> Result<()> {
     let mut pack = Command::new("cargo");
     pack.args(["run", "--quiet", "--release", "--locked", "--package", "parlour-web-build", "--features", "build", "--"]);
     pack.arg("--static").arg(root().join("crates/web/static"));
+    pack.arg("--style").arg(root().join("crates/web/style"));
     pack.arg("--out").arg(target().join("web"));
     let programs = wasm.join(TARGET).join("web");
     pack.args(PROGRAMS.map(|name| programs.join(name).with_extension("wasm")));

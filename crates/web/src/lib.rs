@@ -11,6 +11,7 @@
 pub mod bus;
 pub mod rows;
 pub mod tabs;
+pub mod ui;
 
 #[cfg(target_arch = "wasm32")]
 pub mod app;
@@ -19,6 +20,6 @@ pub mod backend;
 #[cfg(target_arch = "wasm32")]
 pub mod js;
 #[cfg(target_arch = "wasm32")]
-pub mod ui;
+pub mod page;
 #[cfg(target_arch = "wasm32")]
 pub mod worker;

@@ -4,6 +4,7 @@
 //! what the engine wants: all changes in one durable transaction, then sockets and timer, then answers and events. What
 //! comes while the transaction is being written waits, and goes into the next one together.
 
+mod alone;
 mod pages;
 mod socket;
 mod timer;
@@ -13,6 +14,8 @@ use crate::bus::FromWorker;
 use crate::js;
 use crate::rows::Rows;
 use futures_channel::mpsc;
+pub(crate) use pages::{TO_TABS, TO_WORKER};
+
 use pages::Pages;
 use parlour_client::Engine;
 use parlour_client::rows::EAGER;
@@ -42,6 +45,7 @@ async fn run(
     told: mpsc::UnboundedReceiver<Incoming>,
 ) -> Result<Ended, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
+    alone::wait().await.map_err(|error| text(&error))?;
     let rows = Rows::open().await.map_err(|error| text(&error))?;
     let stored = rows.load(EAGER).await.map_err(|error| text(&error))?;
     let engine = Engine::open(stored).map_err(|error| text(&error))?;
