@@ -27,6 +27,7 @@ use parlour_proto::{
 use parlour_store::{Outcome, RowBatch, Store};
 
 pub use commit::CommitAnswer;
+pub use fanout::Stored;
 pub(crate) use member::verifies;
 pub use send::{Send, SendPending};
 
