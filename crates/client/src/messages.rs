@@ -298,11 +298,20 @@ impl Engine {
         rows: &[(Vec<u8>, Vec<u8>)],
         rng: &mut dyn rand_core::CryptoRngCore,
     ) {
+        let alias = rows.iter().find(|(key, _)| key.get(NOTE_KIND) == Some(&b'a'));
+        if let Some(original) = alias.and_then(|(_, value)| decode(value).ok()) {
+            // What could not be read was itself something sent once more.
+            let prefix = self.message_prefix(conversation, original);
+            return self.load_rows(prefix, Load::Again(conversation, original));
+        }
         let Some((stored, notes, _)) = parts(rows.iter()) else { return };
         let message = self.assemble(id, &stored, &notes);
         if message.from.is_none() && !message.deleted && self.s.conversations.contains(&conversation) {
             let saying = Saying::Again { message: id, text: message.text, in_reply_to: message.in_reply_to };
-            self.say(conversation, saying, None, 0, rng);
+            let again = self.say(conversation, saying, None, 0, rng);
+            let mut key = self.message_prefix(conversation, again);
+            key.push(b'a');
+            self.put_row(key, Some(encode(&id)));
         }
     }
 }
