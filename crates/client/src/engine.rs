@@ -52,6 +52,8 @@ pub(crate) enum Load {
     Package(MemberKey),
     /// One message, to be shown.
     Message(ConversationId, MessageId),
+    /// Whether a message is stored already.
+    Seen(RoomId, MessageId),
     /// One own message, to be sent again.
     Again(ConversationId, MessageId),
     /// All messages of a conversation, for a query.
@@ -273,6 +275,7 @@ impl Engine {
                 self.settle_packages(rng);
                 self.settle_starts(rng);
                 self.settle_work(rng);
+                self.ask_for_missing(rng);
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }
@@ -307,6 +310,7 @@ impl Engine {
             Some(Load::Group(room)) => self.on_group_rows(room, rows),
             Some(Load::Package(member_key)) => self.on_package_rows(member_key, rows),
             Some(Load::Message(conversation, message)) => self.on_message_rows(conversation, message, &rows),
+            Some(Load::Seen(room, message)) => self.on_seen_rows(room, message, &rows),
             Some(Load::Again(conversation, message)) => self.on_again_rows(conversation, message, &rows, rng),
             Some(Load::Messages { intent, conversation, before, limit }) => {
                 self.on_messages_rows(intent, conversation, before, limit, &rows);

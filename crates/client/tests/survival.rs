@@ -245,7 +245,8 @@ fn ten_commits_that_race_all_take_effect() {
     }
     assert!(w.server.refused_commits > 0, "they did race");
     assert_eq!(the_group(&mut w, users[0]).members.len(), 19);
-    w.say(friends[3], groups_of(&mut w, friends[3]), "all here?");
+    let at_friend = groups_of(&mut w, friends[3]);
+    w.say(friends[3], at_friend, "all here?");
     w.run_for(10_000);
     for user in users.iter().chain(&friends) {
         let id = groups_of(&mut w, *user);

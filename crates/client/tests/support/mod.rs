@@ -182,11 +182,16 @@ impl World {
 
     /// Runs until this intent is done, at most ten simulated minutes.
     pub fn ask(&mut self, client: usize, intent: Intent) -> Result<Reply, Failure> {
-        let id = self.start_intent(client, intent);
+        let mut crashes = self.clients[client].crashes;
+        let mut id = self.start_intent(client, intent.clone());
         for _ in 0..600 {
             self.run();
             if let Some(result) = self.reply(client, id) {
                 return result;
+            }
+            if self.clients[client].crashes > crashes {
+                crashes = self.clients[client].crashes;
+                id = self.start_intent(client, intent.clone());
             }
             self.run_for(1_000);
         }
@@ -406,7 +411,10 @@ impl World {
                 self.server.disconnect((client, socket.role == Role::Outbox));
             }
             Effect::Send(socket, frame) => {
-                assert!(c.sockets.contains(&socket.role), "sent on a socket that is not open: {frame:?}");
+                // A socket may have died while the engine did not know it yet.
+                if !c.sockets.contains(&socket.role) {
+                    return;
+                }
                 self.server.request((client, socket.role == Role::Outbox), frame);
             }
             Effect::Notify(event) => c.events.push(event),
