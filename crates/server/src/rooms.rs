@@ -15,6 +15,8 @@ mod log;
 mod member;
 mod send;
 pub(crate) mod state;
+#[cfg(test)]
+mod tests;
 pub(crate) mod token;
 
 use std::sync::Arc;
