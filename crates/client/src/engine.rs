@@ -13,10 +13,10 @@ use crate::signup::SignUp;
 use crate::state::{Stage, State};
 use parlour_e2ee::Group;
 use parlour_proto::frames::{AccountRef, Answer, Push, Row, ServerFrame};
-use parlour_proto::ids::{MemberKey, MessageId, RoomId, UnixMillis};
+use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 /// What a request under way is for; one at a time for each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -109,6 +109,8 @@ pub struct Engine {
     pub(crate) loads: BTreeMap<u64, Load>,
     next_load: u64,
 
+    /// Leaves whose credentials were verified against the pinned lists.
+    pub(crate) believed: HashSet<Digest>,
     pub(crate) sign_up: Option<SignUp>,
     pub(crate) network_intents: BTreeMap<IntentId, NetworkIntent>,
     pub(crate) sync_intents: Vec<IntentId>,
@@ -171,6 +173,7 @@ impl Engine {
             package_rows: HashMap::new(),
             loads: BTreeMap::new(),
             next_load: 0,
+            believed: HashSet::new(),
             sign_up: None,
             network_intents: BTreeMap::new(),
             sync_intents: Vec::new(),

@@ -266,7 +266,7 @@ impl Engine {
         rows: &[(Vec<u8>, Vec<u8>)],
     ) {
         let start = crate::conversation::messages_prefix(self.s.number, &conversation);
-        let mut by_message: BTreeMap<MessageId, Vec<&(Vec<u8>, Vec<u8>)>> = BTreeMap::new();
+        let mut by_message: BTreeMap<MessageId, Vec<&Pair>> = BTreeMap::new();
         for row in rows {
             let id = row
                 .0
@@ -316,11 +316,14 @@ impl Engine {
     }
 }
 
+/// A stored row.
+type Pair = (Vec<u8>, Vec<u8>);
+
 /// Where the kind stands in the key of a message's row: class, kind, identity, conversation, message.
 const NOTE_KIND: usize = 1 + 1 + 2 + 16 + 16;
 
 /// The message that was here first, with its key, and all notes.
-fn parts<'r>(rows: impl Iterator<Item = &'r (Vec<u8>, Vec<u8>)>) -> Option<(Stored, Vec<Note>, Vec<u8>)> {
+fn parts<'r>(rows: impl Iterator<Item = &'r Pair>) -> Option<(Stored, Vec<Note>, Vec<u8>)> {
     let mut first: Option<(Stored, Vec<u8>)> = None;
     let mut notes = Vec::new();
     for (key, value) in rows {

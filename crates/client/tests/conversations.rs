@@ -1,5 +1,7 @@
 //! The main job, on the pure engine: two people meet and talk.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use parlour_client::api::*;

@@ -1,5 +1,7 @@
 //! Crashes, lost answers, races, lost and old state: nothing is lost, nothing twice, and the user reads no error.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod support;
 
 use parlour_client::api::*;

@@ -1,7 +1,7 @@
 //! Several engines and a server in one process, stepped by hand: a manual clock, seeded randomness, rows that survive a
 //! crash. A crash drops the engine and every effect that it has not had done.
 
-#![allow(dead_code, unreachable_pub, reason = "shared by several test binaries, each uses a part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by several test binaries, each uses a part")]
 
 pub mod server;
 

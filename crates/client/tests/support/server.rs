@@ -766,7 +766,7 @@ impl Server {
                 self.grants.remove(grant);
             }
         }
-        let commit_first = self.rng.next_u32() % 2 == 0;
+        let commit_first = self.rng.next_u32().is_multiple_of(2);
         let mut to: BTreeMap<MemberKey, MailboxId> = BTreeMap::new();
         for (key, entry) in before.iter().chain(after.iter()).filter(|(_, entry)| !entry.asked) {
             to.insert(*key, entry.mailbox);
