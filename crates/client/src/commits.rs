@@ -14,7 +14,7 @@ use crate::contacts::e2ee_account;
 use crate::engine::{Engine, Purpose};
 use crate::mls::Ready;
 use crate::signing;
-use crate::state::{Change as StoredChange, Joiner, Pending, Phase, Saying, Want};
+use crate::state::{Change as StoredChange, Chore, Joiner, Pending, Phase, Saying, Want};
 use bytes::Bytes;
 use parlour_e2ee::{Change, Group, KeyPackage, LeaveRequest, PendingCommit, Update};
 use parlour_proto::frames::{Answer, Commit, EntryChange, Request, Rights, Welcome, commit_bytes};
@@ -60,9 +60,16 @@ impl Engine {
         if work.pending.is_some() {
             return self.send_commit(room);
         }
-        if !work.wants.is_empty() && !self.behind.contains_key(&room) {
+        if !work.wants.is_empty() && !self.behind.contains_key(&room) && self.may_commit(room) {
             self.make_commit(room, rng);
         }
+    }
+
+    /// An `asked` entry has no rights before it is open.
+    fn may_commit(&self, room: RoomId) -> bool {
+        let opening =
+            self.s.chores.iter().any(|(_, chore)| matches!(chore, Chore::OpenEntry { room: r, .. } if *r == room));
+        !opening && self.s.rooms.get(&room).is_some_and(|r| !r.asked_here)
     }
 
     fn ask_for_room(&mut self, room: RoomId, send_key: Digest) {

@@ -17,7 +17,7 @@ use parlour_proto::address::Address;
 use parlour_proto::device_list::{DeviceList, Relation};
 use parlour_proto::frames::{AccountRef, AppId, SignIn};
 use parlour_proto::handle::Handle;
-use parlour_proto::ids::{AccountId, DeviceId, Secret};
+use parlour_proto::ids::{AccountId, DeviceId, Digest, Secret};
 use rand_core::CryptoRngCore;
 
 /// What a member's credential is worth.
@@ -84,6 +84,8 @@ impl Engine {
         match list.relation(&pinned.pin()) {
             Relation::Same => Ok(()),
             relation @ (Relation::Extends | Relation::ForkByRoot) => {
+                // A device may have gone.
+                self.believed.clear();
                 if let Some(contact) = self.s.contacts.get_mut(account) {
                     contact.links = links.to_vec();
                     contact.verified &= relation == Relation::Extends;
@@ -136,11 +138,19 @@ impl Engine {
     }
 
     /// What a member's credential is worth now.
-    pub(crate) fn trust(&self, member: &Member) -> Trust {
+    pub(crate) fn trust(&mut self, member: &Member) -> Trust {
+        // The very same leaf with the very same credential need not be verified again while the lists stay.
+        let shown = Digest::of(&[&member.credential.to_bytes()[..], &member.leaf_key()].concat());
+        if self.believed.contains(&shown) {
+            return Trust::Verified;
+        }
         let Some(account) = proto_account(member.account()) else { return Trust::Wrong };
         match self.device_signing_key(&account, &DeviceId(member.device())) {
             None => Trust::Unknown,
-            Some(key) if member.verify(&key).is_ok() => Trust::Verified,
+            Some(key) if member.verify(&key).is_ok() => {
+                self.believed.insert(shown);
+                Trust::Verified
+            }
             Some(_) => Trust::Wrong,
         }
     }

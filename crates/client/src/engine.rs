@@ -13,10 +13,10 @@ use crate::signup::SignUp;
 use crate::state::{Stage, State};
 use parlour_e2ee::Group;
 use parlour_proto::frames::{AccountRef, Answer, Push, Row, ServerFrame};
-use parlour_proto::ids::{MemberKey, MessageId, RoomId, UnixMillis};
+use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 /// What a request under way is for; one at a time for each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -52,6 +52,8 @@ pub(crate) enum Load {
     Package(MemberKey),
     /// One message, to be shown.
     Message(ConversationId, MessageId),
+    /// Whether a message is stored already.
+    Seen(RoomId, MessageId),
     /// One own message, to be sent again.
     Again(ConversationId, MessageId),
     /// All messages of a conversation, for a query.
@@ -107,6 +109,8 @@ pub struct Engine {
     pub(crate) loads: BTreeMap<u64, Load>,
     next_load: u64,
 
+    /// Leaves whose credentials were verified against the pinned lists.
+    pub(crate) believed: HashSet<Digest>,
     pub(crate) sign_up: Option<SignUp>,
     pub(crate) network_intents: BTreeMap<IntentId, NetworkIntent>,
     pub(crate) sync_intents: Vec<IntentId>,
@@ -169,6 +173,7 @@ impl Engine {
             package_rows: HashMap::new(),
             loads: BTreeMap::new(),
             next_load: 0,
+            believed: HashSet::new(),
             sign_up: None,
             network_intents: BTreeMap::new(),
             sync_intents: Vec::new(),
@@ -273,6 +278,7 @@ impl Engine {
                 self.settle_packages(rng);
                 self.settle_starts(rng);
                 self.settle_work(rng);
+                self.ask_for_missing(rng);
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }
@@ -307,6 +313,7 @@ impl Engine {
             Some(Load::Group(room)) => self.on_group_rows(room, rows),
             Some(Load::Package(member_key)) => self.on_package_rows(member_key, rows),
             Some(Load::Message(conversation, message)) => self.on_message_rows(conversation, message, &rows),
+            Some(Load::Seen(room, message)) => self.on_seen_rows(room, message, &rows),
             Some(Load::Again(conversation, message)) => self.on_again_rows(conversation, message, &rows, rng),
             Some(Load::Messages { intent, conversation, before, limit }) => {
                 self.on_messages_rows(intent, conversation, before, limit, &rows);

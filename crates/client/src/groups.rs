@@ -6,7 +6,7 @@
 use crate::api::{ConversationId, Failure, IntentId, Reply, Role, Target};
 use crate::contacts::e2ee_account;
 use crate::engine::{Engine, Purpose, is_temporary};
-use crate::state::{Phase, Saying, Standing, Want};
+use crate::state::{Saying, Standing, Want};
 use parlour_e2ee::Policy;
 use parlour_proto::address::Address;
 use parlour_proto::content::clean_name;
@@ -156,11 +156,12 @@ impl Engine {
             return self.decline(intent, conversation);
         }
         for room in c.rooms.clone() {
-            let (live, asked) = match self.s.rooms.get(&room) {
-                Some(r) => (matches!(r.phase, Phase::Live), r.asked_here),
+            // Somebody who did not open to us is not told: nothing would pass.
+            let tells = match self.s.rooms.get(&room) {
+                Some(r) => r.usable() && !r.asked_here && r.open_there,
                 None => continue,
             };
-            if live && !asked {
+            if tells {
                 self.say(conversation, Saying::Leave, Some(room), 0, rng);
             } else {
                 self.left(room);

@@ -4,7 +4,7 @@ use crate::api::{Event, Failure, Identity, IntentId, Reply, Role};
 use crate::engine::{Engine, Purpose};
 use crate::rows::LAZY;
 use crate::signing;
-use crate::state::{Identity as Stored, Phase, Saying, Stage};
+use crate::state::{Identity as Stored, Saying, Stage};
 use parlour_proto::frames::{Answer, Request, SignedIn, delete_account_bytes};
 use parlour_proto::ids::UnixMillis;
 use parlour_proto::problem::{Code, Problem};
@@ -102,7 +102,7 @@ impl Engine {
         }
         self.wanted = true;
         for room in self.s.rooms.keys() {
-            let live = self.s.rooms.get(&room).filter(|r| matches!(r.phase, Phase::Live) && !r.asked_here);
+            let live = self.s.rooms.get(&room).filter(|r| r.usable() && !r.asked_here && r.open_there);
             if let Some(conversation) = live.map(|r| r.conversation) {
                 self.say(conversation, Saying::Leave, Some(room), 0, rng);
             }

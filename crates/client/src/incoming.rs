@@ -15,7 +15,7 @@
 
 use crate::api::ConversationId;
 use crate::contacts::Trust;
-use crate::engine::Engine;
+use crate::engine::{Engine, Load};
 use crate::mls::Ready;
 use crate::state::{Phase, Waiting, Want};
 use parlour_e2ee::{Invalid, Processed, Repair, RowMeta, StagedChange};
@@ -68,7 +68,6 @@ impl Engine {
         }
         if let Some(seq) = self.to_ack.take() {
             self.send_reports(rng);
-            self.ask_for_missing(rng);
             if self.inbox.is_open() && self.signed_in {
                 self.next_request += 1;
                 let frame = parlour_proto::frames::ClientFrame { id: self.next_request, request: Request::Ack { seq } };
@@ -150,7 +149,14 @@ impl Engine {
             Ok(Processed::Message(heard)) => {
                 self.hear(row, conversation, message, stamp, *heard, rng);
             }
-            Ok(Processed::OwnMessage | Processed::Duplicate) => {}
+            Ok(Processed::OwnMessage | Processed::OwnCommit) => {}
+            // New in the room, yet its key was used before: its sender works with an old copy of its state, or the
+            // server says something twice. Which of them, the store knows.
+            Ok(Processed::Duplicate) => {
+                let mut prefix = crate::conversation::messages_prefix(self.s.number, &conversation);
+                prefix.extend(message.0);
+                self.load_rows(prefix, Load::Seen(row.room, message));
+            }
             Ok(Processed::Invalid(reason)) => self.refuse_row(reason),
             Ok(Processed::NeedsRepair(Repair::FutureEpoch)) => {
                 self.keep_waiting(row);
@@ -168,9 +174,15 @@ impl Engine {
             Ok(Processed::Commit(_)) => {
                 self.with_group(&row.room, |group, _| group.refuse_staged().ok());
             }
-            Ok(Processed::OwnCommit) => {}
         }
         Step::Done
+    }
+
+    /// A row whose key was used before: nothing is stored under its id, so it is new to us.
+    pub(crate) fn on_seen_rows(&mut self, room: RoomId, message: MessageId, rows: &[(Vec<u8>, Vec<u8>)]) {
+        if rows.is_empty() {
+            self.unreadable(room, message);
+        }
     }
 
     fn refuse_row(&mut self, reason: Invalid) {
@@ -299,6 +311,7 @@ impl Engine {
     /// A message that could not be read: its sender is asked for it when the room works again.
     pub(crate) fn unreadable(&mut self, room: RoomId, message: MessageId) {
         self.s.counters().unreadable += 1;
+        self.again = true;
         if let Some(r) = self.s.rooms.get_mut(&room)
             && r.unreadable.len() < MOST_UNREADABLE
             && !r.unreadable.contains(&message)
@@ -319,6 +332,17 @@ impl Engine {
         }
         let bytes = parlour_proto::wire::encode_row(row);
         self.s.waiting.insert((row.room, row.room_seq), Waiting { came: self.now, row: bytes.into() });
+    }
+
+    /// Rows that waited for a state that is lost: their messages are asked for again.
+    pub(crate) fn give_up_waiting(&mut self, room: &RoomId) {
+        let rows: Vec<_> = self.s.waiting.range((*room, 0)..=(*room, u64::MAX)).map(|(_, w)| w.row.clone()).collect();
+        for row in rows.into_iter().filter_map(|row| parlour_proto::wire::decode_row(row).ok()) {
+            if let RowBody::Message { message_id, .. } = row.body {
+                self.unreadable(*room, message_id);
+            }
+        }
+        self.drop_waiting(room);
     }
 
     pub(crate) fn drop_waiting(&mut self, room: &RoomId) {

@@ -266,7 +266,7 @@ impl Engine {
         rows: &[(Vec<u8>, Vec<u8>)],
     ) {
         let start = crate::conversation::messages_prefix(self.s.number, &conversation);
-        let mut by_message: BTreeMap<MessageId, Vec<&(Vec<u8>, Vec<u8>)>> = BTreeMap::new();
+        let mut by_message: BTreeMap<MessageId, Vec<&Pair>> = BTreeMap::new();
         for row in rows {
             let id = row
                 .0
@@ -298,20 +298,32 @@ impl Engine {
         rows: &[(Vec<u8>, Vec<u8>)],
         rng: &mut dyn rand_core::CryptoRngCore,
     ) {
+        let alias = rows.iter().find(|(key, _)| key.get(NOTE_KIND) == Some(&b'a'));
+        if let Some(original) = alias.and_then(|(_, value)| decode(value).ok()) {
+            // What could not be read was itself something sent once more.
+            let prefix = self.message_prefix(conversation, original);
+            return self.load_rows(prefix, Load::Again(conversation, original));
+        }
         let Some((stored, notes, _)) = parts(rows.iter()) else { return };
         let message = self.assemble(id, &stored, &notes);
         if message.from.is_none() && !message.deleted && self.s.conversations.contains(&conversation) {
             let saying = Saying::Again { message: id, text: message.text, in_reply_to: message.in_reply_to };
-            self.say(conversation, saying, None, 0, rng);
+            let again = self.say(conversation, saying, None, 0, rng);
+            let mut key = self.message_prefix(conversation, again);
+            key.push(b'a');
+            self.put_row(key, Some(encode(&id)));
         }
     }
 }
+
+/// A stored row.
+type Pair = (Vec<u8>, Vec<u8>);
 
 /// Where the kind stands in the key of a message's row: class, kind, identity, conversation, message.
 const NOTE_KIND: usize = 1 + 1 + 2 + 16 + 16;
 
 /// The message that was here first, with its key, and all notes.
-fn parts<'r>(rows: impl Iterator<Item = &'r (Vec<u8>, Vec<u8>)>) -> Option<(Stored, Vec<Note>, Vec<u8>)> {
+fn parts<'r>(rows: impl Iterator<Item = &'r Pair>) -> Option<(Stored, Vec<Note>, Vec<u8>)> {
     let mut first: Option<(Stored, Vec<u8>)> = None;
     let mut notes = Vec::new();
     for (key, value) in rows {

@@ -50,6 +50,7 @@ impl Engine {
         let conversation = r.conversation;
         r.phase = Phase::Broken;
         self.s.counters().repairs += 1;
+        self.give_up_waiting(&room);
         self.drop_group(&room);
         self.behind.remove(&room);
         let work = self.s.work(room);

@@ -43,8 +43,8 @@ pub(crate) struct SignUp {
 enum Step {
     Apps,
     Prove,
-    OpaqueRegister(ClientRegistration),
-    OpaqueLogin(ClientLogin),
+    OpaqueRegister(Box<ClientRegistration>),
+    OpaqueLogin(Box<ClientLogin>),
     OpaqueLast,
     View(Secret),
     Register(Request),
@@ -357,12 +357,12 @@ fn prove(sign_up: &mut SignUp, rng: &mut dyn CryptoRngCore) -> Result<Request, F
         Proof::Code(code) => Ok(Request::ProveCode { app, handle, code: code.trim().to_owned() }),
         Proof::Password(password) if sign_up.recovery.is_some() => {
             let (client, message) = ClientLogin::start(password, rng).map_err(broken)?;
-            sign_up.step = Step::OpaqueLogin(client);
+            sign_up.step = Step::OpaqueLogin(Box::new(client));
             Ok(Request::OpaqueLogin { app, handle, message })
         }
         Proof::Password(password) => {
             let (client, message) = ClientRegistration::start(password, rng).map_err(broken)?;
-            sign_up.step = Step::OpaqueRegister(client);
+            sign_up.step = Step::OpaqueRegister(Box::new(client));
             Ok(Request::OpaqueRegister { app, handle, message })
         }
     }

@@ -453,6 +453,7 @@ impl State {
         self.packages.clear();
         self.waiting.clear();
         self.tombstones.clear();
+        self.counters.clear();
     }
 
     /// The counters, made when missing.

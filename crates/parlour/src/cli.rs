@@ -52,7 +52,7 @@ pub(crate) struct UpArgs {
     /// Where configuration, keys and store live
     #[arg(long, value_name = "DIR", default_value = "parlour-data")]
     pub(crate) data: PathBuf,
-    /// Port to listen on (0: any free one); default: what the configuration says, 7400 at first
+    /// Port to listen on (0: any free one); default: what the configuration says, 7448 at first
     #[arg(long, value_name = "N")]
     pub(crate) port: Option<u16>,
     /// Address to listen on; default: what the configuration says, 127.0.0.1 at first

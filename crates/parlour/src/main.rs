@@ -1,12 +1,16 @@
 //! The `parlour` binary: the server, its tools, the demo, and the client for the command line. The only place that joins
 //! adapters; everything that decides is in the crates below.
 
-#[allow(dead_code)]
+mod audit;
 mod cli;
 mod client;
+mod demo;
+mod disk;
 mod exit;
+mod host;
 mod out;
 mod qr;
+mod serve;
 mod text;
 
 use clap::Parser as _;
@@ -31,8 +35,12 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Trouble> {
     match command {
+        Command::Up(args) => serve::up(&args).await,
+        Command::Serve(args) => serve::serve(&args).await,
+        Command::Check(args) => serve::check(&args),
+        Command::Audit(args) => audit::audit(&args),
+        Command::Demo(args) => demo::demo(&args).await,
         Command::Client(args) => client::run(args).await,
-        _ => Ok(())
     }
 }
 

@@ -75,7 +75,6 @@ pub(crate) enum Style {
     Red,
     Green,
     Yellow,
-    Blue,
     Magenta,
     Cyan,
 }
@@ -88,7 +87,6 @@ impl Style {
             Style::Red => "31",
             Style::Green => "32",
             Style::Yellow => "33",
-            Style::Blue => "34",
             Style::Magenta => "35",
             Style::Cyan => "36",
         }

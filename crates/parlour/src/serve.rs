@@ -2,9 +2,72 @@
 
 use crate::cli::{ConfigArgs, UpArgs};
 use crate::exit::{Exit, Trouble};
+use crate::host::Host;
 use crate::out::{Out, Style};
-use parlour_server::config::{Config, ConfigError, Finding, Mode, Severity};
+use parlour_proto::frames::SignIn;
+use parlour_server::config::{Config, ConfigError, Finding, Mode, Severity, SignInConfig};
 use std::path::Path;
+
+/// `parlour up`.
+pub(crate) async fn up(args: &UpArgs) -> Result<(), Trouble> {
+    let out = Out::new(false, false);
+    let path = Config::write_default(&args.data).map_err(Trouble::failure)?;
+    let mut config = load(&path)?;
+    if let Some(port) = args.port {
+        config.listen.set_port(port);
+    }
+    if let Some(host) = args.host {
+        config.listen.set_ip(host);
+    }
+    complain(out, &config, Mode::Up)?;
+    let host = Host::start(config.clone()).await.map_err(Trouble::failure)?;
+    welcome(out, &host.url(), &config, &path);
+    host.until_signal().await.map_err(Trouble::failure)?;
+    out.remark("Stopped. Everything is kept.");
+    Ok(())
+}
+
+fn welcome(out: Out, url: &str, config: &Config, path: &Path) {
+    let green = |text: &str| out.paint(Style::Green, text);
+    out.line(format!("{} on {}\n", out.paint(Style::Bold, "Parlour is up"), green(url)));
+    for app in &config.apps {
+        out.line(format!("  {:<8} {}", app.name, way(app.sign_in.into())));
+    }
+    out.line("");
+    if config.dev_outbox {
+        out.line(format!("  {:<15} {url}/dev   (for trying out only: whoever opens it can sign in)", "one-time codes"));
+    }
+    out.line(format!("  {:<15} {}", "configuration", path.display()));
+    out.line(format!("  {:<15} {}\n", "everything else", config.data.display()));
+    out.line("Next, in another terminal:");
+    for app in config.apps.iter().take(2) {
+        let handle = if app.sign_in == SignInConfig::Phone { "+15550100100" } else { "maya" };
+        let command = format!("parlour client --home ~/{handle} sign-up --server {url} --app {} --handle {handle}", app.id);
+        out.line(format!("  {}", green(&command.replace("~/+15550100100", "~/sam"))));
+    }
+    out.line(format!("  {}", green("parlour client --help")));
+    out.line("\nCtrl-C stops it; everything is kept.");
+}
+
+/// `parlour serve`.
+pub(crate) async fn serve(args: &ConfigArgs) -> Result<(), Trouble> {
+    let config = load(&args.config)?;
+    complain(Out::new(false, false), &config, Mode::Serve)?;
+    let host = Host::start(config).await.map_err(Trouble::failure)?;
+    tracing::info!(port = host.addr().port(), "listening");
+    host.until_signal().await.map_err(Trouble::failure)
+}
+
+/// Says on stderr what is wrong; refuses what must not start.
+fn complain(out: Out, config: &Config, mode: Mode) -> Result<(), Trouble> {
+    let findings = config.check(mode);
+    let bad = findings.iter().filter(|finding| finding.severity > Severity::Note);
+    bad.for_each(|finding| out.remark(describe(Out { colour: false, ..out }, finding)));
+    match errors(&findings) {
+        0 => Ok(()),
+        count => Err(refused(count)),
+    }
+}
 
 /// `parlour check`.
 pub(crate) fn check(args: &ConfigArgs) -> Result<(), Trouble> {
@@ -26,15 +89,19 @@ fn explain(out: Out, config: &Config) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     out.line(format!("People connect to {scheme}://{}; everything is stored in {}.", config.listen, config.data.display()));
     for app in &config.apps {
-        let way = match app.sign_in.into() {
-            parlour_proto::frames::SignIn::Phone => "phone number and one-time code",
-            parlour_proto::frames::SignIn::Username => "username and password",
-            parlour_proto::frames::SignIn::AtHandle => "public @handle and password",
-        };
+        let way = way(app.sign_in.into());
         let name = out.paint(Style::Bold, &app.name);
         out.line(format!("  {name} ({}, {}): {way}; messages live {} days", app.id, app.domain, app.expiry_days));
     }
     out.line("");
+}
+
+fn way(sign_in: SignIn) -> &'static str {
+    match sign_in {
+        SignIn::Phone => "phone number and one-time code",
+        SignIn::Username => "username and password",
+        SignIn::AtHandle => "public @handle and password",
+    }
 }
 
 fn describe(out: Out, finding: &Finding) -> String {

@@ -16,6 +16,8 @@ pub mod keypackages;
 pub mod keys;
 pub mod limits;
 pub mod mailboxes;
+pub mod metrics;
+pub mod net;
 pub mod reach;
 pub(crate) mod record;
 pub mod retention;

@@ -143,6 +143,13 @@ impl<S: Store> Mailboxes<S> {
         }
     }
 
+    /// Tells all connected mailboxes something.
+    pub fn notify_all(&self, notice: Notice) {
+        for shard in &self.connected.shards {
+            shard.reading().values().for_each(|live| live.notify(notice));
+        }
+    }
+
     /// Remembers an acknowledgement for the next [`flush_acks`](Self::flush_acks).
     pub fn ack(&self, mailbox: MailboxId, seq: Seq) {
         let mut acks = self.acks.locked();

@@ -15,6 +15,8 @@ mod log;
 mod member;
 mod send;
 pub(crate) mod state;
+#[cfg(test)]
+mod tests;
 pub(crate) mod token;
 
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use parlour_proto::{
 use parlour_store::{Outcome, RowBatch, Store};
 
 pub use commit::CommitAnswer;
+pub use fanout::Stored;
 pub(crate) use member::verifies;
 pub use send::{Send, SendPending};
 

@@ -3,6 +3,7 @@
 //! The engine's thread blocks while it commits; sockets live on the caller's runtime and wait meanwhile, so that a slow
 //! disk, or a reader of [`Events`] who falls behind, slows the server's pushes down instead of filling memory.
 
+mod home;
 mod start;
 mod work;
 

@@ -38,7 +38,7 @@ impl Client {
     pub(crate) async fn sign_up(to: &Endpoint, url: &str, app: &AppId, path: &Path) -> Result<Self> {
         let home = Home::open_or_make(path, &Unlock::KeyFile, "parlour-load")?;
         let endpoint = parlour_shell::Endpoint::parse(url, None)?;
-        let (runner, events) = start(home, endpoint).await?;
+        let (runner, events) = Runner::start(&home, endpoint).await?;
         let handle = device::fresh_number();
         runner.intent(Intent::RequestCode { app: app.clone(), handle: handle.clone() }).await?;
         let code = device::code_for(to, &handle)?;
@@ -109,10 +109,6 @@ impl Client {
         };
         tokio::time::timeout(PATIENCE, find).await.context("a client waited in vain")?
     }
-}
-
-async fn start(_home: Home, _endpoint: parlour_shell::Endpoint) -> Result<(Runner, Events)> {
-    bail!("the engine is not there yet")
 }
 
 /// A runtime for real clients: one thread.

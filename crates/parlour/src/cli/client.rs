@@ -6,8 +6,8 @@ use std::path::PathBuf;
 #[derive(Args)]
 #[command(after_help = "\
 Begin:
-  parlour client sign-up --server http://127.0.0.1:7400 --app bell --handle +15550100100
-  parlour client sign-up --server http://127.0.0.1:7400 --app den --handle alice --password-file pw
+  parlour client sign-up --server http://127.0.0.1:7448 --app bell --handle +15550100100
+  parlour client sign-up --server http://127.0.0.1:7448 --app den --handle alice --password-file pw
   parlour client whoami
 
 Talk:
@@ -24,8 +24,8 @@ Script:
   parlour client run --json < commands    one JSON object per line in and out (docs/cli.md)
 
 Exit codes: 0 done, 1 failure, 2 wrong usage, 3 needs input (code, password, yes), 4 no connection (a message is
-queued), 5 not found or not reachable, 6 refused by the server, 7 the home is in use, 8 wrong code, password,
-recovery key or passphrase, 9 not signed in here.")]
+queued), 5 not found or not reachable, 6 refused by the server, 7 the home is in use, 8 wrong code, password or
+passphrase, 9 not signed in here.")]
 pub(crate) struct ClientArgs {
     /// Where this client lives: its keys and messages
     #[arg(long, value_name = "DIR", env = "PARLOUR_HOME", global = true, help_heading = "Home")]

@@ -5,7 +5,7 @@
 
 mod command;
 
-use super::session::{Session, connection, has_failed, unexpected};
+use super::session::{Session, connection, has_failed, unexpected, unsent};
 use super::view;
 use crate::exit::{Exit, Trouble};
 use crate::out::write_object;
@@ -46,7 +46,7 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Trouble> {
                     state = connection(&event).unwrap_or(state);
                     view::event(&event).iter().for_each(write_object);
                 }
-                None => return queued(runner).await.map(drop),
+                None => return Ok(runner.intent(Intent::Status).await.map(drop)?),
             },
             line = lines.next(), if !lines.ended && work.len() < IN_FLIGHT => match line {
                 Some(Ok((id, command))) => work.push(id, Box::pin(command.run(runner))),
@@ -81,8 +81,9 @@ fn answer(id: Value, result: Result<Value, Trouble>) {
 /// Waits until the server has what is queued, or cannot be reached.
 async fn finish(runner: &Runner, events: &mut Events, mut state: Connection) -> Result<(), Trouble> {
     let until = Instant::now() + FINISH;
+    let mut asked = runner;
     let queued = loop {
-        let queued = queued(runner).await?;
+        let queued = unsent(&mut asked).await?;
         if queued == 0 || has_failed(state) {
             break queued;
         }
@@ -98,13 +99,6 @@ async fn finish(runner: &Runner, events: &mut Events, mut state: Connection) -> 
     match queued {
         0 => Ok(()),
         _ => Err(Trouble::new(Exit::Offline, "queued", "the server has not taken everything yet; it is kept here")),
-    }
-}
-
-async fn queued(runner: &Runner) -> Result<u64, Trouble> {
-    match runner.intent(Intent::Status).await? {
-        Reply::Status(status) => Ok(status.queued),
-        other => Err(unexpected(&other)),
     }
 }
 

@@ -91,7 +91,7 @@ async fn follow(session: &mut Session, only: Option<ConversationId>, keep: bool,
             event = session.events.recv() => event,
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
-        let Some(event) = event else { return session.status().await.map(drop) };
+        let Some(event) = event else { return session.intent(Intent::Status).await.map(drop) };
         if session.out.json && belongs(&event, only) && let Some(value) = view::event(&event) {
             session.out.object(&value);
         }

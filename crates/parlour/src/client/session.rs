@@ -1,10 +1,10 @@
 //! An open home with a running engine, and how long a command waits for it.
 
-use super::{ask, progress::Progress};
+use super::{ask, find, progress::Progress};
 use crate::cli::ClientArgs;
 use crate::exit::{Exit, Trouble};
 use crate::out::Out;
-use parlour_client::api::{Connection, Event, Intent, Reply, Status};
+use parlour_client::api::{Connection, ConversationState, Event, Intent, MessageState, Reply};
 use parlour_proto::ids::UnixMillis;
 use parlour_shell::home::Server;
 use parlour_shell::{Endpoint, Events, Home, HomeError, Runner, Unlock};
@@ -159,11 +159,11 @@ impl Session {
         }
     }
 
-    /// Waits until the server has all that is queued.
+    /// Waits until the server has all that is queued, but for what is kept until somebody accepts.
     pub(super) async fn settle(&mut self) -> Result<(), Trouble> {
         let mut progress = Progress::new(self.out);
         let until = Instant::now() + PATIENCE;
-        while self.status().await?.queued > 0 {
+        while unsent(self).await? > 0 {
             tokio::select! {
                 event = timeout_at(until, self.events.recv()) => match event {
                     Ok(Some(event)) => self.connection = connection(&event).unwrap_or(self.connection),
@@ -176,13 +176,11 @@ impl Session {
                 return Err(still_queued());
             }
         }
-        Ok(())
-    }
-
-    pub(super) async fn status(&mut self) -> Result<Status, Trouble> {
-        match self.intent(Intent::Status).await? {
-            Reply::Status(status) => Ok(status),
-            other => Err(unexpected(&other)),
+        // Requests are answered in order: with this answer the server has also seen what has no place in the queue.
+        match self.network_intent(Intent::Reach).await {
+            Err(trouble) if trouble.exit == Exit::Offline => Err(still_queued()),
+            Err(trouble) => Err(trouble),
+            Ok(_) => Ok(()),
         }
     }
 
@@ -192,6 +190,25 @@ impl Session {
         self.runner.stop().await;
         self.home
     }
+}
+
+/// How much waits for the server, and not for somebody's acceptance.
+pub(super) async fn unsent(asked: &mut impl Ask) -> Result<u64, Trouble> {
+    let queued = match asked.ask(Intent::Status).await? {
+        Reply::Status(status) => status.queued,
+        other => return Err(unexpected(&other)),
+    };
+    if queued == 0 {
+        return Ok(0);
+    }
+    let mut held = 0;
+    for conversation in find::conversations(asked).await? {
+        if conversation.state == ConversationState::Asked {
+            let messages = find::messages(asked, conversation.id, u32::MAX).await?;
+            held += messages.iter().filter(|message| message.state == MessageState::Queued).count() as u64;
+        }
+    }
+    Ok(queued.saturating_sub(held))
 }
 
 /// The connection's state, if the event is about it.

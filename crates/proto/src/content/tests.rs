@@ -1,3 +1,5 @@
+//! What is written reads back, byte for byte the same as ever; what passes a bound, or is rubbish, is refused.
+
 use super::*;
 use crate::ids::Secret;
 use bytes::Bytes;
@@ -63,7 +65,7 @@ fn every_kind_reads_back_and_its_bytes_stay_the_same() {
         assert!(Content::decode(&bytes).unwrap() == content, "{name}");
         lines.push_str(&format!("{name} {}\n", hex::encode(bytes)));
     }
-    crate::snapshot::check("content", &lines);
+    crate::snapshot::check(include_str!("../../snapshots/content.hex"), &lines);
 }
 
 #[test]

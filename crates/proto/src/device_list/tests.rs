@@ -1,3 +1,5 @@
+//! Chains that verify, chains that do not, and how one list relates to another.
+
 use super::*;
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
@@ -169,7 +171,7 @@ fn bytes_of_links_stay_the_same() {
         lines.push_str(&hex::encode(&link));
         lines.push('\n');
     }
-    crate::snapshot::check("device_list", &lines);
+    crate::snapshot::check(include_str!("../../snapshots/device_list.hex"), &lines);
 }
 
 proptest! {

@@ -1,3 +1,5 @@
+//! Every frame there and back, its bytes held by snapshots, limits, and rubbish.
+
 use super::*;
 use crate::frames::{
     Answer, Commit, EntryChange, MAX_CODE_BYTES, MAX_ENTRY_CHANGES, MAX_FRAME_BYTES, MAX_HANDLE_BYTES,
@@ -39,7 +41,7 @@ fn bytes_of_every_request_stay_the_same() {
         lines.push_str(&format!("{}{note} {}\n", frame.request.name(), hex::encode(&bytes)));
         assert!(decode_client(bytes).unwrap() == frame, "{frame:?}");
     }
-    crate::snapshot::check("client", &lines);
+    crate::snapshot::check(include_str!("../../snapshots/client.hex"), &lines);
 }
 
 #[test]
@@ -55,7 +57,7 @@ fn bytes_of_every_answer_and_push_stay_the_same() {
         lines.push_str(&format!("{name} {}\n", hex::encode(&bytes)));
         assert!(decode_server(bytes).unwrap() == frame, "{frame:?}");
     }
-    crate::snapshot::check("server", &lines);
+    crate::snapshot::check(include_str!("../../snapshots/server.hex"), &lines);
 }
 
 #[test]
@@ -66,7 +68,7 @@ fn bytes_of_every_row_stay_the_same() {
         lines.push_str(&format!("{} {}\n", row.body.name(), hex::encode(&bytes)));
         assert!(decode_row(bytes.into()).unwrap() == row, "{row:?}");
     }
-    crate::snapshot::check("rows", &lines);
+    crate::snapshot::check(include_str!("../../snapshots/rows.hex"), &lines);
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::{
 const LIFE_MS: u64 = 300_000;
 const TRIES: u8 = 5;
 /// Messages kept in the development outbox.
-const OUTBOX: usize = 100;
+const OUTBOX: usize = 10_000;
 
 struct Waiting {
     code: [u8; 6],
@@ -121,11 +121,11 @@ impl Codes {
         Ok(())
     }
 
-    /// What would have been sent, newest first; `None` when the outbox is off.
+    /// What would have been sent within five minutes, oldest first; `None` when the outbox is off.
     pub fn outbox(&self, now: UnixMillis) -> Option<Vec<OutboxMessage>> {
         let mut outbox = self.outbox.as_ref()?.locked();
         outbox.retain(|message| now.0 < message.time.saturating_add(LIFE_MS));
-        Some(outbox.iter().rev().cloned().collect())
+        Some(outbox.iter().cloned().collect())
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
     fn send(codes: &Codes, seed: u64) -> String {
         let app = AppId::parse("bell").unwrap();
         codes.send(NAME, (&app, "+4930123456"), None, NOON, &mut rng(seed)).unwrap();
-        codes.outbox(NOON).unwrap()[0].code.clone()
+        codes.outbox(NOON).unwrap().pop().unwrap().code
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub enum Notice {
     Replaced,
     /// The device was revoked, or its account deleted.
     Gone,
+    /// The server stops.
+    Stopping,
 }
 
 /// What a socket finds when it looks.

@@ -1,0 +1,447 @@
+//! Several engines and a server in one process, stepped by hand: a manual clock, seeded randomness, rows that survive a
+//! crash. A crash drops the engine and every effect that it has not had done.
+
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by several test binaries, each uses a part")]
+
+pub mod server;
+
+use parlour_client::Engine;
+use parlour_client::api::*;
+use parlour_proto::frames::{AccountRef, AppId, Push, ServerFrame};
+use parlour_proto::ids::{MessageId, UnixMillis};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use server::Server;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use zeroize::Zeroizing;
+
+pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+pub struct Client {
+    engine: Engine,
+    pub rows: Rows,
+    inputs: VecDeque<Input>,
+    pub events: Vec<Event>,
+    wake: Option<UnixMillis>,
+    sockets: BTreeSet<Role>,
+    /// Crash before the effect with this number.
+    pub crash_at: Option<u64>,
+    pub effects: u64,
+    pub crashes: u64,
+    /// Whether sockets can be opened.
+    pub network: bool,
+    pub synced: bool,
+}
+
+pub struct World {
+    pub server: Server,
+    pub clients: Vec<Client>,
+    pub now: UnixMillis,
+    rng: ChaCha20Rng,
+    next_intent: u64,
+    /// Answers to sends and commits that are lost (the socket breaks instead).
+    pub lose_answers: u32,
+    held: BTreeSet<usize>,
+    held_frames: Vec<(usize, Input)>,
+}
+
+const NOBODY: IdentityId = IdentityId(0);
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let server = Server::new(seed);
+        let now = server.now;
+        let rng = ChaCha20Rng::seed_from_u64(seed + 1);
+        World {
+            server,
+            clients: Vec::new(),
+            now,
+            rng,
+            next_intent: 0,
+            lose_answers: 0,
+            held: BTreeSet::new(),
+            held_frames: Vec::new(),
+        }
+    }
+
+    pub fn home(&mut self) -> usize {
+        self.clients.push(Client {
+            engine: Engine::open([]).unwrap(),
+            rows: Rows::new(),
+            inputs: VecDeque::new(),
+            events: Vec::new(),
+            wake: None,
+            sockets: BTreeSet::new(),
+            crash_at: None,
+            effects: 0,
+            crashes: 0,
+            network: true,
+            synced: false,
+        });
+        self.clients.len() - 1
+    }
+
+    /// The same world with all processes started anew.
+    pub fn fork(&self) -> Self {
+        let mut fork = World {
+            server: self.server.fork(),
+            clients: Vec::new(),
+            now: self.now,
+            rng: self.rng.clone(),
+            next_intent: self.next_intent,
+            lose_answers: 0,
+            held: BTreeSet::new(),
+            held_frames: Vec::new(),
+        };
+        for client in &self.clients {
+            let new = fork.home();
+            fork.clients[new].rows = client.rows.clone();
+            fork.clients[new].synced = client.synced;
+            fork.crash(new);
+            fork.clients[new].crashes = 0;
+        }
+        fork.run_for(5_000);
+        fork
+    }
+
+    /// Says something until it is certain that it is stored, however often the process dies meanwhile.
+    pub fn say_surely(&mut self, client: usize, to: &Target, text: &str) {
+        for _ in 0..5 {
+            let crashes = self.clients[client].crashes;
+            let id = self.start_intent(client, Intent::Send { to: to.clone(), body: body(text) });
+            for _ in 0..20 {
+                self.run();
+                if self.reply(client, id).is_some_and(|reply| reply.is_ok()) {
+                    return;
+                }
+                if self.clients[client].crashes > crashes {
+                    break;
+                }
+                self.run_for(1_000);
+            }
+            self.run_for(100);
+            for conversation in self.conversations(client) {
+                if self.texts(client, conversation.id).iter().any(|other| other == text) {
+                    return;
+                }
+            }
+        }
+        panic!("could not say {text}");
+    }
+
+    /// Holds back what the server pushes to a client's inbox.
+    pub fn hold(&mut self, client: usize) {
+        self.held.insert(client);
+    }
+
+    pub fn release(&mut self, client: usize) {
+        self.release_with(client, |_| {});
+    }
+
+    /// Lets go of what was held, after a change.
+    pub fn release_with(&mut self, client: usize, change: impl FnOnce(&mut Vec<Input>)) {
+        self.held.remove(&client);
+        let (mine, others) = std::mem::take(&mut self.held_frames).into_iter().partition(|(c, _)| *c == client);
+        self.held_frames = others;
+        let mine: Vec<(usize, Input)> = mine;
+        let mut mine: Vec<Input> = mine.into_iter().map(|(_, input)| input).collect();
+        change(&mut mine);
+        self.clients[client].inputs.extend(mine);
+        self.run();
+    }
+
+    /// A signed-up, connected client on Bell.
+    pub fn user(&mut self, number: u32) -> usize {
+        let client = self.home();
+        let handle = format!("+4917012345{number:02}");
+        let reply = self.ask(client, sign_up("bell", &handle));
+        assert!(matches!(reply, Ok(Reply::SignedUp { .. })), "{reply:?}");
+        self.sync(client);
+        client
+    }
+
+    pub fn sync(&mut self, client: usize) {
+        self.clients[client].synced = true;
+        let reply = self.ask(client, Intent::Sync);
+        assert!(reply.is_ok(), "{reply:?}");
+    }
+
+    pub fn account(&mut self, client: usize) -> AccountRef {
+        match self.ask(client, Intent::WhoAmI) {
+            Ok(Reply::Identities(mut all)) => all.pop().unwrap().account,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn start_intent(&mut self, client: usize, intent: Intent) -> IntentId {
+        self.next_intent += 1;
+        let id = IntentId(self.next_intent);
+        self.clients[client].inputs.push_back(Input::Intent(id, intent));
+        id
+    }
+
+    /// Runs until this intent is done, at most ten simulated minutes.
+    pub fn ask(&mut self, client: usize, intent: Intent) -> Result<Reply, Failure> {
+        let mut crashes = self.clients[client].crashes;
+        let mut id = self.start_intent(client, intent.clone());
+        for _ in 0..600 {
+            self.run();
+            if let Some(result) = self.reply(client, id) {
+                return result;
+            }
+            if self.clients[client].crashes > crashes {
+                crashes = self.clients[client].crashes;
+                id = self.start_intent(client, intent.clone());
+            }
+            self.run_for(1_000);
+        }
+        panic!("intent was not answered");
+    }
+
+    pub fn reply(&self, client: usize, id: IntentId) -> Option<Result<Reply, Failure>> {
+        self.clients[client].events.iter().find_map(|event| match event {
+            Event::Done(done, result) if *done == id => Some(result.clone()),
+            _ => None,
+        })
+    }
+
+    pub fn send(&mut self, client: usize, to: &str, text: &str) -> Result<Reply, Failure> {
+        self.ask(client, Intent::Send { to: Target::Address(to.to_owned()), body: body(text) })
+    }
+
+    pub fn say(&mut self, client: usize, conversation: ConversationId, text: &str) -> MessageId {
+        match self.ask(client, Intent::Send { to: Target::Conversation(conversation), body: body(text) }) {
+            Ok(Reply::Queued { message, .. }) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn requests(&mut self, client: usize) -> Vec<Request> {
+        match self.ask(client, Intent::Requests) {
+            Ok(Reply::Requests(requests)) => requests,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn conversations(&mut self, client: usize) -> Vec<Conversation> {
+        match self.ask(client, Intent::Conversations) {
+            Ok(Reply::Conversations(all)) => all,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn only_conversation(&mut self, client: usize) -> Conversation {
+        let mut all = self.conversations(client);
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.pop().unwrap()
+    }
+
+    pub fn messages(&mut self, client: usize, conversation: ConversationId) -> Vec<Message> {
+        match self.ask(client, Intent::Messages { conversation, before: None, limit: 1000 }) {
+            Ok(Reply::Messages(all)) => all,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn texts(&mut self, client: usize, conversation: ConversationId) -> Vec<String> {
+        self.messages(client, conversation).into_iter().map(|message| message.text).collect()
+    }
+
+    /// All texts of the only conversation.
+    pub fn all_texts(&mut self, client: usize) -> Vec<String> {
+        let id = self.only_conversation(client).id;
+        self.texts(client, id)
+    }
+
+    pub fn status(&mut self, client: usize) -> Status {
+        match self.ask(client, Intent::Status) {
+            Ok(Reply::Status(status)) => status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Two users who have let each other in; each one's conversation with the other.
+    pub fn befriend(&mut self, one: usize, other: usize, address: &str) -> (ConversationId, ConversationId) {
+        let reply = self.send(one, address, "hello");
+        let Ok(Reply::Queued { conversation, .. }) = reply else { panic!("{reply:?}") };
+        self.run_for(2_000);
+        let request = self.requests(other).pop().expect("a request");
+        let reply = self.ask(other, Intent::Accept { request: request.id });
+        assert!(matches!(reply, Ok(Reply::Conversation(_))), "{reply:?}");
+        self.run_for(2_000);
+        (conversation, request.id)
+    }
+
+    pub fn drop_sockets(&mut self, client: usize) {
+        for role in std::mem::take(&mut self.clients[client].sockets) {
+            self.server.disconnect((client, role == Role::Outbox));
+            self.clients[client].inputs.push_back(Input::Disconnected(Socket { identity: NOBODY, role }));
+        }
+    }
+
+    pub fn offline(&mut self, client: usize) {
+        self.clients[client].network = false;
+        self.drop_sockets(client);
+        self.run();
+    }
+
+    pub fn online(&mut self, client: usize) {
+        self.clients[client].network = true;
+        self.run_for(70_000);
+    }
+
+    /// The process dies and starts again.
+    pub fn crash(&mut self, client: usize) {
+        for role in [Role::Inbox, Role::Outbox] {
+            self.server.disconnect((client, role == Role::Outbox));
+        }
+        let c = &mut self.clients[client];
+        c.crashes += 1;
+        c.sockets.clear();
+        c.inputs.clear();
+        c.wake = None;
+        c.engine = Engine::open(c.rows.clone()).unwrap();
+        if c.synced {
+            self.start_intent(client, Intent::Sync);
+        }
+    }
+
+    /// Works until nobody has anything to do at this instant.
+    pub fn run(&mut self) {
+        for _ in 0..200_000 {
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("the engines never come to rest");
+    }
+
+    /// Hands out what the server has sent, then one input to each client; `false` if there was nothing to do.
+    pub fn step(&mut self) -> bool {
+        let mut worked = false;
+        while let Some(((client, outbox), frame)) = self.server.out.pop_front() {
+            worked = true;
+            let role = if outbox { Role::Outbox } else { Role::Inbox };
+            if outbox && matches!(&frame, ServerFrame::Answer { .. }) && self.lose_answers > 0 {
+                self.lose_answers -= 1;
+                self.drop_sockets(client);
+                continue;
+            }
+            let input = Input::Frame(Socket { identity: NOBODY, role }, frame);
+            if !outbox && self.held.contains(&client) {
+                self.held_frames.push((client, input));
+            } else {
+                self.clients[client].inputs.push_back(input);
+            }
+        }
+        for client in 0..self.clients.len() {
+            if let Some(input) = self.clients[client].inputs.pop_front() {
+                worked = true;
+                self.feed(client, input);
+            }
+        }
+        worked
+    }
+
+    /// Lets time pass, waking who wants to be woken.
+    pub fn run_for(&mut self, ms: u64) {
+        let end = self.now.plus_ms(ms);
+        loop {
+            self.run();
+            let next = self.clients.iter().filter_map(|client| client.wake).min().filter(|wake| *wake <= end);
+            let Some(next) = next else { break };
+            self.now = self.now.max(next);
+            self.server.now = self.now;
+            for client in &mut self.clients {
+                if client.wake.is_some_and(|wake| wake <= self.now) {
+                    client.wake = None;
+                    client.inputs.push_back(Input::Tick);
+                }
+            }
+        }
+        self.now = end;
+        self.server.now = end;
+        for client in &mut self.clients {
+            client.inputs.push_back(Input::Tick);
+        }
+        self.run();
+    }
+
+    fn feed(&mut self, client: usize, input: Input) {
+        let c = &mut self.clients[client];
+        c.engine.handle(input, self.now, &mut self.rng);
+        while let Some(effect) = self.clients[client].engine.poll() {
+            let c = &mut self.clients[client];
+            c.effects += 1;
+            if c.crash_at == Some(c.effects) {
+                self.crash(client);
+                return;
+            }
+            self.perform(client, effect);
+        }
+    }
+
+    fn perform(&mut self, client: usize, effect: Effect) {
+        let c = &mut self.clients[client];
+        match effect {
+            Effect::Commit(changes) => {
+                for (key, value) in changes.0 {
+                    match value {
+                        Some(value) => c.rows.insert(key, value),
+                        None => c.rows.remove(&key),
+                    };
+                }
+            }
+            Effect::Load { token, prefix } => {
+                let rows = c.rows.iter().filter(|(key, _)| key.starts_with(&prefix));
+                let rows = rows.map(|(key, value)| (key.clone(), value.clone())).collect();
+                c.inputs.push_back(Input::Loaded { token, rows });
+            }
+            Effect::Open(socket) => {
+                if c.network {
+                    c.sockets.insert(socket.role);
+                    c.inputs.push_back(Input::Connected(socket));
+                    self.server.connect((client, socket.role == Role::Outbox));
+                } else {
+                    c.inputs.push_back(Input::Disconnected(socket));
+                }
+            }
+            Effect::Close(socket) => {
+                c.sockets.remove(&socket.role);
+                self.server.disconnect((client, socket.role == Role::Outbox));
+            }
+            Effect::Send(socket, frame) => {
+                // A socket may have died while the engine did not know it yet.
+                if !c.sockets.contains(&socket.role) {
+                    return;
+                }
+                self.server.request((client, socket.role == Role::Outbox), frame);
+            }
+            Effect::Notify(event) => c.events.push(event),
+            Effect::WakeAt(instant) => c.wake = Some(instant),
+        }
+    }
+
+    /// Pushes a frame to a client as if the server had.
+    pub fn inject(&mut self, client: usize, push: Push) {
+        let socket = Socket { identity: NOBODY, role: Role::Inbox };
+        self.clients[client].inputs.push_back(Input::Frame(socket, ServerFrame::Push(push)));
+    }
+}
+
+pub fn body(text: &str) -> Body {
+    Body::Text { text: text.to_owned(), in_reply_to: None }
+}
+
+pub fn sign_up(app: &str, handle: &str) -> Intent {
+    let proof = if app == "bell" {
+        Proof::Code("123456".to_owned())
+    } else {
+        Proof::Password(Zeroizing::new("correct horse".to_owned()))
+    };
+    Intent::SignUp { app: AppId::parse(app).unwrap(), handle: handle.to_owned(), proof }
+}
+
+pub fn bell(number: u32) -> String {
+    format!("+4917012345{number:02}@bell")
+}

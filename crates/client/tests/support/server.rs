@@ -1,0 +1,796 @@
+//! A server in memory, after the comments in `frames.rs` and DESIGN §6: rooms with compare-and-set, entries, mailboxes,
+//! claims. It checks signatures and grants as the real one must. Nothing is ever lost but what it is told to lose.
+
+use bytes::Bytes;
+use ed25519_dalek::{Signature, VerifyingKey};
+use parlour_proto::device_list::DeviceList;
+use parlour_proto::frames::*;
+use parlour_proto::handle::Handle;
+use parlour_proto::ids::*;
+use parlour_proto::opaque::{PasswordFile, ServerLogin, ServerSetup};
+use parlour_proto::problem::{Code, Problem};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+/// One socket of one client.
+pub type SocketKey = (usize, bool);
+
+#[derive(Default)]
+struct Session {
+    nonce: [u8; 32],
+    device: Option<(AccountRef, DeviceId)>,
+    registering: Option<(AppId, String)>,
+    login: Option<(AppId, String, ServerLogin)>,
+}
+
+#[derive(Clone)]
+struct Device {
+    mailbox: MailboxId,
+    pools: [VecDeque<KeyPackageUpload>; 2],
+    last_resort: Option<KeyPackageUpload>,
+    last_resort_used: bool,
+}
+
+#[derive(Clone)]
+struct Account {
+    root: [u8; 32],
+    links: Vec<Bytes>,
+    devices: BTreeMap<DeviceId, Device>,
+    doors: BTreeSet<Digest>,
+    blocked: BTreeSet<AccountRef>,
+    invites: HashMap<Digest, u32>,
+    reach: BTreeMap<AppId, ReachRule>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    mailbox: MailboxId,
+    asked: bool,
+    spent: bool,
+    rights: Rights,
+}
+
+#[derive(Clone)]
+struct Grant {
+    room: RoomId,
+    member_key: MemberKey,
+    mailbox: MailboxId,
+    asked: bool,
+}
+
+#[derive(Clone)]
+struct Room {
+    head: u64,
+    seq: u64,
+    keys: Vec<(Digest, UnixMillis)>,
+    entries: BTreeMap<MemberKey, Entry>,
+    log: Vec<Row>,
+    done: HashMap<MessageId, Answer>,
+    undo: BTreeMap<u64, (BTreeMap<MemberKey, Entry>, BTreeSet<MemberKey>)>,
+    successor: Option<RoomId>,
+}
+
+pub struct Server {
+    pub now: UnixMillis,
+    rng: ChaCha20Rng,
+    opaque: ServerSetup,
+    passwords: HashMap<(AppId, String), PasswordFile>,
+    handles: HashMap<(AppId, String), AccountRef>,
+    accounts: BTreeMap<AccountRef, Account>,
+    tickets: HashMap<[u8; 32], (AppId, String, Option<PasswordFile>)>,
+    rooms: HashMap<RoomId, Room>,
+    grants: HashMap<Bytes, Grant>,
+    mailboxes: BTreeMap<MailboxId, (u64, VecDeque<Row>)>,
+    sessions: HashMap<SocketKey, Session>,
+    online: HashMap<MailboxId, SocketKey>,
+    /// Frames on their way to sockets.
+    pub out: VecDeque<(SocketKey, ServerFrame)>,
+    /// A malicious server: key packages of this account's devices are given out instead of the claimed ones.
+    pub swap_packages_with: Option<AccountRef>,
+    pub commits: u64,
+    pub refused_commits: u64,
+    pub log_fetches: u64,
+    pub knocks: u64,
+    pub successors: u64,
+}
+
+fn no(code: Code) -> Problem {
+    Problem::new(code, format!("{code:?}"))
+}
+
+fn app(name: &str) -> AppId {
+    AppId::parse(name).unwrap()
+}
+
+fn check(key: &[u8; 32], bytes: &[u8], signature: &[u8; 64]) -> Result<(), Problem> {
+    VerifyingKey::from_bytes(key)
+        .and_then(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)))
+        .map_err(|_| no(Code::BadSignature))
+}
+
+impl Server {
+    pub fn new(seed: u64) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        Server {
+            now: UnixMillis(1_800_000_000_000),
+            opaque: ServerSetup::new(&mut rng),
+            rng,
+            passwords: HashMap::new(),
+            handles: HashMap::new(),
+            accounts: BTreeMap::new(),
+            tickets: HashMap::new(),
+            rooms: HashMap::new(),
+            grants: HashMap::new(),
+            mailboxes: BTreeMap::new(),
+            sessions: HashMap::new(),
+            online: HashMap::new(),
+            out: VecDeque::new(),
+            swap_packages_with: None,
+            commits: 0,
+            refused_commits: 0,
+            log_fetches: 0,
+            knocks: 0,
+            successors: 0,
+        }
+    }
+
+    pub fn apps() -> Vec<AppInfo> {
+        let info = |name: &str, sign_in| AppInfo {
+            app: app(name),
+            name: name.to_owned(),
+            domain: format!("{name}.example.org"),
+            sign_in,
+            expiry_s: 31_536_000,
+        };
+        vec![info("bell", SignIn::Phone), info("den", SignIn::Username), info("porch", SignIn::AtHandle)]
+    }
+
+    /// The same server with all sockets gone.
+    pub fn fork(&self) -> Self {
+        Server {
+            now: self.now,
+            rng: self.rng.clone(),
+            opaque: ServerSetup::from_bytes(&self.opaque.to_bytes()).unwrap(),
+            passwords: self.passwords.clone(),
+            handles: self.handles.clone(),
+            accounts: self.accounts.clone(),
+            tickets: self.tickets.clone(),
+            rooms: self.rooms.clone(),
+            grants: self.grants.clone(),
+            mailboxes: self.mailboxes.clone(),
+            sessions: HashMap::new(),
+            online: HashMap::new(),
+            out: VecDeque::new(),
+            swap_packages_with: self.swap_packages_with.clone(),
+            commits: self.commits,
+            refused_commits: self.refused_commits,
+            log_fetches: self.log_fetches,
+            knocks: self.knocks,
+            successors: self.successors,
+        }
+    }
+
+    // ---- what tests look at or break
+
+    pub fn waiting_rows(&self) -> usize {
+        self.mailboxes.values().map(|(_, rows)| rows.len()).sum()
+    }
+
+    /// How many rows were ever put into mailboxes.
+    pub fn rows_stored(&self) -> u64 {
+        self.mailboxes.values().map(|(next, _)| next).sum()
+    }
+
+    pub fn empty_pools(&mut self, account: &AccountRef) {
+        for device in self.accounts.get_mut(account).unwrap().devices.values_mut() {
+            device.pools[0].clear();
+            device.pools[1].clear();
+        }
+    }
+
+    pub fn room_ids(&self) -> Vec<RoomId> {
+        self.rooms.keys().copied().collect()
+    }
+
+    pub fn entries(&self, room: &RoomId) -> usize {
+        self.rooms[room].entries.len()
+    }
+
+    /// An insider's commit that no member can follow: the server takes it, being blind.
+    pub fn commit_rubbish(&mut self, room: RoomId) {
+        let (head, member_key) = {
+            let r = &self.rooms[&room];
+            (r.head, *r.entries.iter().find(|(_, e)| !e.asked).unwrap().0)
+        };
+        let mut id = [0; 16];
+        self.rng.fill_bytes(&mut id);
+        let commit = Commit {
+            room,
+            head,
+            commit_id: MessageId(id),
+            payload: Bytes::from_static(b"rubbish"),
+            next_send_key: Digest([9; 32]),
+            changes: vec![],
+            voids: vec![],
+            welcome: None,
+            member_key,
+            signature: [0; 64],
+        };
+        self.apply_commit(commit).unwrap();
+    }
+
+    /// The key of an epoch is valid for 60 s after the next; this makes them pass.
+    pub fn expire_keys(&mut self) {
+        for room in self.rooms.values_mut() {
+            let last = room.keys.len() - 1;
+            room.keys.drain(..last);
+        }
+    }
+
+    // ---- sockets
+
+    pub fn connect(&mut self, key: SocketKey) {
+        let mut nonce = [0; 32];
+        self.rng.fill_bytes(&mut nonce);
+        self.sessions.insert(key, Session { nonce, ..Session::default() });
+        let hello = Push::Hello { version: PROTOCOL_VERSION, nonce, time: self.now };
+        self.out.push_back((key, ServerFrame::Push(hello)));
+    }
+
+    pub fn disconnect(&mut self, key: SocketKey) {
+        self.sessions.remove(&key);
+        self.online.retain(|_, socket| *socket != key);
+        self.out.retain(|(socket, _)| *socket != key);
+    }
+
+    pub fn request(&mut self, key: SocketKey, frame: ClientFrame) {
+        let id = frame.id;
+        if let Request::Ack { seq } = frame.request {
+            if let Some((account, device)) = self.sessions.get(&key).and_then(|s| s.device.clone()) {
+                let mailbox = self.accounts[&account].devices[&device].mailbox;
+                self.mailboxes.get_mut(&mailbox).unwrap().1.retain(|row| row.seq > seq);
+            }
+            return;
+        }
+        let signs_in = matches!(
+            frame.request,
+            Request::Authenticate { .. } | Request::Register { .. } | Request::AddDevice { .. }
+        );
+        let result = self.answer(key, frame.request);
+        let signed_in = signs_in && result.is_ok();
+        self.out.push_back((key, ServerFrame::Answer { id, result }));
+        if signed_in {
+            self.go_online(key);
+        }
+    }
+
+    fn go_online(&mut self, key: SocketKey) {
+        let (account, device) = self.sessions[&key].device.clone().unwrap();
+        let mailbox = self.accounts[&account].devices[&device].mailbox;
+        self.online.insert(mailbox, key);
+        let rows: Vec<Row> = self.mailboxes[&mailbox].1.iter().cloned().collect();
+        for chunk in rows.chunks(7) {
+            self.out.push_back((key, ServerFrame::Push(Push::Rows(chunk.to_vec()))));
+        }
+        self.out.push_back((key, ServerFrame::Push(Push::CaughtUp)));
+    }
+
+    fn deliver(&mut self, mailbox: MailboxId, mut row: Row) {
+        let Some((next, rows)) = self.mailboxes.get_mut(&mailbox) else { return };
+        *next += 1;
+        row.seq = *next;
+        rows.push_back(row.clone());
+        if let Some(key) = self.online.get(&mailbox) {
+            self.out.push_back((*key, ServerFrame::Push(Push::Rows(vec![row]))));
+        }
+    }
+
+    fn answer(&mut self, key: SocketKey, request: Request) -> Result<Answer, Problem> {
+        match request {
+            Request::Apps => Ok(Answer::Apps(Self::apps())),
+            Request::RequestCode { .. } => Ok(Answer::Done),
+            Request::ProveCode { app, handle, code } => {
+                if code != "123456" {
+                    return Err(no(Code::NotAuthenticated));
+                }
+                self.ticket(app, handle, None)
+            }
+            Request::OpaqueRegister { app, handle, message } => {
+                let parsed = Handle::parse(SignIn::Username, &handle).map_err(Problem::from)?;
+                if self.handles.contains_key(&(app.clone(), handle.clone())) {
+                    return Err(no(Code::HandleTaken));
+                }
+                let answer = self.opaque.register(&app, &parsed, &message).map_err(|_| no(Code::Malformed))?;
+                self.session(key).registering = Some((app, handle));
+                Ok(Answer::Opaque { message: answer })
+            }
+            Request::OpaqueRegisterFinish { message } => {
+                let (app, handle) = self.session(key).registering.take().ok_or(no(Code::OutOfPlace))?;
+                let file = PasswordFile::from_upload(&message).map_err(|_| no(Code::Malformed))?;
+                self.ticket(app, handle, Some(file))
+            }
+            Request::OpaqueLogin { app, handle, message } => {
+                let parsed = Handle::parse(SignIn::Username, &handle).map_err(Problem::from)?;
+                let file = self.passwords.get(&(app.clone(), handle.clone()));
+                let (login, message) = self
+                    .opaque
+                    .login(&app, &parsed, file, &message, &mut self.rng)
+                    .map_err(|_| no(Code::NotAuthenticated))?;
+                self.session(key).login = Some((app, handle, login));
+                Ok(Answer::Opaque { message })
+            }
+            Request::OpaqueLoginFinish { message } => {
+                let (app, handle, login) = self.session(key).login.take().ok_or(no(Code::OutOfPlace))?;
+                login.finish(&message).map_err(|_| no(Code::NotAuthenticated))?;
+                self.ticket(app, handle, None)
+            }
+            Request::Register { ticket, account, root_key, links, device } => {
+                let (app, handle, password) = self.tickets.remove(&ticket.0).ok_or(no(Code::Expired))?;
+                if self.handles.contains_key(&(app.clone(), handle.clone())) {
+                    return Err(no(Code::HandleTaken));
+                }
+                let list = DeviceList::verify(account, &root_key, &links).map_err(Problem::from)?;
+                list.device(&device).ok_or(no(Code::NotADevice))?;
+                let account = AccountRef { app: app.clone(), account };
+                if let Some(password) = password {
+                    self.passwords.insert((app.clone(), handle.clone()), password);
+                }
+                self.handles.insert((app, handle), account.clone());
+                self.accounts.insert(
+                    account.clone(),
+                    Account {
+                        root: root_key,
+                        links,
+                        devices: BTreeMap::new(),
+                        doors: BTreeSet::new(),
+                        blocked: BTreeSet::new(),
+                        invites: HashMap::new(),
+                        reach: BTreeMap::new(),
+                    },
+                );
+                self.add_device(key, account, device)
+            }
+            Request::AccountOfTicket { ticket } => {
+                let (app, handle, _) = self.tickets.get(&ticket.0).cloned().ok_or(no(Code::Expired))?;
+                let account = self.handles.get(&(app, handle)).cloned().ok_or(no(Code::NotAuthenticated))?;
+                Ok(Answer::Account(self.view(&account)))
+            }
+            Request::AddDevice { ticket, link, device } => {
+                let (app, handle, _) = self.tickets.remove(&ticket.0).ok_or(no(Code::Expired))?;
+                let account = self.handles.get(&(app, handle)).cloned().ok_or(no(Code::NotAuthenticated))?;
+                let known = self.accounts.get_mut(&account).unwrap();
+                let mut list = DeviceList::verify(account.account, &known.root, &known.links).map_err(Problem::from)?;
+                list.append(link.clone()).map_err(Problem::from)?;
+                known.links.push(link);
+                self.add_device(key, account, device)
+            }
+            Request::Authenticate { device, signature } => {
+                let nonce = self.session(key).nonce;
+                let found = self.accounts.iter().find(|(_, a)| a.devices.contains_key(&device));
+                let (account, known) = found.ok_or(no(Code::NotADevice))?;
+                let list = DeviceList::verify(account.account, &known.root, &known.links).map_err(Problem::from)?;
+                let signing = list.device(&device).ok_or(no(Code::NotADevice))?.signing_key;
+                check(&signing, &sign_in_bytes(&nonce, &device), &signature)?;
+                let account = account.clone();
+                self.session(key).device = Some((account.clone(), device));
+                Ok(Answer::SignedIn(self.signed_in(&account, &device)))
+            }
+            Request::Send { room, message_id, send_key, tag, payload } => {
+                self.send(room, message_id, &send_key, tag, payload)
+            }
+            Request::Commit(commit) => {
+                let entry = self.room(&commit.room)?.entries.get(&commit.member_key).cloned();
+                if let Some(answer) = self.room(&commit.room)?.done.get(&commit.commit_id) {
+                    return Ok(answer.clone());
+                }
+                let entry = entry.ok_or(no(Code::NoSuchRoom))?;
+                check(&commit.member_key.0, &commit_bytes(&commit), &commit.signature)?;
+                if entry.asked || !entry.rights.allow(Rights::COMMIT) {
+                    return Err(no(Code::NoRight));
+                }
+                self.apply_commit(*commit)
+            }
+            Request::DoorClaim { account, door, room } => {
+                assert!(key.1, "door claims are anonymous");
+                let known = self.accounts.get(&account).ok_or(no(Code::NotReachable))?;
+                if !known.doors.contains(&door.digest()) {
+                    return Err(no(Code::NotReachable));
+                }
+                Ok(Answer::Claimed(self.claimed(&account, room, 0)))
+            }
+            Request::OpenEntry { room, proof } => {
+                self.prove(&room, &proof, "open", &[])?;
+                self.rooms.get_mut(&room).unwrap().entries.get_mut(&proof.member_key).unwrap().asked = false;
+                Ok(Answer::Done)
+            }
+            Request::LeaveEntry { room, proof } => {
+                if self.prove(&room, &proof, "leave", &[]).is_ok() {
+                    self.rooms.get_mut(&room).unwrap().entries.remove(&proof.member_key);
+                }
+                Ok(Answer::Done)
+            }
+            Request::FetchLog { room, after, proof } => {
+                self.log_fetches += 1;
+                self.prove(&room, &proof, "log", &after.to_be_bytes())?;
+                let r = &self.rooms[&room];
+                let rows = r.log.iter().filter(|row| row.room_seq > after).cloned().collect();
+                Ok(Answer::Log(Log { head: r.head, rows, more: false, successor: r.successor }))
+            }
+            Request::Knock { room, knock_id, payload, proof } => {
+                self.knocks += 1;
+                let detail = [&knock_id.0[..], &Digest::of(&payload).0].concat();
+                self.prove(&room, &proof, "knock", &detail)?;
+                let body = RowBody::Knock { knock_id, member_key: proof.member_key, payload };
+                self.append(room, body, Some(proof.member_key))
+            }
+            Request::SetSuccessor { room, successor, proof } => {
+                self.prove(&room, &proof, "successor", &successor.0)?;
+                let r = self.rooms.get_mut(&room).unwrap();
+                match r.successor {
+                    Some(winner) if winner != successor => {
+                        let mut problem = no(Code::Succeeded);
+                        problem.successor = Some(winner);
+                        return Err(problem);
+                    }
+                    Some(_) => return Ok(Answer::Done),
+                    None => r.successor = Some(successor),
+                }
+                self.successors += 1;
+                self.append(room, RowBody::Successor { successor, member_key: proof.member_key }, None)?;
+                Ok(Answer::Done)
+            }
+            Request::Ack { .. } => unreachable!(),
+            signed_in => self.answer_signed_in(key, signed_in),
+        }
+    }
+
+    fn answer_signed_in(&mut self, key: SocketKey, request: Request) -> Result<Answer, Problem> {
+        let (account, device) = self.session(key).device.clone().ok_or(no(Code::OutOfPlace))?;
+        let mailbox = self.accounts[&account].devices[&device].mailbox;
+        let me = self.accounts.get_mut(&account).unwrap();
+        match request {
+            Request::PublishKeyPackages { pool, packages } => {
+                let known = me.devices.get_mut(&device).unwrap();
+                match pool {
+                    Pool::Door => known.pools[0].extend(packages),
+                    Pool::Stranger => known.pools[1].extend(packages),
+                    Pool::LastResort => {
+                        known.last_resort = packages.into_iter().next();
+                        known.last_resort_used = false;
+                    }
+                }
+                let signed_in = self.signed_in(&account, &device);
+                let SignedIn { door, stranger, last_resort_used, .. } = signed_in;
+                Ok(Answer::Pools { door, stranger, last_resort_used })
+            }
+            Request::Claim { who, room } => {
+                let target = match who {
+                    Who::Address { app, handle } => {
+                        let info =
+                            Self::apps().into_iter().find(|info| info.app == app).ok_or(no(Code::NotReachable))?;
+                        let handle = Handle::parse(info.sign_in, &handle).map_err(|_| no(Code::NotReachable))?;
+                        self.handles.get(&(app, handle.canonical().to_owned())).cloned()
+                    }
+                    Who::Account(account) => Some(account),
+                    Who::Invite(token) => {
+                        let digest = token.digest();
+                        let found =
+                            self.accounts.iter_mut().find(|(_, a)| a.invites.get(&digest).is_some_and(|n| *n > 0));
+                        found.map(|(account, a)| {
+                            *a.invites.get_mut(&digest).unwrap() -= 1;
+                            account.clone()
+                        })
+                    }
+                };
+                let target = target.ok_or(no(Code::NotReachable))?;
+                let known = self.accounts.get(&target).ok_or(no(Code::NotReachable))?;
+                let rule = known.reach.get(&account.app).copied().unwrap_or(ReachRule::Ask);
+                if known.blocked.contains(&account) || rule == ReachRule::Nobody {
+                    return Err(no(Code::NotReachable));
+                }
+                Ok(Answer::Claimed(self.claimed(&target, room, 1)))
+            }
+            Request::OwnGrant { room, member_key } => {
+                Ok(Answer::Grant { grant: self.grant(Grant { room, member_key, mailbox, asked: false }) })
+            }
+            Request::CreateRoom { room, member_key, send_key } => {
+                if self.rooms.contains_key(&room) {
+                    return Err(no(Code::RoomExists));
+                }
+                let entry = Entry { mailbox, asked: false, spent: false, rights: Rights::ALL };
+                self.rooms.insert(
+                    room,
+                    Room {
+                        head: 0,
+                        seq: 0,
+                        keys: vec![(send_key, UnixMillis(u64::MAX))],
+                        entries: [(member_key, entry)].into(),
+                        log: Vec::new(),
+                        done: HashMap::new(),
+                        undo: BTreeMap::new(),
+                        successor: None,
+                    },
+                );
+                Ok(Answer::Done)
+            }
+            Request::Reach => Ok(Answer::Reach(me.reach.clone().into_iter().collect())),
+            Request::SetReach { from, rule } => {
+                me.reach.insert(from, rule);
+                Ok(Answer::Reach(me.reach.clone().into_iter().collect()))
+            }
+            Request::CreateInvite { digest, uses, .. } => {
+                me.invites.insert(digest, uses);
+                Ok(Answer::Done)
+            }
+            Request::RevokeInvite { .. } => {
+                me.invites.clear();
+                Ok(Answer::Done)
+            }
+            Request::PutDoor { digest } => {
+                me.doors.insert(digest);
+                Ok(Answer::Done)
+            }
+            Request::DropDoor { digest } => {
+                me.doors.remove(&digest);
+                Ok(Answer::Done)
+            }
+            Request::Block { account: other } => {
+                me.blocked.insert(other);
+                Ok(Answer::Done)
+            }
+            Request::Unblock { account: other } => {
+                me.blocked.remove(&other);
+                Ok(Answer::Done)
+            }
+            Request::DeleteAccount { signature } => {
+                let list = DeviceList::verify(account.account, &me.root, &me.links).map_err(Problem::from)?;
+                let signing = list.device(&device).unwrap().signing_key;
+                let nonce = self.session(key).nonce;
+                check(&signing, &delete_account_bytes(&nonce, &account.account), &signature)?;
+                self.accounts.remove(&account);
+                self.handles.retain(|_, known| *known != account);
+                self.mailboxes.remove(&mailbox);
+                Ok(Answer::Done)
+            }
+            _ => Err(no(Code::OutOfPlace)),
+        }
+    }
+
+    fn session(&mut self, key: SocketKey) -> &mut Session {
+        self.sessions.get_mut(&key).unwrap()
+    }
+
+    fn ticket(&mut self, app: AppId, handle: String, password: Option<PasswordFile>) -> Result<Answer, Problem> {
+        let info = Self::apps().into_iter().find(|info| info.app == app).ok_or(no(Code::NoSuchApp))?;
+        let handle = Handle::parse(info.sign_in, &handle).map_err(Problem::from)?.canonical().to_owned();
+        let ticket = Secret::random(&mut self.rng);
+        let exists = self.handles.contains_key(&(app.clone(), handle.clone()));
+        self.tickets.insert(ticket.0, (app, handle, password));
+        Ok(Answer::Ticket { ticket, exists })
+    }
+
+    fn add_device(&mut self, key: SocketKey, account: AccountRef, device: DeviceId) -> Result<Answer, Problem> {
+        let mailbox = MailboxId::random(&mut self.rng);
+        self.mailboxes.insert(mailbox, (0, VecDeque::new()));
+        let new = Device { mailbox, pools: Default::default(), last_resort: None, last_resort_used: true };
+        self.accounts.get_mut(&account).unwrap().devices.insert(device, new);
+        self.session(key).device = Some((account.clone(), device));
+        Ok(Answer::Registered(self.signed_in(&account, &device)))
+    }
+
+    fn signed_in(&self, account: &AccountRef, device: &DeviceId) -> SignedIn {
+        let known = &self.accounts[account].devices[device];
+        SignedIn {
+            account: account.clone(),
+            time: self.now,
+            incarnation: 1,
+            door: known.pools[0].len() as u32,
+            stranger: known.pools[1].len() as u32,
+            last_resort_used: known.last_resort_used,
+        }
+    }
+
+    fn view(&self, account: &AccountRef) -> AccountView {
+        let known = &self.accounts[account];
+        AccountView { account: account.clone(), root_key: known.root, links: known.links.clone() }
+    }
+
+    fn grant(&mut self, grant: Grant) -> Bytes {
+        let token = Bytes::copy_from_slice(&Secret::random(&mut self.rng).0);
+        self.grants.insert(token.clone(), grant);
+        token
+    }
+
+    fn claimed(&mut self, account: &AccountRef, room: RoomId, pool: usize) -> Claimed {
+        let view = self.view(account);
+        let source = self.swap_packages_with.clone().unwrap_or(account.clone());
+        let mut devices = Vec::new();
+        let owners: Vec<DeviceId> = self.accounts[account].devices.keys().copied().collect();
+        let sources: Vec<DeviceId> = self.accounts[&source].devices.keys().copied().collect();
+        for (device, from) in owners.into_iter().zip(sources) {
+            let known = self.accounts.get_mut(&source).unwrap().devices.get_mut(&from).unwrap();
+            let (mailbox, last_resort) = (known.mailbox, known.pools[pool].is_empty());
+            let upload = known.pools[pool].pop_front().or_else(|| {
+                known.last_resort_used = true;
+                known.last_resort.clone()
+            });
+            let Some(upload) = upload else { continue };
+            let member_key = upload.member_key;
+            let grant = self.grant(Grant { room, member_key, mailbox, asked: pool == 1 });
+            devices.push(ClaimedDevice { device, key_package: upload.key_package, member_key, grant, last_resort });
+        }
+        Claimed { view, devices }
+    }
+
+    // ---- rooms
+
+    fn room(&mut self, room: &RoomId) -> Result<&mut Room, Problem> {
+        self.rooms.get_mut(room).ok_or(no(Code::NoSuchRoom))
+    }
+
+    fn prove(&mut self, room: &RoomId, proof: &MemberProof, what: &str, detail: &[u8]) -> Result<(), Problem> {
+        let now = self.now;
+        if !self.room(room)?.entries.contains_key(&proof.member_key) {
+            return Err(no(Code::NoSuchRoom));
+        }
+        if now.since(proof.time).max(proof.time.since(now)) > 600_000 {
+            return Err(no(Code::BadSignature));
+        }
+        check(&proof.member_key.0, &entry_bytes(what, room, proof.time, detail), &proof.signature)
+    }
+
+    fn send(
+        &mut self,
+        room: RoomId,
+        message_id: MessageId,
+        send_key: &Secret,
+        tag: [u8; 32],
+        payload: Bytes,
+    ) -> Result<Answer, Problem> {
+        let now = self.now;
+        let mut stamp = [0; 32];
+        self.rng.fill_bytes(&mut stamp);
+        let r = self.room(&room)?;
+        if let Some(answer) = r.done.get(&message_id) {
+            return Ok(answer.clone());
+        }
+        if !r.keys.iter().any(|(digest, until)| *digest == send_key.digest() && *until > now) {
+            return Err(no(Code::WrongSendKey));
+        }
+        r.seq += 1;
+        let answer = Answer::Accepted { room_seq: r.seq, time: now, stamp, closed: vec![] };
+        r.done.insert(message_id, answer.clone());
+        let len = payload.len();
+        let body = RowBody::Message { message_id, tag, stamp, payload };
+        let row = Row { seq: 0, room, room_seq: r.seq, time: now, body };
+        let mut to = Vec::new();
+        for entry in r.entries.values_mut() {
+            if entry.asked && (entry.spent || len > MAX_ASKED_MESSAGE_BYTES) {
+                continue;
+            }
+            entry.spent |= entry.asked;
+            to.push(entry.mailbox);
+        }
+        for mailbox in to {
+            self.deliver(mailbox, row.clone());
+        }
+        Ok(answer)
+    }
+
+    fn append(&mut self, room: RoomId, body: RowBody, but: Option<MemberKey>) -> Result<Answer, Problem> {
+        let now = self.now;
+        let r = self.room(&room)?;
+        r.seq += 1;
+        let row = Row { seq: 0, room, room_seq: r.seq, time: now, body };
+        let to: Vec<_> =
+            r.entries.iter().filter(|(key, e)| Some(**key) != but && !e.asked).map(|(_, e)| e.mailbox).collect();
+        let answer = Answer::Accepted { room_seq: r.seq, time: now, stamp: [0; 32], closed: vec![] };
+        for mailbox in to {
+            self.deliver(mailbox, row.clone());
+        }
+        Ok(answer)
+    }
+
+    fn apply_commit(&mut self, commit: Commit) -> Result<Answer, Problem> {
+        let now = self.now;
+        let room = commit.room;
+        let grants = self.grants.clone();
+        let r = self.room(&room)?;
+        if commit.head != r.head {
+            let mut problem = no(Code::Behind);
+            problem.head = r.head;
+            self.refused_commits += 1;
+            return Err(problem);
+        }
+        let before = r.entries.clone();
+        let mut after = before.clone();
+        for void in &commit.voids {
+            if let Some((removed, added)) = r.undo.remove(void) {
+                after.retain(|key, _| !added.contains(key));
+                after.extend(removed);
+            }
+        }
+        let mut removes = false;
+        let (mut removed, mut added) = (BTreeMap::new(), BTreeSet::new());
+        for change in &commit.changes {
+            match change {
+                EntryChange::Add { member_key, grant, rights } => {
+                    let granted = grants.get(grant).ok_or(no(Code::BadGrant))?;
+                    if granted.room != room || granted.member_key != *member_key {
+                        return Err(no(Code::BadGrant));
+                    }
+                    let entry = Entry { mailbox: granted.mailbox, asked: granted.asked, spent: false, rights: *rights };
+                    after.insert(*member_key, entry);
+                    added.insert(*member_key);
+                }
+                EntryChange::Remove { member_key } => {
+                    removes = true;
+                    if let Some(entry) = after.remove(member_key) {
+                        removed.insert(*member_key, entry);
+                    }
+                }
+                EntryChange::Rekey { new } => {
+                    if let Some(entry) = after.remove(&commit.member_key) {
+                        after.insert(*new, entry);
+                    }
+                }
+            }
+        }
+        r.seq += 1;
+        let seq = r.seq;
+        r.head = seq;
+        r.undo.insert(seq, (removed, added.clone()));
+        r.entries = after.clone();
+        if removes {
+            r.keys.clear();
+        }
+        for (_, until) in &mut r.keys {
+            *until = (*until).min(now.plus_ms(60_000));
+        }
+        r.keys.push((commit.next_send_key, UnixMillis(u64::MAX)));
+        let answer = Answer::Accepted { room_seq: seq, time: now, stamp: [0; 32], closed: vec![] };
+        r.done.insert(commit.commit_id, answer.clone());
+        let body = RowBody::Commit {
+            commit_id: commit.commit_id,
+            payload: commit.payload,
+            next_send_key: commit.next_send_key,
+            voids: commit.voids,
+            member_key: commit.member_key,
+        };
+        let row = Row { seq: 0, room, room_seq: seq, time: now, body };
+        r.log.push(row.clone());
+        self.commits += 1;
+        for change in &commit.changes {
+            if let EntryChange::Add { grant, .. } = change {
+                self.grants.remove(grant);
+            }
+        }
+        let commit_first = self.rng.next_u32().is_multiple_of(2);
+        let mut to: BTreeMap<MemberKey, MailboxId> = BTreeMap::new();
+        for (key, entry) in before.iter().chain(after.iter()).filter(|(_, entry)| !entry.asked) {
+            to.insert(*key, entry.mailbox);
+        }
+        let mut boxes: Vec<MailboxId> = to.into_values().collect();
+        boxes.sort();
+        boxes.dedup();
+        if commit_first {
+            for mailbox in &boxes {
+                self.deliver(*mailbox, row.clone());
+            }
+        }
+        if let Some(welcome) = commit.welcome {
+            for (member_key, part) in welcome.parts {
+                let Some(entry) = after.get(&member_key) else { continue };
+                let body = RowBody::Welcome { member_key, shared: welcome.shared.clone(), part, asked: entry.asked };
+                self.deliver(entry.mailbox, Row { seq: 0, room, room_seq: seq, time: now, body });
+            }
+        }
+        if !commit_first {
+            for mailbox in boxes {
+                self.deliver(mailbox, row.clone());
+            }
+        }
+        Ok(answer)
+    }
+}

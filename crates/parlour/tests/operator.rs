@@ -1,0 +1,78 @@
+//! `up`, `serve`, `check`, `audit`, `demo`, as an operator meets them.
+
+mod kit;
+
+use kit::{Person, Server, end, parlour};
+use std::path::Path;
+
+fn check(config: &Path) -> kit::Ended {
+    let mut command = parlour();
+    command.arg("check").arg("--config").arg(config);
+    end(command)
+}
+
+#[test]
+fn up_writes_a_configuration_with_comments_and_stops_in_order() {
+    let mut server = Server::up();
+    let config = std::fs::read_to_string(server.data().join("parlour.toml")).unwrap();
+    assert!(config.contains("[[app]]") && config.contains("# "), "{config}");
+    assert!(server.get("/health").len() < 1000);
+    assert_eq!(server.stop(), 0);
+    server.start_again();
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn serve_refuses_a_phone_app_without_gateway_and_check_says_why() {
+    let server = Server::up();
+    let config = server.data().join("parlour.toml");
+    let checked = check(&config).with_code(2);
+    assert!(checked.stdout.contains("sms.gateway") && checked.stdout.contains("dev_outbox"), "{checked:?}");
+    let mut serve = parlour();
+    serve.arg("serve").arg("--config").arg(&config);
+    let ended = end(serve).with_code(2);
+    assert!(ended.stderr.contains("sms.gateway"), "{ended:?}");
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("parlour.toml");
+    std::fs::write(&config, "listen = \"127.0.0.1:0\"\ndata = \"x\"\nlistne = 1\n").unwrap();
+    let checked = check(&config).with_code(2);
+    assert!(checked.stderr.contains("listne"), "{checked:?}");
+}
+
+#[test]
+fn audit_tells_each_kind_while_the_server_runs() {
+    let server = Server::up();
+    let ana = Person::with_password(&server, "den", "ana");
+    let _ben = Person::with_password(&server, "den", "ben");
+    ana.run(&["send", "ben@den", "waiting for Ben"]).ok();
+    let mut audit = parlour();
+    audit.args(["audit", "--json", "--data"]).arg(server.data());
+    let kinds = end(audit).ok().lines();
+    let rows = |name: &str| {
+        let kind = kinds.iter().find(|kind| kind["name"].as_str().unwrap().starts_with(name));
+        kind.unwrap_or_else(|| panic!("{name}: {kinds:#?}"))["rows"].as_u64().unwrap()
+    };
+    assert_eq!(rows("account"), 2);
+    assert!(rows("waiting mailbox row") >= 1);
+    assert!(kinds.iter().all(|kind| !kind["why"].as_str().unwrap().is_empty() && kind["name"] != "UNDECLARED"));
+
+    let mut audit = parlour();
+    audit.args(["audit", "--data"]).arg(server.data());
+    let text = end(audit).ok().stdout;
+    assert!(text.contains("waiting mailbox row") && text.contains("31 d"), "{text}");
+}
+
+#[test]
+fn the_demo_plays_to_its_end_and_finds_no_text_on_the_disk() {
+    let mut demo = parlour();
+    demo.args(["demo", "--fast"]);
+    let ended = end(demo).ok();
+    assert!(!ended.stdout.contains('\u{1b}'), "colours without a terminal");
+    assert!(ended.stdout.contains("What is left") && ended.stdout.contains("parlour up"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("found in"), "{}", ended.stdout);
+    assert!(ended.stdout.lines().all(|line| line.chars().count() <= 100), "{}", ended.stdout);
+}

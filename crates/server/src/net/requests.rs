@@ -1,0 +1,243 @@
+//! What each request does: the table between frames and the domain.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parlour_proto::{
+    frames::{Answer, Request, SignedIn},
+    ids::UnixMillis,
+    problem::{Code, Problem},
+};
+use parlour_store::Store;
+
+use super::{
+    now,
+    server::{Server, Source},
+};
+use crate::{
+    accounts::{LoginState, RegisterState, Session},
+    error::{Refused, refuse},
+    fresh_rng, keypackages,
+    reach::Reach,
+    rooms::{Send, SendPending},
+};
+
+/// A password exchange between its two messages.
+#[derive(Debug, Default)]
+pub(super) enum Exchange {
+    /// None.
+    #[default]
+    None,
+    /// Signing up.
+    Register(Box<RegisterState>),
+    /// Signing in.
+    Login(LoginState),
+}
+
+/// What came of a request.
+pub(super) enum Done {
+    /// An answer.
+    Answer(Answer),
+    /// An answer when a message is durable.
+    Pending(SendPending),
+    /// An answer, and the exchange goes on.
+    Exchange(Answer, Exchange),
+    /// The socket is signed in.
+    SignedIn(Session, Answer),
+    /// An answer, and the socket closes: the account is gone.
+    Gone(Answer),
+}
+
+type Outcome = Result<Done, Refused>;
+
+fn done() -> Outcome {
+    Ok(Done::Answer(Answer::Done))
+}
+
+fn out_of_place() -> Outcome {
+    refuse(Code::OutOfPlace, "not on this socket, or not in its present state")
+}
+
+/// A request on the anonymous socket.
+pub(super) async fn outbox<S: Store>(server: Arc<Server<S>>, request: Request) -> Outcome {
+    let now = now();
+    let rooms = &server.rooms;
+    match request {
+        Request::Apps => Ok(Done::Answer(Answer::Apps(server.apps.infos()))),
+        Request::Send { room, message_id, send_key, tag, payload } => {
+            rooms.send(Send { room, message_id, send_key, tag, payload }, now).await.map(Done::Pending)
+        }
+        Request::Commit(commit) => {
+            let answer = rooms.commit(&commit, now, &mut fresh_rng()).await?;
+            server.metrics.commits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(Done::Answer(answer))
+        }
+        Request::DoorClaim { account, door, room } => {
+            let claimed = server.claims.door_claim(&account, &door, room, now, &mut fresh_rng()).await?;
+            Ok(Done::Answer(Answer::Claimed(claimed)))
+        }
+        Request::OpenEntry { room, proof } => rooms.open_entry(room, &proof, now).await.and_then(|()| done()),
+        Request::LeaveEntry { room, proof } => rooms.leave_entry(room, &proof, now).await.and_then(|()| done()),
+        Request::FetchLog { room, after, proof } => {
+            Ok(Done::Answer(Answer::Log(rooms.fetch_log(room, after, &proof, now).await?)))
+        }
+        Request::Knock { room, knock_id, payload, proof } => {
+            rooms.knock(room, knock_id, payload, &proof, now).await.map(Done::Pending)
+        }
+        Request::SetSuccessor { room, successor, proof } => {
+            rooms.set_successor(room, successor, &proof, now).await.and_then(|()| done())
+        }
+        _ => out_of_place(),
+    }
+}
+
+/// A request on an inbox that is not signed in.
+pub(super) async fn stranger<S: Store>(
+    server: Arc<Server<S>>,
+    request: Request,
+    exchange: Exchange,
+    nonce: [u8; 32],
+    source: Source,
+) -> Outcome {
+    let (now, accounts) = (now(), &server.accounts);
+    let rng = &mut fresh_rng();
+    match (request, exchange) {
+        (Request::Apps, _) => Ok(Done::Answer(Answer::Apps(server.apps.infos()))),
+        (Request::RequestCode { app, handle }, _) => {
+            accounts.request_code(&app, &handle, source, now, rng).and_then(|()| done())
+        }
+        (Request::ProveCode { app, handle, code }, _) => {
+            accounts.prove_code(&app, &handle, &code, now, rng).await.map(Done::Answer)
+        }
+        (Request::OpaqueRegister { app, handle, message }, _) => {
+            let (state, message) = accounts.opaque_register(&app, &handle, &message, now).await?;
+            Ok(Done::Exchange(Answer::Opaque { message }, Exchange::Register(Box::new(state))))
+        }
+        (Request::OpaqueRegisterFinish { message }, Exchange::Register(state)) => {
+            accounts.opaque_register_finish(*state, &message, now, rng).map(Done::Answer)
+        }
+        (Request::OpaqueLogin { app, handle, message }, _) => {
+            let (state, message) = accounts.opaque_login(&app, &handle, &message, now, rng).await?;
+            Ok(Done::Exchange(Answer::Opaque { message }, Exchange::Login(state)))
+        }
+        (Request::OpaqueLoginFinish { message }, Exchange::Login(state)) => {
+            accounts.opaque_login_finish(state, &message, now, rng).map(Done::Answer)
+        }
+        (Request::Register { ticket, account, root_key, links, device }, _) => {
+            let session = accounts.register(&ticket, account, root_key, &links, device, now, rng).await?;
+            let answer = Answer::Registered(signed_in(&server, &session, now).await?);
+            Ok(Done::SignedIn(session, answer))
+        }
+        (Request::AccountOfTicket { ticket }, _) => {
+            Ok(Done::Answer(Answer::Account(accounts.account_of_ticket(&ticket, now).await?)))
+        }
+        (Request::AddDevice { ticket, link, device }, _) => {
+            let session = accounts.add_device(&ticket, link, device, now, rng).await?;
+            let answer = Answer::Registered(signed_in(&server, &session, now).await?);
+            Ok(Done::SignedIn(session, answer))
+        }
+        (Request::Authenticate { device, signature }, _) => {
+            let session = accounts.authenticate(device, &signature, &nonce, now).await?;
+            let answer = Answer::SignedIn(signed_in(&server, &session, now).await?);
+            Ok(Done::SignedIn(session, answer))
+        }
+        _ => out_of_place(),
+    }
+}
+
+async fn signed_in<S: Store>(server: &Server<S>, session: &Session, now: UnixMillis) -> Result<SignedIn, Refused> {
+    let left = keypackages::left(&server.store, &session.device).await?;
+    Ok(SignedIn {
+        account: session.account.clone(),
+        time: now,
+        incarnation: server.incarnation,
+        door: left.door,
+        stranger: left.stranger,
+        last_resort_used: left.last_resort_used,
+    })
+}
+
+/// A request on a signed-in inbox.
+pub(super) async fn member<S: Store>(
+    server: Arc<Server<S>>,
+    request: Request,
+    session: Arc<Session>,
+    nonce: [u8; 32],
+) -> Outcome {
+    let now = now();
+    let session = &*session;
+    let reach = Reach { store: &server.store, keys: &server.keys, apps: &server.apps, owner: &session.account };
+    match request {
+        Request::Apps => Ok(Done::Answer(Answer::Apps(server.apps.infos()))),
+        Request::PublishKeyPackages { pool, packages } => {
+            let left = keypackages::publish(&server.store, &session.device, pool, &packages, now).await?;
+            let (door, stranger, last_resort_used) = (left.door, left.stranger, left.last_resort_used);
+            Ok(Done::Answer(Answer::Pools { door, stranger, last_resort_used }))
+        }
+        Request::AppendDeviceList { link } => {
+            server.accounts.append_link(session, link, now).await.and_then(|()| done())
+        }
+        Request::Claim { who, room } => claim(&server, session, &who, room, now).await,
+        Request::OwnGrant { room, member_key } => {
+            let rng = &mut fresh_rng();
+            let grant = crate::grants::Grant::new(session.mailbox, true, now, rng);
+            let grant = Bytes::from(grant.seal(&server.keys, &room, &member_key, rng));
+            Ok(Done::Answer(Answer::Grant { grant }))
+        }
+        Request::CreateRoom { room, member_key, send_key } => {
+            server.new_rooms.take(session.account.account, now)?;
+            let rng = &mut fresh_rng();
+            server.rooms.create(room, member_key, send_key, session.mailbox, now, rng).await.and_then(|()| done())
+        }
+        Request::Reach => Ok(Done::Answer(Answer::Reach(reach.rules().await?))),
+        Request::SetReach { from, rule } => {
+            reach.set_rule(&from, rule).await?;
+            Ok(Done::Answer(Answer::Reach(reach.rules().await?)))
+        }
+        Request::CreateInvite { digest, uses, ttl_s } => {
+            reach.create_invite(&digest, uses, ttl_s, now).await.and_then(|()| done())
+        }
+        Request::RevokeInvite { digest } => reach.revoke_invite(digest.as_ref()).await.and_then(|()| done()),
+        Request::PutDoor { digest } => reach.put_door(&digest).await.and_then(|()| done()),
+        Request::DropDoor { digest } => reach.drop_door(&digest).await.and_then(|()| done()),
+        Request::Block { account } => reach.block(&account).await.and_then(|()| done()),
+        Request::Unblock { account } => reach.unblock(&account).await.and_then(|()| done()),
+        Request::DeleteAccount { signature } => {
+            server.accounts.delete(session, &nonce, &signature, now).await?;
+            Ok(Done::Gone(Answer::Done))
+        }
+        _ => out_of_place(),
+    }
+}
+
+/// A refused claim is answered at a fixed time after it came, whatever the reason.
+async fn claim<S: Store>(
+    server: &Arc<Server<S>>,
+    session: &Session,
+    who: &parlour_proto::frames::Who,
+    room: parlour_proto::ids::RoomId,
+    now: UnixMillis,
+) -> Outcome {
+    let answer_at = tokio::time::Instant::now() + server.claims.answer_after();
+    let claimed = server.claims.claim(session, who, room, now, &mut fresh_rng()).await;
+    server.metrics.claims.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    match claimed {
+        Ok(claimed) => Ok(Done::Answer(Answer::Claimed(claimed))),
+        Err(refused) => {
+            tokio::time::sleep_until(answer_at).await;
+            Err(refused)
+        }
+    }
+}
+
+/// What a socket is told when it has to go.
+pub(super) fn farewell(notice: crate::mailboxes::Notice) -> Problem {
+    use crate::mailboxes::Notice;
+    match notice {
+        Notice::Stopping => Problem::new(Code::Unavailable, "the server restarts; connect again").retry_after_ms(1_000),
+        Notice::Gone => Problem::new(Code::NotADevice, "the device was revoked, or its account deleted"),
+        Notice::Replaced | Notice::PoolsLow => {
+            Problem::new(Code::OutOfPlace, "the same device has connected elsewhere")
+        }
+    }
+}

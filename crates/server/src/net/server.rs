@@ -1,0 +1,314 @@
+//! The running server: domain modules joined, connections accepted, background work, graceful stop.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parlour_proto::ids::AccountId;
+use parlour_store::{Store, UnixTime};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::{JoinHandle, JoinSet},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    address::{Addresses, Slot},
+    http,
+    io::Io,
+    now,
+    socket::Socket,
+    tls::{TlsError, acceptor},
+};
+use crate::{
+    accounts::Accounts,
+    apps::Apps,
+    claims::Claims,
+    config::Config,
+    error::Refused,
+    fresh_rng,
+    keys::Keys,
+    limits::{Buckets, Rate},
+    mailboxes::{ACK_EVERY_MS, Mailboxes, Notice},
+    metrics::Metrics,
+    rooms::{RoomLimits, Rooms},
+};
+
+/// How long a TLS handshake may take.
+const TLS_TIME: Duration = Duration::from_secs(10);
+/// How long sockets may take to go at a stop.
+const STOP_TIME: Duration = Duration::from_secs(3);
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+
+/// The server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is not usable.
+    #[error("cannot listen on {0}")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// What is stored could not be read.
+    #[error("the stored data could not be read")]
+    Stored(#[from] Refused),
+}
+
+/// All that a connection needs.
+pub(super) struct Server<S> {
+    pub(super) store: S,
+    pub(super) keys: Arc<Keys>,
+    pub(super) apps: Apps,
+    pub(super) mailboxes: Arc<Mailboxes<S>>,
+    pub(super) accounts: Arc<Accounts<S>>,
+    pub(super) claims: Claims<S>,
+    pub(super) rooms: Rooms<S>,
+    pub(super) new_rooms: Buckets<AccountId>,
+    pub(super) metrics: Metrics,
+    pub(super) incarnation: u64,
+    pub(super) acks_wait: Notify,
+    more_metrics: MoreMetrics,
+    stopping: AtomicBool,
+}
+
+/// Further counters, by Prometheus name: those of the store, which the port does not know.
+pub type MoreMetrics = Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>;
+
+impl<S: Store> Server<S> {
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn metrics_text(&self) -> String {
+        let mut more = (self.more_metrics)();
+        more.push(("parlour_rooms_cached", self.rooms.cached() as u64));
+        self.metrics.render(&more)
+    }
+}
+
+/// A server that runs. Dropping it stops accepting; [`stop`](Self::stop) ends it in order.
+pub struct RunningServer {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    stop: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl RunningServer {
+    /// Tells the sockets, lets work under way finish, writes what is collected, closes the store.
+    pub async fn stop(self) {
+        self.stop.notify_one();
+        let _ = self.task.await;
+    }
+
+    /// Completes if the server ends by itself.
+    pub async fn ended(&mut self) {
+        let _ = (&mut self.task).await;
+    }
+}
+
+/// Starts the server on a store. Deliveries and deletions that a crash interrupted are finished before the first connection.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run<S: Store>(
+    config: &Config,
+    store: S,
+    keys: Keys,
+    more_metrics: MoreMetrics,
+) -> Result<RunningServer, StartError> {
+    let tls = config.tls.as_ref().map(acceptor).transpose()?;
+    let server = Arc::new(join(config, store, keys, more_metrics).await?);
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
+    let addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
+    let stop = Arc::new(Notify::new());
+    let most = config.limits.connections_per_address;
+    let task = tokio::spawn(accept(server, listener, tls, most, stop.clone()));
+    tell_service_manager("READY=1");
+    tracing::info!(apps = config.apps.len(), tls = config.tls.is_some(), "started");
+    Ok(RunningServer { addr, stop, task })
+}
+
+async fn join<S: Store>(
+    config: &Config,
+    store: S,
+    keys: Keys,
+    more_metrics: MoreMetrics,
+) -> Result<Server<S>, Refused> {
+    let keys = Arc::new(keys);
+    let apps = Apps::new(config);
+    let mailboxes = Arc::new(Mailboxes::open(store.clone(), keys.clone()).await?);
+    let accounts =
+        Arc::new(Accounts::new(store.clone(), keys.clone(), apps.clone(), mailboxes.clone(), config));
+    let claims =
+        Claims::new(store.clone(), keys.clone(), apps.clone(), accounts.clone(), mailboxes.clone(), config);
+    let per_s = config.limits.messages_per_room_per_s as f32;
+    let limits = RoomLimits { sends: Rate { per_s, burst: per_s * 4.0 }, ..RoomLimits::default() };
+    let rooms = Rooms::new(store.clone(), keys.clone(), mailboxes.clone(), limits);
+    let resumed = rooms.resume_all(now()).await?;
+    accounts.resume_deletions(now()).await?;
+    if resumed > 0 {
+        tracing::info!(resumed, "finished interrupted deliveries");
+    }
+    Ok(Server {
+        incarnation: 1,
+        new_rooms: Buckets::new(Rate::per(config.limits.rooms_per_hour, 3_600)),
+        metrics: Metrics::default(),
+        acks_wait: Notify::new(),
+        more_metrics,
+        stopping: AtomicBool::new(false),
+        store,
+        keys,
+        apps,
+        mailboxes,
+        accounts,
+        claims,
+        rooms,
+    })
+}
+
+async fn accept<S: Store>(
+    server: Arc<Server<S>>,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    most: u32,
+    stop: Arc<Notify>,
+) {
+    let addresses = Arc::new(Addresses::default());
+    let mut connections = JoinSet::new();
+    let work = [tokio::spawn(flush_acks(server.clone())), tokio::spawn(sweep(server.clone()))];
+    loop {
+        tokio::select! {
+            () = stop.notified() => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => match addresses.enter(peer.ip(), most) {
+                    Some(slot) => {
+                        connections.spawn(connection(server.clone(), stream, tls.clone(), slot));
+                    }
+                    None => {
+                        server.metrics.refused_connections.fetch_add(1, Ordering::Relaxed);
+                    }
+                },
+                Err(error) => {
+                    // Out of file descriptors: let some connections end.
+                    tracing::warn!(%error, "accepting connections");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    tell_service_manager("STOPPING=1");
+    server.stopping.store(true, Ordering::Relaxed);
+    server.mailboxes.notify_all(Notice::Stopping);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(STOP_TIME, drained).await;
+    connections.shutdown().await;
+    for task in work {
+        task.abort();
+    }
+    if let Err(error) = server.mailboxes.flush_acks().await {
+        tracing::warn!(%error, "writing acknowledgements");
+    }
+    if let Err(error) = server.store.close().await {
+        tracing::error!(%error, "closing the store");
+    }
+    tracing::info!("stopped");
+}
+
+async fn connection<S: Store>(server: Arc<Server<S>>, stream: TcpStream, tls: Option<TlsAcceptor>, slot: Slot) {
+    let _ = stream.set_nodelay(true);
+    let _open = Count::new(&server.metrics.connections);
+    let source = slot.source();
+    // Boxed: while a socket lives, its task must not keep room for the handshakes.
+    let upgraded = Box::pin(handshake(&server, stream, tls)).await;
+    if let Some((role, io, read)) = upgraded {
+        let counter = if role == http::Role::Inbox { &server.metrics.inboxes } else { &server.metrics.outboxes };
+        let _counted = Count::new(counter);
+        Socket::run(server.clone(), role, io, read, source).await;
+    }
+}
+
+async fn handshake<S: Store>(
+    server: &Arc<Server<S>>,
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+) -> Option<(http::Role, Io, bytes::Bytes)> {
+    let io = match tls {
+        None => Io::Plain(stream),
+        Some(tls) => Io::Tls(Box::new(tokio::time::timeout(TLS_TIME, tls.accept(stream)).await.ok()?.ok()?)),
+    };
+    http::serve(io, server).await
+}
+
+/// Counts while it lives.
+struct Count<'a>(&'a AtomicU64);
+
+impl<'a> Count<'a> {
+    fn new(counter: &'a AtomicU64) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Count<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn flush_acks<S: Store>(server: Arc<Server<S>>) {
+    loop {
+        server.acks_wait.notified().await;
+        tokio::time::sleep(Duration::from_millis(ACK_EVERY_MS)).await;
+        if let Err(error) = server.mailboxes.flush_acks().await {
+            tracing::warn!(%error, "writing acknowledgements");
+        }
+    }
+}
+
+async fn sweep<S: Store>(server: Arc<Server<S>>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let now = now();
+        if let Err(error) = server.keys.rotate(now, &mut fresh_rng()) {
+            tracing::error!(%error, "rotating keys");
+        }
+        match server.store.sweep(UnixTime(now.seconds())).await {
+            Ok(swept) => tracing::info!(swept.rows, swept.queue_rows, swept.day_keys, "swept"),
+            Err(error) => tracing::error!(%error, "sweeping"),
+        }
+        if let Err(error) = server.accounts.close_idle(now).await {
+            tracing::warn!(%error, "closing idle mailboxes");
+        }
+    }
+}
+
+/// Tells systemd (`sd_notify`), if it asked for it.
+fn tell_service_manager(state: &str) {
+    use std::os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram},
+    };
+    let Ok(path) = std::env::var("NOTIFY_SOCKET") else { return };
+    let address = match path.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&path),
+    };
+    let sent = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address));
+    if let Err(error) = sent {
+        tracing::warn!(%error, "telling the service manager");
+    }
+}
+
+/// The address to meter by: none for loopback.
+pub(super) type Source = Option<IpAddr>;

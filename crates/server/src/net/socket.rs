@@ -1,0 +1,396 @@
+//! One WebSocket: a single task that reads, answers and pushes, and writes everything that is ready in one go.
+//!
+//! Requests run one after another, but messages: they are submitted at once and answered, in order, when they are durable.
+//! Whatever is wrong with a frame is answered with a problem code; the socket survives where it can.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{Sink as _, Stream as _};
+use parlour_proto::{
+    frames::{Answer, MAX_FRAME_BYTES, PROTOCOL_VERSION, Push, Request, ServerFrame},
+    problem::{Code, Problem},
+    wire,
+};
+use parlour_store::Store;
+use rand_core::RngCore as _;
+use tokio::time::{Instant, Sleep};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{self, Message, protocol::WebSocketConfig},
+};
+
+use super::{
+    feed::{Fed, Feed},
+    http::Role,
+    io::Io,
+    now,
+    requests::{self, Done, Exchange, farewell},
+    server::{Server, Source},
+};
+use crate::{
+    accounts::Session,
+    error::Refused,
+    keypackages,
+    limits::{Bucket, Rate},
+    mailboxes::Notice,
+    rooms::{Send, SendPending},
+};
+
+/// Time for signing in.
+const SIGN_IN: Duration = Duration::from_secs(30);
+/// An anonymous socket closes after so long without a request.
+const IDLE: Duration = Duration::from_secs(60);
+/// A signed-in socket is pinged after so long without a word, and closed after twice that.
+const PING: Duration = Duration::from_secs(55);
+/// What is written must be taken within this time.
+const WRITE: Duration = Duration::from_secs(30);
+/// How often the times are looked at.
+const TICK: Duration = Duration::from_secs(10);
+/// Messages under way on one socket.
+const UNDER_WAY: usize = 64;
+/// Requests other than messages and acknowledgements, per socket.
+const REQUESTS: Rate = Rate { per_s: 100.0, burst: 1_000.0 };
+/// Malformed frames before the socket is closed.
+const MAX_BAD: u8 = 32;
+
+type Running = Pin<Box<dyn Future<Output = Result<Done, Refused>> + std::marker::Send>>;
+
+enum State<S: Store> {
+    Outbox,
+    Stranger(Exchange),
+    Member(Box<(Arc<Session>, Feed<S>)>),
+}
+
+/// A connection after its upgrade.
+pub(super) struct Socket<S: Store> {
+    ws: WebSocketStream<Io>,
+    server: Arc<Server<S>>,
+    state: State<S>,
+    nonce: [u8; 32],
+    source: Source,
+    sends: VecDeque<(u64, SendPending)>,
+    running: Option<(u64, Running)>,
+    tick: Pin<Box<Sleep>>,
+    opened: Instant,
+    heard: Instant,
+    asked: Instant,
+    stuck: Option<Instant>,
+    pinged: bool,
+    bucket: Option<Bucket>,
+    bad: u8,
+    closing: bool,
+}
+
+/// The socket has ended.
+struct End;
+
+impl<S: Store> Socket<S> {
+    /// Runs a socket to its end.
+    pub(super) async fn run(server: Arc<Server<S>>, role: Role, io: Io, read: Bytes, source: Source) {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(2 * 1024)
+            .write_buffer_size(16 * 1024)
+            .max_write_buffer_size(3 * MAX_FRAME_BYTES)
+            .max_message_size(Some(MAX_FRAME_BYTES))
+            .max_frame_size(Some(MAX_FRAME_BYTES));
+        let protocol = tungstenite::protocol::Role::Server;
+        let ws = if read.is_empty() {
+            WebSocketStream::from_raw_socket(io, protocol, Some(config)).await
+        } else {
+            WebSocketStream::from_partially_read(io, read.to_vec(), protocol, Some(config)).await
+        };
+        let mut nonce = [0; 32];
+        rand_core::OsRng.fill_bytes(&mut nonce);
+        let started = Instant::now();
+        let mut socket = Self {
+            ws,
+            server,
+            state: if role == Role::Outbox { State::Outbox } else { State::Stranger(Exchange::None) },
+            nonce,
+            source,
+            sends: VecDeque::new(),
+            running: None,
+            tick: Box::pin(tokio::time::sleep(TICK)),
+            opened: started,
+            heard: started,
+            asked: started,
+            stuck: None,
+            pinged: false,
+            bucket: None,
+            bad: 0,
+            closing: false,
+        };
+        let hello = Push::Hello { version: PROTOCOL_VERSION, nonce, time: now() };
+        if socket.push(hello).is_ok() {
+            std::future::poll_fn(|cx| socket.poll(cx)).await;
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.poll_work(cx) {
+            Ok(()) => Poll::Pending,
+            Err(End) => Poll::Ready(()),
+        }
+    }
+
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        self.poll_times(cx)?;
+        loop {
+            // Nothing is produced that the peer does not take.
+            match Pin::new(&mut self.ws).poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Err(End),
+                Poll::Pending => {
+                    self.stuck.get_or_insert_with(Instant::now);
+                    return Ok(());
+                }
+            }
+            if self.closing {
+                return match Pin::new(&mut self.ws).poll_close(cx) {
+                    Poll::Ready(_) => Err(End),
+                    Poll::Pending => Ok(()),
+                };
+            }
+            let progress =
+                self.poll_sends(cx)? | self.poll_running(cx)? | self.poll_feed(cx)? | self.poll_read(cx)?;
+            if !progress {
+                break;
+            }
+        }
+        match Pin::new(&mut self.ws).poll_flush(cx) {
+            Poll::Ready(Ok(())) => self.stuck = None,
+            Poll::Ready(Err(_)) => return Err(End),
+            Poll::Pending => {
+                self.stuck.get_or_insert_with(Instant::now);
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_sends(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let mut progress = false;
+        while let Some((id, pending)) = self.sends.front_mut() {
+            let Poll::Ready(result) = pending.poll(cx) else { break };
+            let id = *id;
+            self.sends.pop_front();
+            if result.is_ok() {
+                self.server.metrics.sends.fetch_add(1, Relaxed);
+            }
+            self.answer(id, result)?;
+            progress = true;
+        }
+        Ok(progress)
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let Some((id, running)) = &mut self.running else { return Ok(false) };
+        let Poll::Ready(result) = running.as_mut().poll(cx) else { return Ok(false) };
+        let id = *id;
+        self.running = None;
+        match result {
+            Ok(Done::Answer(answer)) => self.answer(id, Ok(answer))?,
+            Ok(Done::Pending(pending)) => self.sends.push_back((id, pending)),
+            Ok(Done::Exchange(answer, exchange)) => {
+                self.state = State::Stranger(exchange);
+                self.answer(id, Ok(answer))?;
+            }
+            Ok(Done::SignedIn(session, answer)) => {
+                let feed = Feed::connect(self.server.clone(), session.mailbox);
+                self.state = State::Member(Box::new((Arc::new(session), feed)));
+                self.answer(id, Ok(answer))?;
+            }
+            Ok(Done::Gone(answer)) => {
+                self.answer(id, Ok(answer))?;
+                self.close(farewell(Notice::Gone))?;
+            }
+            Err(refused) => self.answer(id, Err(refused))?,
+        }
+        Ok(true)
+    }
+
+    fn poll_feed(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let State::Member(member) = &mut self.state else { return Ok(false) };
+        let Poll::Ready(fed) = member.1.poll_next(cx) else { return Ok(false) };
+        match fed {
+            Fed::Rows(frame, rows) => {
+                self.server.metrics.rows.fetch_add(rows, Relaxed);
+                self.write(frame)?;
+            }
+            Fed::CaughtUp => self.push(Push::CaughtUp)?,
+            Fed::Notice(Notice::PoolsLow) => self.tell_pools(),
+            Fed::Notice(notice) => self.close(farewell(notice))?,
+            Fed::Failed(refused) => self.close(refused.problem())?,
+        }
+        Ok(true)
+    }
+
+    /// Says how many key packages are left; a running request comes first, the next claim will tell again.
+    fn tell_pools(&mut self) {
+        let State::Member(member) = &self.state else { return };
+        if self.running.is_some() {
+            return;
+        }
+        let (server, device) = (self.server.clone(), member.0.device);
+        let look = async move {
+            let left = keypackages::left(&server.store, &device).await?;
+            let (door, stranger, last_resort_used) = (left.door, left.stranger, left.last_resort_used);
+            Ok(Done::Answer(Answer::Pools { door, stranger, last_resort_used }))
+        };
+        self.running = Some((0, Box::pin(look)));
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if self.running.is_some() || self.sends.len() >= UNDER_WAY {
+            return Ok(false);
+        }
+        let Poll::Ready(message) = Pin::new(&mut self.ws).poll_next(cx) else { return Ok(false) };
+        self.heard = Instant::now();
+        self.pinged = false;
+        match message {
+            Some(Ok(Message::Binary(frame))) => self.frame(frame)?,
+            Some(Ok(Message::Text(_))) => self.bad_frame(0, Problem::new(Code::Malformed, "frames are binary"))?,
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Close(_))) | None => return Err(End),
+            Some(Err(tungstenite::Error::Capacity(_))) => {
+                self.close(Problem::new(Code::TooLarge, "a frame holds at most 4 MiB"))?;
+            }
+            Some(Err(tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_))) => {
+                self.close(Problem::new(Code::Malformed, "not a WebSocket frame"))?;
+            }
+            Some(Err(_)) => return Err(End),
+        }
+        Ok(true)
+    }
+
+    fn frame(&mut self, frame: Bytes) -> Result<(), End> {
+        self.server.metrics.frames.fetch_add(1, Relaxed);
+        let frame = match wire::decode_client(frame) {
+            Ok(frame) => frame,
+            Err(bad) => return self.bad_frame(bad.id, bad.problem),
+        };
+        if let Request::Ack { seq } = frame.request {
+            match &mut self.state {
+                State::Member(member) => member.1.ack(seq),
+                _ => return self.answer(frame.id, Err(out_of_place().into())),
+            }
+            return Ok(());
+        }
+        self.asked = self.heard;
+        if self.server.is_stopping() {
+            return self.close(farewell(Notice::Stopping));
+        }
+        self.request(frame.id, frame.request)
+    }
+
+    fn request(&mut self, id: u64, request: Request) -> Result<(), End> {
+        let request = match (&self.state, request) {
+            (State::Outbox, Request::Send { room, message_id, send_key, tag, payload }) => {
+                let send = Send { room, message_id, send_key, tag, payload };
+                match self.server.rooms.try_send(&send, now()) {
+                    Some(Ok(pending)) => {
+                        self.sends.push_back((id, pending));
+                        return Ok(());
+                    }
+                    Some(Err(refused)) => return self.answer(id, Err(refused)),
+                    None => {}
+                }
+                let Send { room, message_id, send_key, tag, payload } = send;
+                Request::Send { room, message_id, send_key, tag, payload }
+            }
+            (_, request) => request,
+        };
+        let now = now();
+        if let Err(slow) = self.bucket.get_or_insert_with(|| Bucket::full(REQUESTS, now)).take(REQUESTS, now) {
+            return self.answer(id, Err(slow.into()));
+        }
+        let server = self.server.clone();
+        let running: Running = match &mut self.state {
+            State::Outbox => Box::pin(requests::outbox(server, request)),
+            State::Stranger(exchange) => {
+                let exchange = std::mem::take(exchange);
+                Box::pin(requests::stranger(server, request, exchange, self.nonce, self.source))
+            }
+            State::Member(member) => Box::pin(requests::member(server, request, member.0.clone(), self.nonce)),
+        };
+        self.running = Some((id, running));
+        Ok(())
+    }
+
+    fn bad_frame(&mut self, id: u64, problem: Problem) -> Result<(), End> {
+        self.bad = self.bad.saturating_add(1);
+        if self.bad >= MAX_BAD {
+            return self.close(problem);
+        }
+        self.answer(id, Err(problem.into()))
+    }
+
+    fn answer(&mut self, id: u64, result: Result<Answer, Refused>) -> Result<(), End> {
+        let result = result.map_err(Refused::problem);
+        if let Err(problem) = &result {
+            self.server.metrics.problem(problem.code);
+        }
+        if id == 0 && let Ok(Answer::Pools { door, stranger, last_resort_used }) = result {
+            return self.push(Push::PoolsLow { door, stranger, last_resort_used });
+        }
+        self.write(wire::encode_server(&ServerFrame::Answer { id, result }))
+    }
+
+    fn push(&mut self, push: Push) -> Result<(), End> {
+        self.write(wire::encode_server(&ServerFrame::Push(push)))
+    }
+
+    fn close(&mut self, problem: Problem) -> Result<(), End> {
+        self.closing = true;
+        self.push(Push::Closing(problem))
+    }
+
+    fn write(&mut self, frame: Bytes) -> Result<(), End> {
+        match Pin::new(&mut self.ws).start_send(Message::Binary(frame)) {
+            // What does not fit into the socket's buffers waits in the WebSocket's.
+            Ok(()) => Ok(()),
+            Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(End),
+        }
+    }
+
+    fn poll_times(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        while self.tick.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            self.tick.as_mut().reset(now + TICK);
+            if self.stuck.is_some_and(|since| now - since > WRITE) {
+                return Err(End);
+            }
+            let silent = now - self.heard;
+            match &self.state {
+                _ if self.closing => return Err(End),
+                State::Stranger(_) if now - self.opened > SIGN_IN && self.running.is_none() => {
+                    self.close(Problem::new(Code::OutOfPlace, "sign in within 30 seconds"))?;
+                }
+                State::Outbox if now - self.asked > IDLE && self.sends.is_empty() && self.running.is_none() => {
+                    self.close(Problem::new(Code::OutOfPlace, "nothing was asked for a minute"))?;
+                }
+                State::Member(_) if silent > 2 * PING => return Err(End),
+                State::Member(_) if silent > PING && !self.pinged => {
+                    self.pinged = true;
+                    if Pin::new(&mut self.ws).start_send(Message::Ping(Bytes::new())).is_err() {
+                        return Err(End);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn out_of_place() -> Problem {
+    Problem::new(Code::OutOfPlace, "not on this socket, or not in its present state")
+}
