@@ -20,7 +20,7 @@ pub(crate) fn build() -> Result<()> {
     eprintln!("web: building the apps");
     let mut cargo = toolchain.cargo();
     cargo.args(["build", "--package", "parlour-web", "--bins", "--locked", "--profile", "web", "--target", TARGET]);
-    cargo.env("CARGO_TARGET_DIR", &wasm).env("RUSTFLAGS", "--cfg getrandom_backend=\"wasm_js\"");
+    cargo.env("CARGO_TARGET_DIR", &wasm).env_remove("RUSTFLAGS");
     run(&mut cargo)?;
     let mut pack = Command::new("cargo");
     pack.args(["run", "--quiet", "--release", "--locked", "--package", "parlour-web-build", "--features", "build", "--"]);

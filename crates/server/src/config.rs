@@ -27,6 +27,8 @@ pub struct Config {
     pub dev_outbox: bool,
     /// Certificate and key.
     pub tls: Option<Tls>,
+    /// The folder with the apps for browsers; else [`Site::default_dir`](crate::web::Site::default_dir).
+    pub web: Option<PathBuf>,
     /// How one-time codes are sent.
     #[serde(default)]
     pub sms: Sms,

@@ -25,6 +25,7 @@ pub mod rooms;
 mod sync;
 #[cfg(test)]
 mod testing;
+pub mod web;
 
 use rand_core::SeedableRng as _;
 

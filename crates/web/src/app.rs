@@ -39,7 +39,7 @@ impl App {
         let sign_in = match text("sign_in")?.as_str() {
             "phone" => SignIn::Phone,
             "username" => SignIn::Username,
-            "at-handle" => SignIn::AtHandle,
+            "at_handle" => SignIn::AtHandle,
             _ => return None,
         };
         Some(Self { app: AppId::parse(&text("app")?).ok()?, name: text("name")?, domain: text("domain")?, sign_in })

@@ -12,7 +12,6 @@
 //! for two things: on every [`Told::Engine`] with [`EngineState::Here`] they ask again for what they show (events may
 //! have been missed), and a call can end as [`CallError::Interrupted`].
 
-mod lock;
 mod transport;
 
 use crate::bus::{self, Call, FromWorker, Outcome, Tab, ToWorker};
@@ -24,6 +23,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use transport::Transport;
+
+/// Whoever holds it owns the engine. The browser gives it to the next tab in line when the holder goes.
+const LOCK: &str = "parlour-engine";
 
 /// The page's way to the engine. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -100,7 +102,7 @@ impl Backend {
         wasm_bindgen_futures::spawn_local(backend.clone().hear(told));
         backend.send(&ToWorker::Hello);
         let owner = backend.clone();
-        lock::when_granted(move || owner.own())?;
+        js::hold_lock(&navigator(), LOCK, move || owner.own())?;
         Ok(backend)
     }
 
@@ -258,4 +260,8 @@ impl Backend {
         let mut state = self.0.state.borrow_mut();
         state.listeners.retain(|listener| listener.unbounded_send(told.clone()).is_ok());
     }
+}
+
+fn navigator() -> wasm_bindgen::JsValue {
+    web_sys::window().map_or(wasm_bindgen::JsValue::UNDEFINED, |window| window.navigator().into())
 }

@@ -27,6 +27,35 @@ impl From<JsValue> for JsError {
     }
 }
 
+/// Calls a method that `web-sys` counts as unstable (Web Locks, durability of transactions), though browsers do not.
+///
+/// # Errors
+/// What it throws, or that the browser does not have it.
+pub fn call(object: &JsValue, method: &str, arguments: &[&JsValue]) -> Result<JsValue, JsError> {
+    let function: js_sys::Function = js_sys::Reflect::get(object, &method.into())?
+        .dyn_into()
+        .map_err(|_| JsError(format!("this browser has no {method}")))?;
+    let list = js_sys::Array::new();
+    for argument in arguments {
+        list.push(argument);
+    }
+    Ok(function.apply(object, &list)?)
+}
+
+/// Asks for a Web Lock and, when it is granted (perhaps never), calls `then`; holds it for the life of this page or worker.
+///
+/// # Errors
+/// When the browser has no Web Locks.
+pub fn hold_lock(navigator: &JsValue, name: &str, then: impl FnOnce() + 'static) -> Result<(), JsError> {
+    let granted = wasm_bindgen::closure::Closure::once_into_js(move |_: JsValue| {
+        then();
+        // A promise that never ends: so long is the lock held.
+        js_sys::Promise::new(&mut |_, _| {})
+    });
+    let locks = js_sys::Reflect::get(navigator, &"locks".into())?;
+    call(&locks, "request", &[&name.into(), &granted]).map(drop)
+}
+
 /// The browser's clock.
 pub fn now() -> UnixMillis {
     UnixMillis(js_sys::Date::now() as u64)

@@ -21,7 +21,7 @@ use parlour_store::Store;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{io::Io, server::Server};
-use crate::sync::MutexExt as _;
+use crate::{sync::MutexExt as _, web::Ask};
 
 /// How long a connection may stay in HTTP.
 const HTTP_TIME: Duration = Duration::from_secs(20);
@@ -104,9 +104,27 @@ fn route<S: Store>(
         "/health" => text(StatusCode::OK, "ok\n"),
         "/metrics" => with_type(StatusCode::OK, "text/plain; version=0.0.4", server.metrics_text()),
         "/dev/outbox" | "/dev" => dev(server, request),
-        "/" => text(StatusCode::OK, "Parlour. Sockets: /v1/inbox, /v1/outbox. See also /health.\n"),
-        _ => text(StatusCode::NOT_FOUND, "not found\n"),
+        path => app(server, request, path),
     }
+}
+
+fn app<S: Store>(server: &Arc<Server<S>>, request: &Request<Incoming>, path: &str) -> Response<Body> {
+    let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+    let served = server.site.respond(&Ask {
+        host: header(header::HOST),
+        path,
+        accept_encoding: header(header::ACCEPT_ENCODING),
+        if_none_match: header(header::IF_NONE_MATCH),
+        secure: server.has_tls,
+    });
+    let mut response = Response::new(http_body::Full(Some(served.body)));
+    *response.status_mut() = StatusCode::from_u16(served.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in served.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 fn dev<S: Store>(server: &Arc<Server<S>>, request: &Request<Incoming>) -> Response<Body> {

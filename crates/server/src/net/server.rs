@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -39,6 +40,7 @@ use crate::{
     mailboxes::{ACK_EVERY_MS, Mailboxes, Notice},
     metrics::Metrics,
     rooms::{RoomLimits, Rooms},
+    web::Site,
 };
 
 /// How long a TLS handshake may take.
@@ -56,6 +58,9 @@ pub enum StartError {
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The apps for browsers.
+    #[error("the apps for browsers in {0} cannot be read")]
+    Web(PathBuf, #[source] io::Error),
     /// What is stored could not be read.
     #[error("the stored data could not be read")]
     Stored(#[from] Refused),
@@ -72,6 +77,8 @@ pub(super) struct Server<S> {
     pub(super) rooms: Rooms<S>,
     pub(super) new_rooms: Buckets<AccountId>,
     pub(super) metrics: Metrics,
+    pub(super) site: Site,
+    pub(super) has_tls: bool,
     pub(super) incarnation: u64,
     pub(super) acks_wait: Notify,
     more_metrics: MoreMetrics,
@@ -125,7 +132,8 @@ pub async fn run<S: Store>(
     more_metrics: MoreMetrics,
 ) -> Result<RunningServer, StartError> {
     let tls = config.tls.as_ref().map(acceptor).transpose()?;
-    let server = Arc::new(join(config, store, keys, more_metrics).await?);
+    let site = site(config)?;
+    let server = Arc::new(join(config, store, keys, more_metrics, site).await?);
     let listener =
         TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
     let addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
@@ -137,11 +145,22 @@ pub async fn run<S: Store>(
     Ok(RunningServer { addr, stop, task })
 }
 
+fn site(config: &Config) -> Result<Site, StartError> {
+    let dir = config.web.clone().or_else(Site::default_dir);
+    let failed = |error| StartError::Web(dir.clone().unwrap_or_default(), error);
+    let site = Site::load(config.app_infos(), dir.as_deref()).map_err(failed)?;
+    if !site.is_built() {
+        tracing::info!("no apps for browsers here; `cargo xtask web` makes them");
+    }
+    Ok(site)
+}
+
 async fn join<S: Store>(
     config: &Config,
     store: S,
     keys: Keys,
     more_metrics: MoreMetrics,
+    site: Site,
 ) -> Result<Server<S>, Refused> {
     let keys = Arc::new(keys);
     let apps = Apps::new(config);
@@ -162,6 +181,8 @@ async fn join<S: Store>(
         incarnation: 1,
         new_rooms: Buckets::new(Rate::per(config.limits.rooms_per_hour, 3_600)),
         metrics: Metrics::default(),
+        site,
+        has_tls: config.tls.is_some(),
         acks_wait: Notify::new(),
         more_metrics,
         stopping: AtomicBool::new(false),

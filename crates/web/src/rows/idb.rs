@@ -1,12 +1,11 @@
 //! IndexedDB's requests and transactions as futures.
 
-use crate::js::JsError;
-use js_sys::Promise;
+use crate::js::{self, JsError};
+use js_sys::{Object, Promise, Reflect};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{IdbDatabase, IdbFactory, IdbRequest, IdbTransaction, IdbTransactionDurability, IdbTransactionMode};
-use web_sys::{IdbTransactionOptions, WorkerGlobalScope};
+use web_sys::{IdbDatabase, IdbFactory, IdbRequest, IdbTransaction, WorkerGlobalScope};
 
 /// Sealed rows, by blinded key.
 pub(super) const ROWS: &str = "rows";
@@ -52,10 +51,15 @@ pub(super) fn reading(database: &IdbDatabase, store: &str) -> Result<IdbTransact
 
 /// Begins a transaction that is on the disk when it is complete.
 pub(super) fn writing(database: &IdbDatabase, store: &str) -> Result<IdbTransaction, JsError> {
-    let options = IdbTransactionOptions::new();
-    options.set_durability(IdbTransactionDurability::Strict);
-    let mode = IdbTransactionMode::Readwrite;
-    Ok(database.transaction_with_str_and_mode_and_options(store, mode, &options)?)
+    let options = Object::new();
+    Reflect::set(&options, &"durability".into(), &"strict".into())?;
+    let transaction = js::call(database, "transaction", &[&store.into(), &"readwrite".into(), &options])?;
+    Ok(transaction.unchecked_into())
+}
+
+/// Ends a transaction: without this the browser first waits for control to come back before it begins to write.
+pub(super) fn commit(transaction: &IdbTransaction) -> Result<(), JsError> {
+    js::call(transaction, "commit", &[]).map(drop)
 }
 
 /// Opens the database, making it on the first visit.

@@ -65,7 +65,7 @@ async fn unwrap(record: &JsValue) -> Result<Zeroizing<[u8; KEY_LEN]>, JsError> {
 }
 
 fn gcm(nonce: &[u8]) -> AesGcmParams {
-    AesGcmParams::new_with_js_u8_array("AES-GCM", &Uint8Array::from(nonce))
+    AesGcmParams::new("AES-GCM", &Uint8Array::from(nonce))
 }
 
 fn subtle() -> Result<SubtleCrypto, JsError> {

@@ -82,8 +82,7 @@ impl Rows {
             .map_err(JsError::from)?;
         }
         let completion = idb::completion(&transaction);
-        // Without this the browser first waits for control to come back before it begins to write.
-        transaction.commit().map_err(JsError::from)?;
+        idb::commit(&transaction)?;
         Ok(completion.await?)
     }
 
