@@ -1,6 +1,6 @@
 //! Commands that call cargo and the built binaries.
 
-use crate::{layers, tools};
+use crate::{layers, tools, web};
 use anyhow::{Context as _, Result, bail};
 use std::path::PathBuf;
 use std::process::Command;
@@ -27,8 +27,11 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     if status.success() { Ok(()) } else { bail!("{command:?} ended with {status}") }
 }
 
-/// Builds the binary and starts it on embedded defaults; stays in the foreground.
+/// Builds the apps and the binary and starts it on embedded defaults; stays in the foreground.
 pub(crate) fn up(rest: &[String]) -> Result<()> {
+    if let Err(error) = web::build() {
+        eprintln!("xtask: the apps for browsers are not built ({error:#}); starting without them");
+    }
     cargo(&["build", "--release", "--package", "parlour"])?;
     let mut command = Command::new(target().join("release/parlour"));
     command.arg("up").args(rest);
@@ -38,8 +41,23 @@ pub(crate) fn up(rest: &[String]) -> Result<()> {
     run(&mut command)
 }
 
-/// All tests: units, scenarios, conformance, and the built binary.
+/// All tests: units, scenarios, conformance, the built binary; then the apps in a real browser.
 pub(crate) fn test(rest: &[String]) -> Result<()> {
+    let units = test_workspace(rest);
+    let browser = test_browser(rest);
+    units.and(browser)
+}
+
+fn test_browser(rest: &[String]) -> Result<()> {
+    web::build()?;
+    tools::chromium()?;
+    let mut args = vec!["test", "--package", "parlour-browser", "--no-fail-fast"];
+    args.extend(rest.first().map(String::as_str));
+    args.extend(["--", "--ignored", "--test-threads=1"]);
+    cargo(&args)
+}
+
+fn test_workspace(rest: &[String]) -> Result<()> {
     let mut args = vec!["test", "--workspace", "--no-fail-fast"];
     if let Some(filter) = rest.first() {
         args.push(filter);

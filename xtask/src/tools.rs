@@ -34,3 +34,13 @@ pub(crate) fn deny() -> Result<()> {
     }
     run(Command::new(deny).args(["--workspace", "check", "bans", "licenses", "sources"]))
 }
+
+/// Chromium and its driver: from the path, else from Debian's packages where this user may install them.
+pub(crate) fn chromium() -> Result<()> {
+    if Command::new("chromedriver").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    eprintln!("installing chromium and chromium-driver");
+    let packages = ["install", "--yes", "--quiet", "--no-install-recommends", "chromium", "chromium-driver"];
+    run(Command::new("apt-get").args(packages)).context("no chromedriver: install Chromium and its driver")
+}
