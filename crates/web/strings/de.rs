@@ -65,6 +65,7 @@ pub static DE: Strings = Strings {
     phone_digits: "Bitte nur Ziffern: + und 8 bis 15 davon.",
     phone_taken: "Zu dieser Nummer gibt es schon ein Konto. Melde dich mit seinem Wiederherstellungsschlüssel an.",
     send_code: "Code schicken",
+    sms_code: "Code aus der SMS",
     code_sent: "Wir haben einen Code an {number} geschickt.",
     code_again: "Nichts angekommen? Noch einen schicken",
     code_lack: "Bitte gib den Code aus der SMS ein.",

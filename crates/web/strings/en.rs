@@ -98,6 +98,7 @@ english! {
     phone_digits: "Only digits, please: + and 8 to 15 of them.",
     phone_taken: "This number has an account already. Sign in with its recovery key instead.",
     send_code: "Send me a code",
+    sms_code: "Code from the SMS",
     code_sent: "We sent a code to {number}.",
     code_again: "Nothing came? Send another one",
     code_lack: "Please type the code from the SMS.",

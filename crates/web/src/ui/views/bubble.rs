@@ -40,7 +40,7 @@ pub(super) fn bubble(stream: Stream, desk: Desk, bubble: Bubble) -> impl IntoVie
             }>
                 <span class="unseen">{if own { t().you.to_owned() } else { name }}": "</span>
                 {author}
-                {quote.map(|quote| quoted(stream, quote))}
+                {quote.filter(|_| !message.deleted).map(|quote| quoted(stream, quote))}
                 {if message.deleted {
                     view! { <p class="text"><em>{t().deleted}</em><span class="room"></span>{meta(&message, at.time())}</p> }.into_any()
                 } else {

@@ -1,10 +1,9 @@
 //! A conversation: who it is with, what was said, what to say.
 
-use super::chats::{seed, verified};
+use super::chats::{picture, verified};
 use super::composer::composer;
 use super::desk::Desk;
 use super::icon::{Icon, icon};
-use super::mark::avatar;
 use super::stream::stream;
 use crate::ui::model::route::Route;
 use crate::ui::strings::{fill, plural, t};
@@ -35,7 +34,7 @@ fn head(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
     let id = chat.id;
     view! {
         <a class="chathead" href=Route::About(id).hash()>
-            {avatar(&seed(chat), &chat.title, chat.is_group)}
+            {picture(desk, chat)}
             <span class="headtext">
                 <span class="headname"><bdi>{chat.title.clone()}</bdi>{chat.verified.then(verified)}</span>
                 <span class="headsub">{subtitle(desk, chat)}</span>

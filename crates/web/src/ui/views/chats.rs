@@ -3,7 +3,7 @@
 use super::desk::Desk;
 use super::frame::banner;
 use super::icon::{Icon, icon, ticks};
-use super::mark::{avatar, wordmark};
+use super::mark::{avatar, glyph, wordmark};
 use super::dom;
 use crate::ui::model::route::Route;
 use crate::ui::model::when::{Local, short};
@@ -185,9 +185,8 @@ fn chat_row(desk: Desk, id: ConversationId, found: Memo<Vec<Arc<Conversation>>>,
 fn row_inside(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
     let (id, unread, is_group) = (chat.id, chat.unread, chat.is_group);
     let at = Local::of(chat.last_activity, dom::offset_min(chat.last_activity));
-    let seed = seed(chat);
     view! {
-        {avatar(&seed, &chat.title, is_group)}
+        {picture(desk, chat)}
         <span class="rowmain">
             <span class="rowtop">
                 <bdi class="rowname">{chat.title.clone()}</bdi>
@@ -229,6 +228,16 @@ fn second_line(desk: Desk, id: ConversationId, state: ConversationState, is_grou
             },
         )
     }
+}
+
+/// A conversation's picture, with the mark of their app when it is another one than this.
+pub(crate) fn picture(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
+    let elsewhere = match chat.members.as_slice() {
+        [only] if !chat.is_group && desk.app.with_value(|own| *own != only.account.app) => Some(only.account.app.as_str().to_owned()),
+        _ => None,
+    };
+    let mark = elsewhere.map(|app| view! { <span class="appmark" data-of=app.clone()>{glyph(&app)}</span> });
+    view! { <span class="pictured">{avatar(&seed(chat), &chat.title, chat.is_group)}{mark}</span> }
 }
 
 /// What a conversation's picture is drawn from: the other account, so that it is the same everywhere.

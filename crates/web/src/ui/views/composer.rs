@@ -119,7 +119,7 @@ impl Composer {
             }
             writing
         });
-        if dom::has_fine_pointer() {
+        if dom::has_keyboard() {
             dom::focus_soon("composer");
         }
     }
@@ -136,7 +136,7 @@ impl Composer {
 
     fn key(self, event: &web_sys::KeyboardEvent) {
         match event.key().as_str() {
-            "Enter" if !event.shift_key() && !event.is_composing() && dom::has_fine_pointer() => {
+            "Enter" if !event.shift_key() && !event.is_composing() && dom::has_keyboard() => {
                 event.prevent_default();
                 self.send();
             }

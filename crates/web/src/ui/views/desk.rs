@@ -11,7 +11,7 @@ use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt as _;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use parlour_client::api::{Connection, ConversationId, Event, Failure, Intent, Reply};
+use parlour_client::api::{ConversationId, Event, Failure, Intent, Reply};
 use parlour_proto::frames::{AppId, SignIn};
 use parlour_proto::ids::{MessageId, UnixMillis};
 use std::collections::HashMap;
@@ -275,8 +275,8 @@ impl Desk {
             self.state.update(|state| state.me = me);
         }
         if signed_in {
-            self.read_chats().await;
             self.read_notes().await;
+            self.read_chats().await;
             self.please(Intent::Sync);
         }
         if let Ok(Reply::Apps(apps)) = self.ask(Intent::Apps).await {

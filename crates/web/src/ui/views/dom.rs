@@ -83,10 +83,10 @@ pub(crate) fn is_wide() -> bool {
     width.is_some_and(|width| width >= 760.0)
 }
 
-/// Something with a fine pointer: a mouse, hence a real keyboard, where Enter sends.
-pub(crate) fn has_fine_pointer() -> bool {
-    let query = || try_window()?.match_media("(pointer: fine)").ok()?;
-    query().is_some_and(|query| query.matches())
+/// Something that is not touched, hence has a real keyboard: Enter sends, and a focus brings up no keys on the screen.
+pub(crate) fn has_keyboard() -> bool {
+    let query = || try_window()?.match_media("(pointer: coarse)").ok()?;
+    !query().is_some_and(|query| query.matches())
 }
 
 pub(crate) fn by_id(id: &str) -> Option<HtmlElement> {

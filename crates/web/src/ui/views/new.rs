@@ -32,7 +32,7 @@ pub(crate) fn new(desk: Desk, invite: Option<String>) -> impl IntoView {
     let found = Memo::new(move |_| typed.with(|typed| read(desk, typed)));
     let scanning = RwSignal::new(false);
     let can_scan = super::scan::can_scan();
-    if dom::has_fine_pointer() {
+    if dom::has_keyboard() {
         dom::focus_soon("whom");
     }
     let by_hand = move || !matches!(found.get(), Found::Invite(_));

@@ -47,7 +47,7 @@ pub(super) fn form(desk: Desk, way: Way, ways: RwSignal<Way>) -> impl IntoView {
         desk, way, handle: text(), sent_to: RwSignal::new(None), code: text(), password: text(), again: text(), words: text(),
         shown: RwSignal::new(false), busy: RwSignal::new(false), problem: RwSignal::new(None),
     };
-    if dom::has_fine_pointer() {
+    if dom::has_keyboard() {
         dom::focus_soon("handle");
     }
     let (title, other, link) = match way {
@@ -108,7 +108,7 @@ impl Form {
                         <button type="button" class="linkbutton" on:click=move |_| { self.sent_to.set(None); self.problem.set(None); }>{t().change}</button>
                     </p>
                     <label class="field">
-                        <span class="label">{t().code}</span>
+                        <span class="label">{t().sms_code}</span>
                         <input id="code" class="input code" type="text" inputmode="numeric" autocomplete="one-time-code" maxlength="8" placeholder="000000"
                             on:input=move |event| { self.problem.set(None); self.code.set(event_target_value(&event)); } />
                     </label>
@@ -143,7 +143,7 @@ impl Form {
             {(self.way == Way::Up).then(|| view! {
                 {self.meter()}
                 {self.secret(t().password_again, self.again, "again", "new-password")}
-                <p class="hint fixed">{move || (!self.again.read().is_empty() && *self.again.read() != *self.password.read()).then_some(t().passwords_differ)}</p>
+                <p class="hint fixed">{move || (self.problem.read().is_none() && !self.again.read().is_empty() && *self.again.read() != *self.password.read()).then_some(t().passwords_differ)}</p>
             })}
             {(self.way == Way::In).then(|| self.recovery())}
         }
