@@ -23,7 +23,17 @@ pub(crate) fn build() -> Result<()> {
     cargo.env("CARGO_TARGET_DIR", &wasm).env_remove("RUSTFLAGS");
     run(&mut cargo)?;
     let mut pack = Command::new("cargo");
-    pack.args(["run", "--quiet", "--release", "--locked", "--package", "parlour-web-build", "--features", "build", "--"]);
+    pack.args([
+        "run",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--package",
+        "parlour-web-build",
+        "--features",
+        "build",
+        "--",
+    ]);
     pack.arg("--static").arg(root().join("crates/web/static"));
     pack.arg("--style").arg(root().join("crates/web/style"));
     pack.arg("--out").arg(target().join("web"));

@@ -112,10 +112,7 @@ fn write_wrapper(rustc: &Path, root: &Path) -> Result<()> {
         .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("-linux-gnu")))
         .context("the packages hold no library folder")?;
     let root = root.display();
-    let script = format!(
-        "#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{root}/usr/bin/rustc' \"$@\"\n",
-        lib.display()
-    );
+    let script = format!("#!/bin/sh\nLD_LIBRARY_PATH='{}' exec '{root}/usr/bin/rustc' \"$@\"\n", lib.display());
     fs::write(rustc, script)?;
     fs::set_permissions(rustc, fs::Permissions::from_mode(0o755))?;
     succeed(Command::new(rustc).arg("--version"))
@@ -205,9 +202,9 @@ fn llvm(shown: &str) -> Option<String> {
 
 fn has_target(sysroot: &Path) -> bool {
     let lib = sysroot.join("lib/rustlib").join(TARGET).join("lib");
-    fs::read_dir(lib).is_ok_and(|mut entries| entries.any(|entry| {
-        entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))
-    }))
+    fs::read_dir(lib).is_ok_and(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
+    })
 }
 
 fn sysroot() -> Result<PathBuf> {

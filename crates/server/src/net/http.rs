@@ -88,11 +88,7 @@ pub(super) async fn serve<S: Store>(io: Io, server: &Arc<Server<S>>) -> Option<(
     Some((role, parts.io.into_inner(), parts.read_buf))
 }
 
-fn route<S: Store>(
-    server: &Arc<Server<S>>,
-    request: &Request<Incoming>,
-    role: &Mutex<Option<Role>>,
-) -> Response<Body> {
+fn route<S: Store>(server: &Arc<Server<S>>, request: &Request<Incoming>, role: &Mutex<Option<Role>>) -> Response<Body> {
     let path = request.uri().path();
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
@@ -109,7 +105,8 @@ fn route<S: Store>(
 }
 
 fn app<S: Store>(server: &Arc<Server<S>>, request: &Request<Incoming>, path: &str) -> Response<Body> {
-    let header = |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
+    let header =
+        |name| request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     let served = server.site.respond(&Ask {
         host: header(header::HOST),
         path,

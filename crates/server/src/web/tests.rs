@@ -55,7 +55,9 @@ fn places_in_the_app_are_the_page_and_missing_files_are_missing() {
         assert_eq!((served.status, &served.body[..]), (200, b"the page".as_slice()));
         assert_eq!(header(&served, "cache-control"), "no-cache");
     }
-    for path in ["/a/page-2.js", "/a/x", "/favicon.ico", "/v1/other", "/assets.json", "/a/page-1.js.br", "/../secret.js"] {
+    for path in
+        ["/a/page-2.js", "/a/x", "/favicon.ico", "/v1/other", "/assets.json", "/a/page-1.js.br", "/../secret.js"]
+    {
         assert_eq!(site.respond(&ask("bell.localhost", path)).status, 404, "{path}");
     }
 }

@@ -106,7 +106,9 @@ fn range(prefix: &[u8]) -> Result<Option<IdbKeyRange>, JsError> {
     }
     let from = Uint8Array::from(prefix);
     let range = match after_prefix(prefix) {
-        Some(after) => IdbKeyRange::bound_with_lower_open_and_upper_open(&from, &Uint8Array::from(after.as_slice()), false, true),
+        Some(after) => {
+            IdbKeyRange::bound_with_lower_open_and_upper_open(&from, &Uint8Array::from(after.as_slice()), false, true)
+        }
         None => IdbKeyRange::lower_bound(&from),
     };
     Ok(Some(range?))

@@ -52,7 +52,10 @@ impl Pages {
     }
 
     /// The number of this run of the engine, and which build it is.
-    pub(super) fn here(&self, connections: Vec<(parlour_client::api::IdentityId, parlour_client::api::Connection)>) -> FromWorker {
+    pub(super) fn here(
+        &self,
+        connections: Vec<(parlour_client::api::IdentityId, parlour_client::api::Connection)>,
+    ) -> FromWorker {
         FromWorker::Here { owner: self.owner, build: self.scope.location().pathname(), connections }
     }
 

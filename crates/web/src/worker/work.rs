@@ -174,7 +174,9 @@ impl<'p> Work<'p> {
             Received::Connected => self.inputs.push_back(Input::Connected(socket)),
             Received::Frame(bytes) => match wire::decode_server(bytes.into()) {
                 Ok(frame) => self.inputs.push_back(Input::Frame(socket, frame)),
-                Err(problem) => web_sys::console::warn_1(&format!("a frame was not understood ({:?})", problem.code).into()),
+                Err(problem) => {
+                    web_sys::console::warn_1(&format!("a frame was not understood ({:?})", problem.code).into())
+                }
             },
             Received::Gone => {
                 self.links.remove(&socket);
