@@ -2,7 +2,7 @@
 //! nothing. Day keys for franking are destroyed after 30 days (`DESIGN.md` §6).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs, io,
     path::{Path, PathBuf},
     sync::RwLock,
@@ -60,6 +60,9 @@ pub enum KeyError {
     /// A file does not hold what it should.
     #[error("{0} is not a key file of this release")]
     Damaged(PathBuf),
+    /// There is a database, but not the key file that belongs to it.
+    #[error("{0} is missing: without it nobody who signed up is found; restore it from its backup")]
+    Missing(PathBuf),
 }
 
 /// All secrets of the server.
@@ -81,10 +84,10 @@ pub struct Keys {
 const MAGIC: &[u8; 8] = b"prlkeys1";
 
 impl Keys {
-    /// Opens the keys in `dir`, or makes them if there is no such directory yet.
+    /// Opens the keys in `dir` (`DATA/keys`), or makes them if there is no database beside it yet. Call it before opening the store.
     ///
     /// # Errors
-    /// [`KeyError`] when files are not accessible or damaged.
+    /// [`KeyError`] when files are not accessible, damaged or missing.
     pub fn open(dir: &Path, now: UnixMillis, rng: &mut Rng) -> Result<Self, KeyError> {
         fs::create_dir_all(dir).map_err(|source| io_error(dir, source))?;
         restrict_dir(dir)?;
@@ -92,13 +95,16 @@ impl Keys {
         let bytes = match fs::read(&path) {
             Ok(bytes) => Zeroizing::new(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if dir.parent().is_some_and(|data| data.join("store.db").exists()) {
+                    return Err(KeyError::Missing(path));
+                }
                 let bytes = Self::fresh(rng);
                 write_secret(&path, &bytes)?;
                 bytes
             }
             Err(source) => return Err(io_error(&path, source)),
         };
-        let mut keys = Self::parse(&bytes).ok_or_else(|| KeyError::Damaged(path))?;
+        let mut keys = Self::parse(&bytes).ok_or(KeyError::Damaged(path))?;
         keys.franking = RwLock::new(read_franking(dir)?);
         keys.dir = Some(dir.to_owned());
         keys.rotate(now, rng)?;
@@ -145,12 +151,12 @@ impl Keys {
         let today = now.0 / DAY_MS;
         let mut franking = self.franking.writing();
         for day in [today, today + 1] {
-            if !franking.contains_key(&day) {
+            if let Entry::Vacant(vacant) = franking.entry(day) {
                 let key = Key::random(rng);
                 if let Some(dir) = &self.dir {
                     write_secret(&dir.join(format!("frank-{day}.key")), &key.0)?;
                 }
-                franking.insert(day, key);
+                vacant.insert(key);
             }
         }
         let old: Vec<u64> = franking.range(..today.saturating_sub(FRANKING_DAYS)).map(|(day, _)| *day).collect();
@@ -276,6 +282,14 @@ mod tests {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0);
         }
+    }
+
+    #[test]
+    fn a_database_without_its_keys_is_not_given_new_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("store.db"), "x").unwrap();
+        let refused = Keys::open(&dir.path().join("keys"), UnixMillis(0), &mut rng(1));
+        assert!(matches!(refused, Err(KeyError::Missing(_))));
     }
 
     #[test]

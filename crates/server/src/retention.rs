@@ -172,19 +172,13 @@ mod tests {
                 assert!((HOUR_S..=400 * DAY_S).contains(&s));
             }
             let is_work = kept.lifetime == Lifetime::Work;
-            assert_eq!(
-                is_work,
-                kind.row() >= RowKind::FIRST_INDEXED,
-                "work is found by a scan at start"
-            );
+            assert_eq!(is_work, kind.row() >= RowKind::FIRST_INDEXED, "work is found by a scan at start");
         }
     }
 
     #[test]
     fn the_log_outlives_every_row_that_points_into_it() {
-        let Lifetime::Seconds(log_s) = Kind::Log.kept().lifetime else {
-            panic!("bounded")
-        };
+        let Lifetime::Seconds(log_s) = Kind::Log.kept().lifetime else { panic!("bounded") };
         assert!(log_s >= u64::from(MAILBOX_ROW_DAYS + 6) * DAY_S);
     }
 }

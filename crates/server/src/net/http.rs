@@ -88,11 +88,7 @@ pub(super) async fn serve<S: Store>(io: Io, server: &Arc<Server<S>>) -> Option<(
     Some((role, parts.io.into_inner(), parts.read_buf))
 }
 
-fn route<S: Store>(
-    server: &Arc<Server<S>>,
-    request: &Request<Incoming>,
-    role: &Mutex<Option<Role>>,
-) -> Response<Body> {
+fn route<S: Store>(server: &Arc<Server<S>>, request: &Request<Incoming>, role: &Mutex<Option<Role>>) -> Response<Body> {
     let path = request.uri().path();
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");

@@ -126,8 +126,7 @@ pub async fn run<S: Store>(
 ) -> Result<RunningServer, StartError> {
     let tls = config.tls.as_ref().map(acceptor).transpose()?;
     let server = Arc::new(join(config, store, keys, more_metrics).await?);
-    let listener =
-        TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
     let addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
     let stop = Arc::new(Notify::new());
     let most = config.limits.connections_per_address;
@@ -146,10 +145,8 @@ async fn join<S: Store>(
     let keys = Arc::new(keys);
     let apps = Apps::new(config);
     let mailboxes = Arc::new(Mailboxes::open(store.clone(), keys.clone()).await?);
-    let accounts =
-        Arc::new(Accounts::new(store.clone(), keys.clone(), apps.clone(), mailboxes.clone(), config));
-    let claims =
-        Claims::new(store.clone(), keys.clone(), apps.clone(), accounts.clone(), mailboxes.clone(), config);
+    let accounts = Arc::new(Accounts::new(store.clone(), keys.clone(), apps.clone(), mailboxes.clone(), config));
+    let claims = Claims::new(store.clone(), keys.clone(), apps.clone(), accounts.clone(), mailboxes.clone(), config);
     let per_s = config.limits.messages_per_room_per_s as f32;
     let limits = RoomLimits { sends: Rate { per_s, burst: per_s * 4.0 }, ..RoomLimits::default() };
     let rooms = Rooms::new(store.clone(), keys.clone(), mailboxes.clone(), limits);

@@ -29,8 +29,7 @@ const FRESH_MS: u64 = 600_000;
 
 /// Whether `signature` over `bytes` is by `key` (strict: no small-order keys).
 pub(crate) fn verifies(key: &[u8; 32], bytes: &[u8], signature: &[u8; 64]) -> bool {
-    VerifyingKey::from_bytes(key)
-        .is_ok_and(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)).is_ok())
+    VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)).is_ok())
 }
 
 /// The entry that made a proof.
@@ -119,8 +118,7 @@ impl<S: Store> Rooms<S> {
         batch: RowBatch,
         now: UnixMillis,
     ) -> Result<bool, Refused> {
-        let batch =
-            batch.present(STATE).put(STATE, state.to_bytes(), Kind::Room.row(), Kind::Room.expires(now));
+        let batch = batch.present(STATE).put(STATE, state.to_bytes(), Kind::Room.row(), Kind::Room.expires(now));
         let ticket = {
             let mut guard = cell.inner.locked();
             let inner = guard.as_mut().ok_or_else(no_such_room)?;
