@@ -15,6 +15,8 @@ use rand_core::CryptoRngCore;
 const FIRST_RETRY_MS: u64 = 500;
 const LONGEST_RETRY_MS: u64 = 60_000;
 const IDLE_MS: u64 = 60_000;
+/// A request that is not answered by then will not be.
+const ANSWER_MS: u64 = 30_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wire {
@@ -132,6 +134,29 @@ impl Engine {
         }
     }
 
+    /// Gives up a socket on which a request was not answered in time, or that was refused; tried again after a while.
+    pub(crate) fn give_up(&mut self, role: Role, rng: &mut dyn CryptoRngCore) {
+        let now = self.now;
+        self.close(role);
+        self.link(role).failed(now, rng);
+        if role == Role::Inbox {
+            self.inbox_lost();
+        }
+    }
+
+    /// Looks for requests that nobody answers.
+    pub(crate) fn settle_silence(&mut self, rng: &mut dyn CryptoRngCore) {
+        for role in [Role::Inbox, Role::Outbox] {
+            let oldest = self.flights.values().filter(|flight| flight.role == role).map(|flight| flight.sent).min();
+            let Some(due) = oldest.map(|sent| sent.plus_ms(ANSWER_MS)) else { continue };
+            if self.now >= due {
+                self.give_up(role, rng);
+            } else {
+                self.wake_at(due);
+            }
+        }
+    }
+
     /// The server's clock, as far as known.
     pub(crate) fn server_time(&self) -> UnixMillis {
         UnixMillis(u64::try_from(i128::from(self.now.0) + self.server_ahead).unwrap_or(0))
@@ -175,8 +200,8 @@ impl Engine {
             let idle_at = self.outbox.last_used.plus_ms(IDLE_MS);
             if !self.signed_in || (!busy && self.now >= idle_at) {
                 self.close(Role::Outbox);
-            } else {
-                self.wake_at(idle_at.max(self.now.plus_ms(1)));
+            } else if !busy {
+                self.wake_at(idle_at);
             }
         }
     }
@@ -257,7 +282,8 @@ impl Engine {
         }
         self.next_request += 1;
         let id = self.next_request;
-        self.flights.insert(id, crate::engine::Flight { purpose, role });
+        let sent = self.now;
+        self.flights.insert(id, crate::engine::Flight { purpose, role, sent });
         self.send_frame(role, ClientFrame { id, request: request() });
         true
     }

@@ -43,6 +43,7 @@ pub(crate) enum Purpose {
 pub(crate) struct Flight {
     pub(crate) purpose: Purpose,
     pub(crate) role: Role,
+    pub(crate) sent: UnixMillis,
 }
 
 /// Rows that were asked for.
@@ -243,7 +244,7 @@ impl Engine {
             }
         }
         match purpose {
-            Purpose::Authenticate => self.on_authenticated(result),
+            Purpose::Authenticate => self.on_authenticated(result, rng),
             Purpose::SignUp => self.on_sign_up_answer(result, rng),
             Purpose::Publish => self.on_published(result),
             Purpose::Chore(number) => self.on_chore(number, result, rng),
@@ -282,6 +283,7 @@ impl Engine {
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }
+            self.settle_silence(rng);
             self.settle_outbox();
             if !self.again {
                 break;
