@@ -60,9 +60,6 @@ pub enum KeyError {
     /// A file does not hold what it should.
     #[error("{0} is not a key file of this release")]
     Damaged(PathBuf),
-    /// There is a database, but not the key file that belongs to it.
-    #[error("{0} is missing: without it nobody who signed up is found; restore it from its backup")]
-    Missing(PathBuf),
 }
 
 /// All secrets of the server.
@@ -84,10 +81,11 @@ pub struct Keys {
 const MAGIC: &[u8; 8] = b"prlkeys1";
 
 impl Keys {
-    /// Opens the keys in `dir` (`DATA/keys`), or makes them if there is no database beside it yet. Call it before opening the store.
+    /// Opens the keys in `dir` (`DATA/keys`), or makes them if there are none yet. [`run`](crate::net::run) refuses keys
+    /// that are not those of the store.
     ///
     /// # Errors
-    /// [`KeyError`] when files are not accessible, damaged or missing.
+    /// [`KeyError`] when files are not accessible or damaged.
     pub fn open(dir: &Path, now: UnixMillis, rng: &mut Rng) -> Result<Self, KeyError> {
         fs::create_dir_all(dir).map_err(|source| io_error(dir, source))?;
         restrict_dir(dir)?;
@@ -95,9 +93,6 @@ impl Keys {
         let bytes = match fs::read(&path) {
             Ok(bytes) => Zeroizing::new(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if dir.parent().is_some_and(|data| data.join("store.db").exists()) {
-                    return Err(KeyError::Missing(path));
-                }
                 let bytes = Self::fresh(rng);
                 write_secret(&path, &bytes)?;
                 bytes
@@ -141,6 +136,11 @@ impl Keys {
             franking: RwLock::default(),
             dir: None,
         })
+    }
+
+    /// Names these keys without telling anything about them.
+    pub(crate) fn check(&self) -> [u8; 32] {
+        self.directory.mac(b"check", &[])
     }
 
     /// Makes the franking keys of today and tomorrow, and destroys those that are older than [`FRANKING_DAYS`].
@@ -282,14 +282,6 @@ mod tests {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0);
         }
-    }
-
-    #[test]
-    fn a_database_without_its_keys_is_not_given_new_ones() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("store.db"), "x").unwrap();
-        let refused = Keys::open(&dir.path().join("keys"), UnixMillis(0), &mut rng(1));
-        assert!(matches!(refused, Err(KeyError::Missing(_))));
     }
 
     #[test]

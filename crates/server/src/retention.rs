@@ -108,6 +108,8 @@ kinds! {
     ClaimCount = 23, "stranger claim count", Lifetime::Seconds(30 * DAY_S), "deleting the account", "the budget of new people a day";
     /// A closed mailbox.
     Closed = 24, "closed mailbox (keyed hash)", Lifetime::Seconds(120 * DAY_S), "expiry only", "rooms learn that a mailbox is gone";
+    /// A name of the server's keys.
+    KeyCheck = 25, "name of the server's keys (keyed hash)", Lifetime::Seconds(400 * DAY_S), "each start renews it", "to refuse a database without its own keys";
     /// A fan-out under way.
     Job = 0x80, "delivery under way", Lifetime::Work, "finishing the delivery", "a crash loses no message that was accepted";
     /// An account deletion under way.

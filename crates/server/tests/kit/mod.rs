@@ -53,12 +53,12 @@ pub(crate) async fn start(data: &Path) -> RunningServer {
 
 /// Starts a server on the embedded store with options.
 pub(crate) async fn start_with(data: &Path, options: &SqliteOptions) -> RunningServer {
-    // Keys first: they are made only where there is no database yet.
     let keys = open_keys(data);
     start_on(data, sqlite(data, options), keys).await
 }
 
-fn open_keys(data: &Path) -> Keys {
+/// The server's keys of a directory.
+pub(crate) fn open_keys(data: &Path) -> Keys {
     Keys::open(&data.join("keys"), net::now(), &mut fresh_rng()).unwrap()
 }
 
