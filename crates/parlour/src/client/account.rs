@@ -3,7 +3,7 @@
 use super::session::{Door, Session, unexpected};
 use super::{ask, view};
 use crate::cli::{ProofArgs, ServerArgs, SignInArgs, SignUpArgs};
-use crate::exit::{Exit, Trouble};
+use crate::exit::Trouble;
 use crate::out::{Out, Style};
 use parlour_client::api::{Failure, Intent, Proof, Reply};
 use parlour_proto::frames::{AppId, AppInfo, SignIn};
@@ -35,7 +35,6 @@ async fn sign_up_with(session: &mut Session, app: &AppInfo, args: &SignUpArgs) -
         }
     })?;
     let Reply::SignedUp { address, recovery_key, account } = &reply else { return Err(unexpected(&reply)) };
-    session.settle().await.or_else(unless_fatal)?;
     let out = session.out;
     match key_file {
         Some(mut file) => {
@@ -78,13 +77,7 @@ async fn sign_in_with(session: &mut Session, app: &AppInfo, args: &SignInArgs) -
     };
     let (app, handle) = (app.app.clone(), args.proof.handle.clone());
     session.network_intent(Intent::SignIn { app, handle, proof, recovery_key }).await?;
-    session.settle().await.or_else(unless_fatal)?;
     whoami(session).await
-}
-
-/// What is queued after signing up or in goes with the next connection, too.
-fn unless_fatal(trouble: Trouble) -> Result<(), Trouble> {
-    if trouble.exit == Exit::Offline { Ok(()) } else { Err(trouble) }
 }
 
 /// Opens the home, finds the server and, on it, the app.
