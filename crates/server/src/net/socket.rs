@@ -51,7 +51,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// A signed-in socket is pinged after so long without a word, and closed after twice that.
 const PING: Duration = Duration::from_secs(55);
 /// What is written must be taken within this time.
-const WRITE: Duration = Duration::from_secs(30);
+const WRITE: Duration = Duration::from_secs(120);
 /// How often the times are looked at.
 const TICK: Duration = Duration::from_secs(10);
 /// Messages under way on one socket.

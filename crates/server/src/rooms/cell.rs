@@ -93,6 +93,10 @@ impl Recent {
     }
 }
 
+fn short_id(id: &MessageId) -> u64 {
+    id.0.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+}
+
 /// Who gets a message now.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Targets {
@@ -112,6 +116,8 @@ pub(super) struct Inner {
     /// What is known to be durable of it.
     durable_bound: u64,
     recent: VecDeque<(Recent, Option<Seq>)>,
+    /// The first bytes of the ids in `recent`: what a send looks through.
+    recent_ids: VecDeque<u64>,
     /// Asked entries that have had their message.
     pub(super) asked_used: Vec<u32>,
     targets: Option<(u64, Arc<Targets>)>,
@@ -145,16 +151,20 @@ impl Inner {
 
     /// A message of not long ago, and whether it is known to be durable.
     pub(super) fn find_recent(&self, id: &MessageId) -> Option<(Recent, bool)> {
-        let found = self.recent.iter().rev().find(|(recent, _)| recent.id == *id);
-        found.map(|(recent, at)| (*recent, at.is_some()))
+        let short = short_id(id);
+        let mut likely = self.recent_ids.iter().zip(&self.recent).filter(|(found, _)| **found == short);
+        let found = likely.find(|(_, (recent, _))| recent.id == *id);
+        found.map(|(_, (recent, at))| (*recent, at.is_some()))
     }
 
     /// Remembers a message; gives the queue position up to which older ones may be forgotten, if it is time.
     pub(super) fn remember(&mut self, recent: Recent) -> Option<Seq> {
+        self.recent_ids.push_back(short_id(&recent.id));
         self.recent.push_back((recent, None));
         if self.recent.len() <= RECENT {
             return None;
         }
+        self.recent_ids.drain(..FORGET);
         self.recent.drain(..FORGET).filter_map(|(_, at)| at).next_back()
     }
 
@@ -379,13 +389,15 @@ impl<S: Store> Rooms<S> {
         let limit = QueueLimit { rows: usize::MAX, bytes: usize::MAX };
         let recent = self.store.queue_range(QueueId::Recent(room.0), Seq::START, limit).await?;
         let recent = recent.iter().filter_map(|row| Some((Recent::from_bytes(&row.payload)?, Some(row.seq))));
+        let recent: VecDeque<(Recent, Option<Seq>)> = recent.collect();
         *cell.inner.locked() = Some(Inner {
             state: Arc::new(state),
             spoilt: false,
             next: bound + 1,
             bound,
             durable_bound: bound,
-            recent: recent.collect(),
+            recent_ids: recent.iter().map(|(recent, _)| short_id(&recent.id)).collect(),
+            recent,
             asked_used,
             targets: None,
             sends: None,
