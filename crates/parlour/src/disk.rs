@@ -3,8 +3,8 @@
 //! Opens nothing for writing and takes no lock: the server may be running.
 
 use anyhow::Context as _;
-use parlour_store::{QueueKind, RowKind, UnixDay};
 use parlour_server::retention::{MAILBOX_ROW_DAYS, RECENT_DAYS};
+use parlour_store::{QueueKind, RowKind, UnixDay};
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -95,7 +95,11 @@ impl Disk {
 
 /// A queue row's life time tells its class.
 fn queue_of(days: i64) -> QueueKind {
-    if days <= i64::from(RECENT_DAYS) && RECENT_DAYS < MAILBOX_ROW_DAYS { QueueKind::Recent } else { QueueKind::Mailbox }
+    if days <= i64::from(RECENT_DAYS) && RECENT_DAYS < MAILBOX_ROW_DAYS {
+        QueueKind::Recent
+    } else {
+        QueueKind::Mailbox
+    }
 }
 
 /// What a search through all files found.

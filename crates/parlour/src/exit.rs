@@ -2,8 +2,8 @@
 
 use parlour_client::api::Failure;
 use parlour_proto::problem::Code;
-use parlour_shell::runner::{IntentError, StartError, Stopped};
 use parlour_shell::HomeError;
+use parlour_shell::runner::{IntentError, StartError, Stopped};
 use serde::Serialize;
 use std::fmt;
 

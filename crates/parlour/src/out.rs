@@ -18,7 +18,8 @@ pub(crate) struct Out {
 
 impl Out {
     pub(crate) fn new(json: bool, progress: bool) -> Self {
-        let colour = !json && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let colour =
+            !json && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         Self { json, colour, progress: progress || (std::io::stderr().is_terminal() && !json) }
     }
 

@@ -42,7 +42,8 @@ fn welcome(out: Out, url: &str, config: &Config, path: &Path) {
     out.line("Next, in another terminal:");
     for app in config.apps.iter().take(2) {
         let handle = if app.sign_in == SignInConfig::Phone { "+15550100100" } else { "maya" };
-        let command = format!("parlour client --home ~/{handle} sign-up --server {url} --app {} --handle {handle}", app.id);
+        let command =
+            format!("parlour client --home ~/{handle} sign-up --server {url} --app {} --handle {handle}", app.id);
         out.line(format!("  {}", green(&command.replace("~/+15550100100", "~/sam"))));
     }
     out.line(format!("  {}", green("parlour client --help")));
@@ -87,7 +88,11 @@ pub(crate) fn check(args: &ConfigArgs) -> Result<(), Trouble> {
 
 fn explain(out: Out, config: &Config) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    out.line(format!("People connect to {scheme}://{}; everything is stored in {}.", config.listen, config.data.display()));
+    out.line(format!(
+        "People connect to {scheme}://{}; everything is stored in {}.",
+        config.listen,
+        config.data.display()
+    ));
     for app in &config.apps {
         let way = way(app.sign_in.into());
         let name = out.paint(Style::Bold, &app.name);
@@ -119,7 +124,11 @@ fn errors(findings: &[Finding]) -> usize {
 
 fn refused(count: usize) -> Trouble {
     let what = if count == 1 { "one thing is".to_owned() } else { format!("{count} things are") };
-    Trouble::new(Exit::Usage, "bad_config", format!("{what} wrong with this configuration; the server does not start with it"))
+    Trouble::new(
+        Exit::Usage,
+        "bad_config",
+        format!("{what} wrong with this configuration; the server does not start with it"),
+    )
 }
 
 fn load(path: &Path) -> Result<Config, Trouble> {

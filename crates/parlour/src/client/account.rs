@@ -52,7 +52,9 @@ async fn sign_up_with(session: &mut Session, app: &AppInfo, args: &SignUpArgs) -
 }
 
 fn show_recovery_key(out: Out, key: &str) {
-    out.line("\nThe recovery key. It is shown once; write it on paper: whoever has it can add devices to your account.\n");
+    out.line(
+        "\nThe recovery key. It is shown once; write it on paper: whoever has it can add devices to your account.\n",
+    );
     let words: Vec<&str> = key.split_whitespace().collect();
     for (row, line) in words.chunks(6).enumerate() {
         let cells = line.iter().enumerate().map(|(i, word)| format!("{:>2} {word:<10}", row * 6 + i + 1));
@@ -81,7 +83,12 @@ async fn sign_in_with(session: &mut Session, app: &AppInfo, args: &SignInArgs) -
 }
 
 /// Opens the home, finds the server and, on it, the app.
-async fn meet(door: Door, server: &ServerArgs, proof: &ProofArgs, passphrase: bool) -> Result<(Session, AppInfo), Trouble> {
+async fn meet(
+    door: Door,
+    server: &ServerArgs,
+    proof: &ProofArgs,
+    passphrase: bool,
+) -> Result<(Session, AppInfo), Trouble> {
     let home = door.make_home("parlour client sign-up", passphrase)?;
     let server = server_of(&home, server)?;
     let mut session = door.start(home, &server).await?;
@@ -100,7 +107,9 @@ async fn meet(door: Door, server: &ServerArgs, proof: &ProofArgs, passphrase: bo
 fn server_of(home: &Home, args: &ServerArgs) -> Result<Server, Trouble> {
     let known = home.server()?;
     let ca_pem = match &args.ca {
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|e| Trouble::usage(format!("{}: {e}", path.display())))?),
+        Some(path) => {
+            Some(std::fs::read_to_string(path).map_err(|e| Trouble::usage(format!("{}: {e}", path.display())))?)
+        }
         None => known.as_ref().and_then(|server| server.ca_pem.clone()),
     };
     let url = args.server.clone().or(known.map(|server| server.url));

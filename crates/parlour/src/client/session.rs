@@ -93,7 +93,8 @@ impl Door {
 
     /// Starts the home's engine against a server.
     pub(super) async fn start(self, home: Home, server: &Server) -> Result<Session, Trouble> {
-        let endpoint = Endpoint::parse(&server.url, server.ca_pem.as_deref()).map_err(|e| Trouble::usage(e.to_string()))?;
+        let endpoint =
+            Endpoint::parse(&server.url, server.ca_pem.as_deref()).map_err(|e| Trouble::usage(e.to_string()))?;
         let (runner, events) = Runner::start(&home, endpoint).await?;
         Ok(Session { out: self.out, home, runner, events, connection: Connection::Offline })
     }
@@ -235,5 +236,9 @@ pub(super) fn unexpected(reply: &Reply) -> Trouble {
 }
 
 fn still_queued() -> Trouble {
-    Trouble::new(Exit::Offline, "queued", "the server has not taken it yet; it is kept here and sent by the next command that connects")
+    Trouble::new(
+        Exit::Offline,
+        "queued",
+        "the server has not taken it yet; it is kept here and sent by the next command that connects",
+    )
 }
