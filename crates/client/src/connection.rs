@@ -144,9 +144,26 @@ impl Engine {
         }
     }
 
-    /// Looks for requests that nobody answers.
+    /// Looks for servers that do not greet, requests that nobody answers, a mailbox that never comes to its end.
     pub(crate) fn settle_silence(&mut self, rng: &mut dyn CryptoRngCore) {
+        if self.signed_in && !self.server_caught_up {
+            let due = self.last_heard.plus_ms(ANSWER_MS);
+            if self.now >= due {
+                self.give_up(Role::Inbox, rng);
+            } else {
+                self.wake_at(due);
+            }
+        }
         for role in [Role::Inbox, Role::Outbox] {
+            let (now, link) = (self.now, self.link(role));
+            if matches!(link.wire, Wire::Opening | Wire::Silent) {
+                let due = link.last_used.plus_ms(ANSWER_MS);
+                if now >= due {
+                    self.give_up(role, rng);
+                } else {
+                    self.wake_at(due);
+                }
+            }
             let oldest = self.flights.values().filter(|flight| flight.role == role).map(|flight| flight.sent).min();
             let Some(due) = oldest.map(|sent| sent.plus_ms(ANSWER_MS)) else { continue };
             if self.now >= due {
@@ -216,6 +233,7 @@ impl Engine {
         let due = link.not_before;
         if now >= due {
             link.wire = Wire::Opening;
+            link.last_used = now;
             self.act(Effect::Open(socket));
         } else {
             self.wake_at(due);

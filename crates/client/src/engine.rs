@@ -90,6 +90,8 @@ pub struct Engine {
     pub(crate) wanted: bool,
     pub(crate) signed_in: bool,
     pub(crate) server_caught_up: bool,
+    /// When the inbox brought something last.
+    pub(crate) last_heard: UnixMillis,
     pub(crate) drained: bool,
     pub(crate) server_ahead: i128,
     pub(crate) shown_connection: Option<crate::api::Connection>,
@@ -159,6 +161,7 @@ impl Engine {
             wanted: false,
             signed_in: false,
             server_caught_up: false,
+            last_heard: UnixMillis(0),
             drained: false,
             server_ahead: 0,
             shown_connection: None,
@@ -210,6 +213,9 @@ impl Engine {
     }
 
     fn on_frame(&mut self, socket: Socket, frame: ServerFrame, rng: &mut dyn CryptoRngCore) {
+        if socket.role == Role::Inbox {
+            self.last_heard = self.now;
+        }
         match frame {
             ServerFrame::Answer { id, result } => {
                 // Answers to what nobody asked (or to a socket before this one) mean nothing.
