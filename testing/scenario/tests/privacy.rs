@@ -69,6 +69,7 @@ async fn conversation_leaves_no_canary_in_any_server_file() -> Result<()> {
     }
     den.reachable_from("bell").await?;
     porch.reachable_from("bell").await?;
+    porch.reachable_from("den").await?;
 
     // Online: a request across apps, its acceptance, talk.
     let (at_bell, _) = bell.write(Target::Address(den.address.clone()), TEXTS[0]).await?;
