@@ -250,7 +250,7 @@ pub(crate) struct Used {
     pub(crate) fsyncs: Option<f64>,
     /// Bytes written to files.
     pub(crate) written: u64,
-    /// Calls that wrote to files.
+    /// Calls that wrote to files (and the few that wake a thread).
     pub(crate) writes: u64,
     /// Time between the readings.
     pub(crate) wall: Duration,
@@ -280,7 +280,7 @@ impl Used {
         let per = |value: f64| value / count as f64;
         let fsyncs = self.fsyncs.map_or("unknown".to_owned(), |fsyncs| format!("{:.3}", per(fsyncs)));
         format!(
-            "{:.1} us of server CPU each, {:.0}/s, {fsyncs} fsyncs, {:.0} bytes in {:.2} writes to files each",
+            "{:.1} us of server CPU each, {:.0}/s, {fsyncs} fsyncs, {:.0} bytes in {:.2} writes each",
             self.cpu_us_per(count),
             count as f64 / self.wall.as_secs_f64(),
             per(self.written as f64),
