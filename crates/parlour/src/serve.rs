@@ -2,7 +2,7 @@
 
 use crate::cli::{ConfigArgs, UpArgs};
 use crate::exit::{Exit, Trouble};
-use crate::host::Host;
+use crate::host::{Host, Signals};
 use crate::out::{Out, Style};
 use parlour_proto::frames::SignIn;
 use parlour_server::config::{Config, ConfigError, Finding, Mode, Severity, SignInConfig};
@@ -20,9 +20,10 @@ pub(crate) async fn up(args: &UpArgs) -> Result<(), Trouble> {
         config.listen.set_ip(host);
     }
     complain(out, &config, Mode::Up)?;
+    let signals = Signals::catch().map_err(Trouble::failure)?;
     let host = Host::start(config.clone()).await.map_err(Trouble::failure)?;
     welcome(out, &host.url(), &config, &path);
-    host.until_signal().await.map_err(Trouble::failure)?;
+    host.until(signals).await.map_err(Trouble::failure)?;
     out.remark("Stopped. Everything is kept.");
     Ok(())
 }
@@ -54,9 +55,10 @@ fn welcome(out: Out, url: &str, config: &Config, path: &Path) {
 pub(crate) async fn serve(args: &ConfigArgs) -> Result<(), Trouble> {
     let config = load(&args.config)?;
     complain(Out::new(false, false), &config, Mode::Serve)?;
+    let signals = Signals::catch().map_err(Trouble::failure)?;
     let host = Host::start(config).await.map_err(Trouble::failure)?;
     tracing::info!(port = host.addr().port(), "listening");
-    host.until_signal().await.map_err(Trouble::failure)
+    host.until(signals).await.map_err(Trouble::failure)
 }
 
 /// Says on stderr what is wrong; refuses what must not start.

@@ -100,9 +100,9 @@ fn a_declined_stranger_learns_nothing_and_a_blocked_one_finds_nobody() {
 
     eve.run(&["send", "ben@den", "Hello"]).ok();
     ben.run(&["block", &ben.request()]).ok();
-    let other_home = Person::new(&server, "eve-again");
-    assert!(!other_home.home.exists());
-    assert_eq!(eve.json(&["send", "ben@den", "Hello?"]).stdout.contains("\"sent\""), false);
+    // To Eve nothing has changed: her next message waits for an acceptance that does not come.
+    assert_eq!(eve.json(&["send", "ben@den", "Hello?"]).ok().result()["state"], "asked");
+    assert!(ben.json(&["requests"]).ok().lines().is_empty());
 }
 
 #[test]

@@ -211,7 +211,7 @@ async fn talk(
         left.push(vec![]);
     }
     theatre.until("empty mailboxes", |theatre| Ok(theatre.waiting()? == 0)).await.map_err(Trouble::failure)?;
-    left.push(vec![styled(Style::Dim, "Sam reads on Bell, Maya on Den; neither learns what the other signs in with. Sends come over sockets that nobody is signed in on: the server does not know which of the two wrote.")]);
+    left.push(vec![styled(Style::Dim, "Sam reads on Bell, Maya on Den; neither learns what the other signs in with. Sends come over sockets that nobody is signed in on: nothing that is stored tells which of the two wrote.")]);
     let mut right = theatre.changes().map_err(Trouble::failure)?;
     right.push(vec![]);
     right.extend(theatre.newest_waiting(4).map_err(Trouble::failure)?);

@@ -1,5 +1,6 @@
 //! The built binary, driven as a person or a script would: processes, files, exit codes. States are waited for, never slept.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
