@@ -138,7 +138,7 @@ impl Job {
 
     /// The write that makes the job.
     pub(super) fn put(&self, batch: RowBatch) -> RowBatch {
-        batch.put(job_key(self.seq), record::encode(self), Kind::Job.row(), None)
+        batch.put_new(job_key(self.seq), record::encode(self), Kind::Job.row())
     }
 }
 
@@ -171,7 +171,9 @@ impl<S: Store> Rooms<S> {
                     done: at as u32,
                     time: job.time,
                 };
-                batches.push(mark.put(RowBatch::new(partition(room))).into());
+                let mark =
+                    RowBatch::new(partition(room)).put(job_key(mark.seq), record::encode(&mark), Kind::Job.row(), None);
+                batches.push(mark.into());
             }
             since_mark += 1;
             let content = match (own, id) {

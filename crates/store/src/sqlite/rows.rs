@@ -33,7 +33,7 @@ pub(super) struct RowStage<'a> {
 }
 
 enum Change {
-    Put { partition: PartitionId, value: Bytes, kind: RowKind, expires: Option<UnixTime> },
+    Put { partition: PartitionId, value: Bytes, kind: RowKind, expires: Option<UnixTime>, new: bool },
     Delete,
 }
 
@@ -52,10 +52,15 @@ impl<'a> RowStage<'a> {
         }
         for write in &batch.writes {
             let (key, change) = match write {
-                Write::Put { key, value, kind, expires } => {
+                Write::Put { key, value, kind, expires, new } => {
                     let expires = expires.map(UnixTime::rounded_up_to_hour);
                     let partition = batch.partition.clone();
-                    (key, Change::Put { partition, value: value.clone(), kind: *kind, expires })
+                    let new = *new || self.is_new(tag, key);
+                    (key, Change::Put { partition, value: value.clone(), kind: *kind, expires, new })
+                }
+                Write::Delete { key } if self.is_new(tag, key) => {
+                    self.changed.remove(&(tag, key.clone()));
+                    continue;
                 }
                 Write::Delete { key } => (key, Change::Delete),
                 Write::DeleteRange(range) => {
@@ -66,6 +71,11 @@ impl<'a> RowStage<'a> {
             self.changed.insert((tag, key.clone()), change);
         }
         Ok(None)
+    }
+
+    /// Whether the row under `key` exists only in this group so far.
+    fn is_new(&self, tag: PartitionTag, key: &[u8]) -> bool {
+        matches!(self.changed.get(&(tag, key.to_vec())), Some(Change::Put { new: true, .. }))
     }
 
     /// The live value under `key`, as the group has left it.
@@ -110,7 +120,7 @@ impl<'a> RowStage<'a> {
         for ((tag, key), change) in &self.changed {
             match change {
                 Change::Delete => self.db.prepare_cached(DELETE).and_then(|mut s| s.execute(params![tag, key])),
-                Change::Put { partition, value, kind, expires } => {
+                Change::Put { partition, value, kind, expires, .. } => {
                     let place = RowPlace { tag, key, kind: *kind };
                     let sealed = seal_row(self.keys.rows(), self.rng, place, partition, value);
                     let expires = expires.map(|expires| expires.0.cast_signed());
