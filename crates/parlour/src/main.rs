@@ -19,10 +19,6 @@ use exit::Trouble;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-/// The server allocates per frame and per connection: see the line in the workspace's dependencies.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(&cli.command);

@@ -98,8 +98,10 @@ pub(super) async fn verify(session: &mut Session, typed: &str, matches: bool, di
         return simple(session, Intent::SetVerified { conversation, verified: matches }, said).await;
     }
     out.object(&json!({"type": "result", "ok": view::reply(&reply)}));
+    // Who came from a phone app has no address to show: then what was typed.
+    let shown = if address.is_empty() { typed } else { address };
     let state = if *verified { out.paint(Style::Green, "verified") } else { "not verified yet".to_owned() };
-    out.line(format!("Safety number with {} ({state}):\n", out.paint(Style::Bold, &text::plain(address))));
+    out.line(format!("Safety number with {} ({state}):\n", out.paint(Style::Bold, &text::plain(shown))));
     for row in text::groups_of_five(digits).chunks(4) {
         out.line(format!("    {}", row.join("  ")));
     }
