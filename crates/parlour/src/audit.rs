@@ -46,7 +46,7 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(), Trouble> {
 
 fn every_kind() -> impl Iterator<Item = Stored> {
     let rows = Kind::ALL.iter().map(|kind| Stored::Row(kind.row()));
-    [Stored::Queue(QueueKind::Mailbox), Stored::Shared, Stored::Queue(QueueKind::Recent)].into_iter().chain(rows)
+    [Stored::Queue(QueueKind::Mailbox), Stored::Shared].into_iter().chain(rows)
 }
 
 fn kept(stored: Stored) -> Kept {

@@ -9,8 +9,6 @@ const DAY_S: u64 = 24 * HOUR_S;
 
 /// Days after the day it was written on which a mailbox row is gone: it lives 30 to 31 times 24 h.
 pub const MAILBOX_ROW_DAYS: u32 = 31;
-/// Days that the recent message ids of a room are kept for recognising repeated sends.
-pub const RECENT_DAYS: u32 = 2;
 
 /// How long something stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,23 +138,12 @@ pub fn queue_kept(kind: QueueKind) -> Kept {
             erased: "the device's acknowledgement",
             why: "delivery to a device that is away",
         },
-        QueueKind::Recent => Kept {
-            name: "recent message id of a room (sealed)",
-            lifetime: Lifetime::Seconds(u64::from(RECENT_DAYS) * DAY_S),
-            erased: "512 newer ones",
-            why: "the same message again gets the same answer",
-        },
     }
 }
 
 /// The day on which a mailbox row written now is gone.
 pub fn mailbox_row_expires(now: UnixMillis) -> UnixDay {
     UnixTime(now.seconds()).day().plus(MAILBOX_ROW_DAYS)
-}
-
-/// The day on which a recent id written now is gone.
-pub fn recent_expires(now: UnixMillis) -> UnixDay {
-    UnixTime(now.seconds()).day().plus(RECENT_DAYS)
 }
 
 #[cfg(test)]

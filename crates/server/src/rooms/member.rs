@@ -9,7 +9,7 @@ use parlour_proto::{
     ids::{Digest, MemberKey, MessageId, RoomId, UnixMillis},
     problem::{Code, Problem},
 };
-use parlour_store::{Batch, KeyRange, QueueId, RowBatch, Store};
+use parlour_store::{KeyRange, RowBatch, Store};
 
 use super::{
     Rooms, SendPending,
@@ -99,7 +99,7 @@ impl<S: Store> Rooms<S> {
             if next.entries.is_empty() {
                 cell.spoil();
                 let erase = RowBatch::new(partition(&room)).delete_range(KeyRange::all());
-                let _ = self.store.commit(vec![erase.into(), Batch::drop_queue(QueueId::Recent(room.0))]).await?;
+                let _ = self.store.commit(vec![erase.into()]).await?;
                 return Ok(());
             }
             let batch = RowBatch::new(partition(&room)).delete(asked_key(slot));
