@@ -145,8 +145,7 @@ impl WireRoom {
     /// # Errors
     /// When the server refuses.
     pub async fn create_as(inbox: &mut Wire, id: RoomId) -> Result<Self> {
-        let room =
-            Self { id, member: SigningKey::generate(&mut OsRng), send_key: Secret::random(&mut OsRng), head: 0 };
+        let room = Self { id, member: SigningKey::generate(&mut OsRng), send_key: Secret::random(&mut OsRng), head: 0 };
         let request = Request::CreateRoom { room: id, member_key: room.member_key(), send_key: room.send_key.digest() };
         inbox.granted(request).await?;
         Ok(room)

@@ -1,8 +1,8 @@
 //! A member without manners: the state of a real engine, taken from its stopped home, used by hand.
 
 use crate::device::{proof, sign_commit};
-use crate::wire::{Role, Wire};
 use crate::site::Site;
+use crate::wire::{Role, Wire};
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
@@ -39,7 +39,8 @@ impl Insider {
         let mut insiders = Vec::new();
         for room in rooms {
             let start = [GROUPS, &room].concat();
-            let of_room = rows.iter().filter_map(|(key, value)| Some((key.strip_prefix(&start[..])?.to_vec(), value.clone())));
+            let of_room =
+                rows.iter().filter_map(|(key, value)| Some((key.strip_prefix(&start[..])?.to_vec(), value.clone())));
             let group = Group::load(of_room.collect())?.context("a group")?;
             let member = SigningKey::from_bytes(&group.member_key_pair().to_bytes());
             let outbox = Wire::connect(site, Role::Outbox).await?;

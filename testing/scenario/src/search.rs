@@ -116,7 +116,8 @@ mod tests {
         let canary = Canary::new(text);
         for offset in 0..4 {
             let plain = [&b"xyzw"[..offset], text.as_bytes(), b"tail"].concat();
-            let mut places = vec![plain.clone(), hex::encode(&plain).into_bytes(), hex::encode_upper(&plain).into_bytes()];
+            let mut places =
+                vec![plain.clone(), hex::encode(&plain).into_bytes(), hex::encode_upper(&plain).into_bytes()];
             places.push(STANDARD_NO_PAD.encode(&plain).into_bytes());
             places.push(URL_SAFE_NO_PAD.encode(&plain).into_bytes());
             places.push(String::from_utf8_lossy(&plain).encode_utf16().flat_map(u16::to_le_bytes).collect());

@@ -7,8 +7,8 @@
 //! accounts it looks for
 //! - *bytes*: windows of eight equal bytes in keys, values and partition names, rare ones counting more;
 //! - *row numbers*: rows of the two that were made right after each other, directly, or on both sides of one room's rows;
-//! - *transactions*: writes of the two in one transaction, or few apart, directly, or by way of one room's writes;
-//! - *pages*: pages of the log that hold rows of both;
+//! - *transactions*: writes of the two in one transaction, or few apart, directly, or by way of one room's writes (which
+//!   is what neighbouring pages of the log say, too: they come in the order of transactions);
 //! - *columns*: equal expiry, day and size of rows that came after the sign-up.
 //!
 //! Each of these makes a guess, and so do all together.
@@ -38,7 +38,7 @@ struct Row {
 
 type State = BTreeMap<i64, Row>;
 
-/// What one transaction wrote: partitions, with the numbers of the pages in the log that changed.
+/// What one transaction wrote: in which partitions.
 #[derive(Debug, Default)]
 struct Step {
     parts: BTreeSet<Part>,
@@ -129,8 +129,11 @@ impl Loot {
     /// Guesses, for each of `asked`, its friend among all other accounts. `accounts`: the partitions of each account.
     /// `signed_up`: the last row number that signing up made.
     pub fn guess(&self, accounts: &[BTreeSet<Part>], asked: &[usize], signed_up: i64) -> Vec<Guesses> {
-        let owner: HashMap<&Part, usize> =
-            accounts.iter().enumerate().flat_map(|(account, parts)| parts.iter().map(move |part| (part, account))).collect();
+        let owner: HashMap<&Part, usize> = accounts
+            .iter()
+            .enumerate()
+            .flat_map(|(account, parts)| parts.iter().map(move |part| (part, account)))
+            .collect();
         let view = View { loot: self, owner, accounts: accounts.len(), signed_up };
         let features: Vec<(&'static str, Scores)> = vec![
             ("bytes", view.bytes()),
@@ -145,7 +148,9 @@ impl Loot {
             all.add(&scores.normal());
         }
         let features = features.into_iter().chain([("all together", all)]);
-        features.map(|(feature, scores)| Guesses { feature, friend: asked.iter().map(|one| scores.best(*one)).collect() }).collect()
+        features
+            .map(|(feature, scores)| Guesses { feature, friend: asked.iter().map(|one| scores.best(*one)).collect() })
+            .collect()
     }
 
     /// The largest row number now.
@@ -285,7 +290,7 @@ impl View<'_> {
     }
 
     fn columns(&self) -> Scores {
-        let mut alike: HashMap<(u8, Option<i64>, i64, usize, usize), BTreeSet<usize>> = HashMap::new();
+        let mut alike: HashMap<_, BTreeSet<usize>> = HashMap::new();
         for (_, row) in self.later_rows() {
             if let Some(owner) = self.owner.get(&row.part) {
                 let shape = (row.kind, row.expires, row.written, row.data.len(), row.key.len());

@@ -72,13 +72,16 @@ fn bad_frames() -> Vec<(&'static str, Vec<u8>, Code)> {
         let body = [field(1, room), field(2, id), field(3, key), field(4, tag), field(5, payload)].concat();
         with_id(field(2, &body))
     };
-    let whole = frame(7, Request::Send {
-        room: RoomId(room),
-        message_id: MessageId(room),
-        send_key: Secret([2; 32]),
-        tag: [3; 32],
-        payload: noise(100),
-    });
+    let whole = frame(
+        7,
+        Request::Send {
+            room: RoomId(room),
+            message_id: MessageId(room),
+            send_key: Secret([2; 32]),
+            tag: [3; 32],
+            payload: noise(100),
+        },
+    );
     vec![
         ("empty", Vec::new(), Code::Malformed),
         ("no request", vec![8, 7], Code::Malformed),
@@ -90,7 +93,7 @@ fn bad_frames() -> Vec<(&'static str, Vec<u8>, Code)> {
         ("short key", send(&room, &room, &[2; 31], &[3; 32], b"x"), Code::Malformed),
         ("no tag", send(&room, &room, &[2; 32], b"", b"x"), Code::Malformed),
         ("large payload", send(&room, &room, &[2; 32], &[3; 32], &vec![0; 300_000]), Code::TooLarge),
-        ("a bomb of fields", with_id(field(4, &vec![0x32, 0].repeat(500_000))), Code::TooLarge),
+        ("a bomb of fields", with_id(field(4, &[0x32, 0].repeat(500_000))), Code::TooLarge),
     ]
 }
 
@@ -122,8 +125,12 @@ async fn nonsense_gets_stable_codes_and_others_talk_on() -> Result<()> {
     let room = RoomId::random(&mut OsRng);
     let who = Who::Address { app: app("bell"), handle: "+4930000001".into() };
     ensure!(inbox.refused(Request::Claim { who, room }).await? == Code::OutOfPlace);
-    ensure!(inbox.refused(Request::Authenticate { device: parlour_proto::ids::DeviceId([9; 16]), signature: [0; 64] }).await?
-        == Code::NotADevice);
+    ensure!(
+        inbox
+            .refused(Request::Authenticate { device: parlour_proto::ids::DeviceId([9; 16]), signature: [0; 64] })
+            .await?
+            == Code::NotADevice
+    );
     let wrong_app = Request::RequestCode { app: app("nowhere"), handle: "x".into() };
     ensure!(inbox.refused(wrong_app).await? == Code::NoSuchApp);
     ensure!(inbox.refused(Request::RequestCode { app: app("bell"), handle: "ana".into() }).await? == Code::BadHandle);
@@ -214,7 +221,6 @@ async fn ten_thousand_half_open_connections() -> Result<()> {
     ensure!(grown < 40_000 * wanted as u64 + 64 * MIB, "{wanted} half-open connections take {} MiB", grown / MIB);
     witnesses.talk("beside all of them").await?;
     // Nobody may stay half open for ever: the server lets go.
-    let mut ended = 0;
     for stream in &mut half_open {
         let mut byte = [0; 512];
         let end = async {
@@ -223,9 +229,7 @@ async fn ten_thousand_half_open_connections() -> Result<()> {
             {}
         };
         timeout(Duration::from_secs(40), end).await.context("a half-open connection is kept")?;
-        ended += 1;
     }
-    ensure!(ended == wanted);
     drop(half_open);
     witnesses.talk("after them").await?;
     unharmed(&mut server)
@@ -352,7 +356,8 @@ async fn used_and_expired_proofs() -> Result<()> {
     let token = Secret::random(&mut OsRng);
     let invite = Request::CreateInvite { digest: token.digest(), uses: 1, ttl_s: 3600 };
     s.other_inbox.granted(invite).await?;
-    let claim_by = |token: &Secret| Request::Claim { who: Who::Invite(token.clone()), room: RoomId::random(&mut OsRng) };
+    let claim_by =
+        |token: &Secret| Request::Claim { who: Who::Invite(token.clone()), room: RoomId::random(&mut OsRng) };
     s.one_inbox.granted(claim_by(&token)).await?;
     ensure!(s.one_inbox.refused(claim_by(&token)).await? == Code::NotReachable, "used up");
     let token = Secret::random(&mut OsRng);
@@ -462,17 +467,20 @@ async fn wrong_keys_removed_members_and_replays() -> Result<()> {
     ensure!(s.outbox.refused(Request::Commit(Box::new(forged))).await? == Code::BadSignature);
 
     // Ordinary commits leave the key before them valid for a while; removals do not.
-    s.outbox.granted(with_key_again(&s.room, send_key)).await?;
+    s.outbox.granted(message_under(&s.room, send_key)).await?;
     let before_removal = s.room.send_key.clone();
     let member_key = parlour_proto::ids::MemberKey(s.other_key.verifying_key().to_bytes());
     s.room.committed(&mut s.outbox, vec![EntryChange::Remove { member_key }]).await?;
-    ensure!(s.outbox.refused(with_key_again(&s.room, before_removal)).await? == Code::WrongSendKey);
-    let log = Request::FetchLog { room: s.room.id, after: 0, proof: proof(&s.other_key, "log", &s.room.id, &0u64.to_be_bytes()) };
+    ensure!(s.outbox.refused(message_under(&s.room, before_removal)).await? == Code::WrongSendKey);
+    let log = Request::FetchLog {
+        room: s.room.id,
+        after: 0,
+        proof: proof(&s.other_key, "log", &s.room.id, &0u64.to_be_bytes()),
+    };
     ensure!(s.outbox.refused(log).await? == Code::NoSuchRoom, "a removed member is nobody");
-    let mut removed = WireRoom { id: s.room.id, member: s.other_key.clone(), send_key: Secret([0; 32]), head: s.room.head };
+    let removed = WireRoom { id: s.room.id, member: s.other_key.clone(), send_key: Secret([0; 32]), head: s.room.head };
     let (commit, _) = removed.commit(Vec::new());
     ensure!(s.outbox.refused(Request::Commit(Box::new(commit))).await? == Code::NoSuchRoom);
-    removed.head = 0;
 
     // What was removed gets nothing more.
     s.outbox.granted(s.room.message(20)).await?;
@@ -485,7 +493,7 @@ async fn wrong_keys_removed_members_and_replays() -> Result<()> {
 }
 
 /// A message into the room under a key of one's choice.
-fn with_key_again(room: &WireRoom, send_key: Secret) -> Request {
+fn message_under(room: &WireRoom, send_key: Secret) -> Request {
     let message_id = MessageId::random(&mut OsRng);
     Request::Send { room: room.id, message_id, send_key, tag: [0; 32], payload: noise(10) }
 }

@@ -1,7 +1,7 @@
 //! A server that is killed again and again under load, and an oracle that remembers what was acknowledged.
 
 use anyhow::{Context as _, Result, ensure};
-use parlour_client::api::ConversationId;
+use parlour_client::api::{ConversationId, Intent, Reply, Target};
 use parlour_proto::frames::{Answer, Pool, Push, Request, RowBody, ServerFrame};
 use parlour_proto::ids::{MessageId, RoomId};
 use parlour_scenario::device::{Device, WireRoom, claim, noise};
@@ -13,6 +13,7 @@ use parlour_scenario::{PATIENCE, seeded};
 use rand_core::{OsRng, RngCore as _};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -226,5 +227,67 @@ async fn killed_twenty_times_under_load_every_acknowledged_message_arrives_exact
         ensure!(status.unreadable == 0, "{status:?}");
     }
     ensure!(!server.log()?.contains("ERROR"), "an ERROR is a bug: {}", server.log()?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_people_meet() -> Result<()> {
+    let mut server = Server::up()?;
+    let site = server.site();
+    let mut people = Vec::new();
+    for n in 0..4 {
+        people.push(Person::on_bell(server.scratch(), &format!("p{n}"), &format!("+493000050{n}"), site).await?);
+    }
+    // First contacts, acceptances and a group, each with its share of kills.
+    let (first, others) = people.split_first().context("somebody")?;
+    let meet = async {
+        for other in others {
+            befriend(first, other).await?;
+        }
+        let members = others.iter().map(|other| Target::Address(other.address.clone())).collect();
+        let made = first.ask(Intent::CreateGroup { title: "after all".to_owned(), members }).await?;
+        let Reply::Conversation(group) = made else { anyhow::bail!("{made:?}") };
+        let texts: Vec<String> = (0..10).map(|n| format!("to all {n}")).collect();
+        for text in &texts {
+            first.say(group.id, text).await?;
+        }
+        for other in others {
+            let there = other.until_conversation(|c| c.is_group).await?;
+            exactly_once(&texts, &other.until_heard(there, "to all 9").await?)?;
+        }
+        anyhow::Ok(())
+    };
+    let mut rng = seeded(21);
+    let mut meet = std::pin::pin!(meet);
+    let mut kills = 0;
+    loop {
+        // A random moment, not a state: whatever is under way then.
+        let moment = Duration::from_millis(30 + u64::from(rng.next_u32() % 300));
+        match timeout(if kills < 12 { moment } else { PATIENCE }, &mut meet).await {
+            Ok(met) => break met?,
+            Err(_) => {
+                ensure!(kills < 12, "they do not find together");
+                server.kill()?;
+                server.start()?;
+                kills += 1;
+            }
+        }
+    }
+    ensure!(kills > 2, "only {kills} kills: the test does not bite");
+    for person in &people {
+        let status = person.status().await?;
+        ensure!(status.unreadable == 0, "{}: {status:?}", person.address);
+    }
+    ensure!(!server.log()?.contains("ERROR"), "an ERROR is a bug: {}", server.log()?);
+    Ok(())
+}
+
+#[test]
+fn told_to_stop_at_once_it_stops_in_order() -> Result<()> {
+    let mut server = Server::up()?;
+    for _ in 0..5 {
+        ensure!(server.stop()? == 0, "it ends as if it had failed");
+        server.start()?;
+    }
     Ok(())
 }

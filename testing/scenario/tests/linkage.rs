@@ -142,10 +142,12 @@ impl Town {
         // All features together are beyond luck with a probability of a thousandth.
         let bound = binomial_bound(PAIRS as u32, chance, 1.0 - 0.001 / FEATURES);
         let guesses = loot.guess(&self.parts, &asked, self.signed_up);
-        let right = |friends: &[usize]| friends.iter().zip(&self.friends).filter(|(guess, friend)| guess == friend).count();
+        let right =
+            |friends: &[usize]| friends.iter().zip(&self.friends).filter(|(guess, friend)| guess == friend).count();
         let hits: Vec<_> = guesses.iter().map(|guess| (guess.feature, right(&guess.friend) as u32)).collect();
         let beyond = hits.iter().filter(|(_, hits)| *hits > bound);
-        let beyond = beyond.map(|(feature, hits)| format!("{feature}: {hits} of {PAIRS} right, luck ends at {bound}")).collect();
+        let beyond =
+            beyond.map(|(feature, hits)| format!("{feature}: {hits} of {PAIRS} right, luck ends at {bound}")).collect();
         (hits, beyond)
     }
 }

@@ -102,7 +102,8 @@ async fn killed_client_between_any_two_writes() -> Result<()> {
         // Both come back; what was told to be stored arrives.
         let (ana, ben) = (Person::back(&home_again_ana).await?, Person::back(&home_again_ben).await?);
         ana.until_sent().await?;
-        let mine: Vec<String> = ana.messages(at_ana).await?.into_iter().filter(|m| m.from.is_none()).map(|m| m.text).collect();
+        let mine: Vec<String> =
+            ana.messages(at_ana).await?.into_iter().filter(|m| m.from.is_none()).map(|m| m.text).collect();
         for (text, stored) in attempted {
             let kept = mine.contains(&text);
             ensure!(kept || !stored, "{text:?} was stored and is gone");
@@ -115,7 +116,8 @@ async fn killed_client_between_any_two_writes() -> Result<()> {
         written.push(last.clone());
         exactly_once(&written, &ben.until_heard(at_ben, &last).await?).with_context(|| format!("{nth} {side:?}"))?;
         nothing_unreadable(&[&ana, &ben]).await?;
-        (ana.stop().await, ben.stop().await);
+        ana.stop().await;
+        ben.stop().await;
         if died == [false, false] {
             break;
         }
@@ -129,8 +131,7 @@ async fn crash_before_the_merge() -> Result<()> {
     let host = Host::up().await?;
     let Pair { ana, ben, .. } = pair(&host).await?;
     let cid = Person::on_bell(host.scratch(), "cid", "+4930000003", host.site()).await?;
-    let (_, at_cid) = befriend(&ana, &cid).await?;
-    let _ = at_cid;
+    befriend(&ana, &cid).await?;
     let mut place = ana.stop().await;
     let mut groups = 0;
     // A group is a room, a commit with two joiners, and first words: the maker dies at each of its writes.
@@ -242,7 +243,8 @@ impl Rule for LateWelcome {
                 _ => out.push(row),
             }
         }
-        if out.is_empty() { Fate::Instead(Vec::new()) } else { Fate::Instead(vec![ServerFrame::Push(Push::Rows(out))]) }
+        let frame = (!out.is_empty()).then_some(ServerFrame::Push(Push::Rows(out)));
+        Fate::Instead(frame.into_iter().collect())
     }
 }
 

@@ -111,7 +111,8 @@ async fn full_and_back(site: Site, relief: impl FnOnce() -> Result<()>) -> Resul
     }
     relief()?;
     let message_id = MessageId::random(&mut OsRng);
-    let retry = Request::Send { room: room.id, message_id, send_key: room.send_key.clone(), tag: [0; 32], payload: noise(500) };
+    let retry =
+        Request::Send { room: room.id, message_id, send_key: room.send_key.clone(), tag: [0; 32], payload: noise(500) };
     // Acknowledgements are collected for some milliseconds: the same message is tried again, as clients do.
     let recovered = async {
         loop {

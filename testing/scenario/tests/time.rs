@@ -3,8 +3,10 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
+use ed25519_dalek::SigningKey;
 use parlour_proto::frames::{Answer, EntryChange, Rights, Row, RowBody};
 use parlour_proto::ids::{MailboxId, MemberKey, MessageId, UnixMillis};
+use parlour_proto::ids::{RoomId, Secret};
 use parlour_proto::wire::decode_row;
 use parlour_scenario::device::{WireRoom, noise, proof_at};
 use parlour_scenario::seeded;
@@ -13,8 +15,6 @@ use parlour_server::keys::Keys;
 use parlour_server::mailboxes::Mailboxes;
 use parlour_server::rooms::{RoomLimits, Rooms, Send, Stored};
 use parlour_store::{ManualClock, QueueId, QueueLimit, Seq, SqliteOptions, SqliteStore, Store as _, UnixTime};
-use ed25519_dalek::SigningKey;
-use parlour_proto::ids::{RoomId, Secret};
 use rand_core::{OsRng, SeedableRng as _};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -101,7 +101,10 @@ impl Server {
     async fn waiting(&self, mailbox: MailboxId) -> Result<Vec<Row>> {
         let (mut all, mut after) = (Vec::new(), Seq::START);
         loop {
-            let page = self.store.queue_range(QueueId::Mailbox(mailbox.0), after, QueueLimit { rows: 50, bytes: 1 << 20 }).await?;
+            let page = self
+                .store
+                .queue_range(QueueId::Mailbox(mailbox.0), after, QueueLimit { rows: 50, bytes: 1 << 20 })
+                .await?;
             let Some(last) = page.last() else { return Ok(all) };
             after = last.seq;
             for row in page {
@@ -153,7 +156,10 @@ async fn away_29_9_days() -> Result<()> {
         rows.iter().filter(|row| wanted(&row.body)).map(|row| row.room_seq).collect::<Vec<_>>()
     };
     ensure!(welcomes == 1, "{welcomes} Welcomes");
-    ensure!(seqs(&rows, |body| matches!(body, RowBody::Message { .. })) == messages, "messages are lost, or out of order");
+    ensure!(
+        seqs(&rows, |body| matches!(body, RowBody::Message { .. })) == messages,
+        "messages are lost, or out of order"
+    );
     let found = seqs(&rows, |body| matches!(body, RowBody::Commit { .. }));
     ensure!(found == commits, "commits: {found:?} instead of {commits:?}");
     ensure!(rows.is_sorted_by_key(|row| row.room_seq), "not in the room's order");
@@ -207,7 +213,8 @@ async fn clock_jumps() -> Result<()> {
     }
     ensure!(sent.is_sorted() && sent.iter().collect::<BTreeSet<_>>().len() == sent.len(), "{sent:?}");
     for mailbox in [ANA, BEN] {
-        let found: Vec<u64> = server.waiting(mailbox).await?.iter().map(|row| row.room_seq).filter(|seq| sent.contains(seq)).collect();
+        let found: Vec<u64> =
+            server.waiting(mailbox).await?.iter().map(|row| row.room_seq).filter(|seq| sent.contains(seq)).collect();
         ensure!(found == sent, "{found:?} instead of {sent:?}");
     }
     Ok(())
