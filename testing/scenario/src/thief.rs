@@ -145,7 +145,7 @@ impl Loot {
         ];
         let mut all = Scores::new(accounts.len());
         for (_, scores) in &features {
-            all.add(&scores.normal());
+            all.add(&scores.weighed());
         }
         let features = features.into_iter().chain([("all together", all)]);
         features
@@ -181,16 +181,22 @@ impl Scores {
         &self.scores[one * self.accounts..][..self.accounts]
     }
 
-    /// Each account's scores as parts of their sum.
-    fn normal(&self) -> Self {
-        let mut normal = Self::new(self.accounts);
+    /// Each account's scores as parts of the best, weighed by how far the best stands above the second: a feature that
+    /// speaks for nobody in particular says nothing.
+    fn weighed(&self) -> Self {
+        let mut weighed = Self::new(self.accounts);
         for one in 0..self.accounts {
-            let sum: f64 = self.of(one).iter().sum();
+            let (mut best, mut second) = (0.0f64, 0.0f64);
+            for score in self.of(one) {
+                second = second.max(score.min(best));
+                best = best.max(*score);
+            }
+            let weight = if best > 0.0 { (best - second) / best } else { 0.0 };
             for (other, score) in self.of(one).iter().enumerate() {
-                normal.scores[one * self.accounts + other] = if sum > 0.0 { score / sum } else { 0.0 };
+                weighed.scores[one * self.accounts + other] = if best > 0.0 { weight * score / best } else { 0.0 };
             }
         }
-        normal
+        weighed
     }
 
     fn add(&mut self, other: &Self) {
