@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
+use rand_core::RngCore as _;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
@@ -17,7 +18,8 @@ use super::{
 use crate::{KeyRange, PartitionId, RowBatch, RowKind, StoreError, UnixTime, Write};
 
 const SELECT: &str = "SELECT kind, expires, data FROM row WHERE part = ?1 AND key = ?2";
-const UPSERT: &str = "INSERT INTO row(part, key, kind, expires, written, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+const UPSERT: &str = "INSERT INTO row(part, key, kind, expires, written, data, id)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT(part, key) DO UPDATE SET kind = ?3, expires = ?4, written = ?5, data = ?6";
 const DELETE: &str = "DELETE FROM row WHERE part = ?1 AND key = ?2";
 const DELETE_FROM: &str = "DELETE FROM row WHERE part = ?1 AND key >= ?2";
@@ -124,7 +126,9 @@ impl<'a> RowStage<'a> {
                     let place = RowPlace { tag, key, kind: *kind };
                     let sealed = seal_row(self.keys.rows(), self.rng, place, partition, value);
                     let expires = expires.map(|expires| expires.0.cast_signed());
-                    let row = params![tag, key, kind.0, expires, self.now.day().0, sealed];
+                    // A number at random: rows written together must not lie together.
+                    let id = (self.rng.next_u64() >> 1).cast_signed();
+                    let row = params![tag, key, kind.0, expires, self.now.day().0, sealed, id];
                     self.db.prepare_cached(UPSERT).and_then(|mut s| s.execute(row))
                 }
             }
