@@ -86,8 +86,10 @@ impl Engine {
         }
         let predecessor = policy.predecessor.map(RoomId).filter(|old| self.belongs(old, &by, is_group));
         let (conversation, opens) = self.conversation_for(row.room, &by, &others, is_group, asked, predecessor, rng);
-        let again = self.s.rooms.get(&row.room).map(|r| (r.hello_sent, r.unreadable.clone(), r.missing.clone()));
-        let (hello_sent, unreadable, missing) = again.unwrap_or_default();
+        let again =
+            self.s.rooms.get(&row.room).map(|r| (r.hello_sent, r.unreadable.clone(), r.missing.clone(), r.since));
+        let first = || (false, Vec::new(), Vec::new(), group.epoch());
+        let (hello_sent, unreadable, missing, since) = again.unwrap_or_else(first);
         self.s.rooms.insert(
             row.room,
             Room {
@@ -104,6 +106,7 @@ impl Engine {
                 update_first: last_resort,
                 unreadable,
                 missing,
+                since,
             },
         );
         self.s.work(row.room).repair = None;

@@ -178,6 +178,8 @@ record! {
         unreadable: Vec<MessageId>,
         /// Messages asked for again.
         missing: Vec<MessageId>,
+        /// The epoch in which this device came in first: what was written before was not for it.
+        since: u64,
     }
 }
 
