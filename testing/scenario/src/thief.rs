@@ -99,7 +99,7 @@ impl Loot {
 
     /// Adds a row to what was stolen: a planted leak.
     pub fn plant(&mut self, part: Part, data: Vec<u8>) {
-        let id = 1 + self.rows.keys().next_back().copied().unwrap_or_default() + 1000;
+        let id = (1..).find(|id| !self.rows.contains_key(id)).unwrap_or_default();
         self.rows.insert(id, Row { part, key: vec![0], kind: 99, expires: None, written: 0, data });
     }
 
@@ -127,8 +127,8 @@ impl Loot {
     }
 
     /// Guesses, for each of `asked`, its friend among all other accounts. `accounts`: the partitions of each account.
-    /// `signed_up`: the last row number that signing up made.
-    pub fn guess(&self, accounts: &[BTreeSet<Part>], asked: &[usize], signed_up: i64) -> Vec<Guesses> {
+    /// `signed_up`: the row numbers that signing up made.
+    pub fn guess(&self, accounts: &[BTreeSet<Part>], asked: &[usize], signed_up: &BTreeSet<i64>) -> Vec<Guesses> {
         let owner: HashMap<&Part, usize> = accounts
             .iter()
             .enumerate()
@@ -153,9 +153,9 @@ impl Loot {
             .collect()
     }
 
-    /// The largest row number now.
-    pub fn last_row(&self) -> i64 {
-        self.rows.keys().next_back().copied().unwrap_or_default()
+    /// The row numbers seen so far.
+    pub fn row_numbers(&self) -> BTreeSet<i64> {
+        self.rows.keys().copied().collect()
     }
 }
 
@@ -217,12 +217,12 @@ struct View<'a> {
     loot: &'a Loot,
     owner: HashMap<&'a Part, usize>,
     accounts: usize,
-    signed_up: i64,
+    signed_up: &'a BTreeSet<i64>,
 }
 
 impl View<'_> {
     fn later_rows(&self) -> impl Iterator<Item = (i64, &Row)> {
-        self.loot.rows.range(self.signed_up + 1..).map(|(id, row)| (*id, row))
+        self.loot.rows.iter().filter(|(id, _)| !self.signed_up.contains(id)).map(|(id, row)| (*id, row))
     }
 
     fn bytes(&self) -> Scores {

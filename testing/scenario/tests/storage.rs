@@ -172,6 +172,20 @@ async fn full_disk() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn small_full_disk_heals_by_acknowledgements() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let disk = dir.path().join("disk");
+    let Some(mounted) = SmallDisk::mount(&disk, 12 * MIB)? else {
+        eprintln!("skipped: this user may not mount a small disk; full_by_quota covers the rest");
+        return Ok(());
+    };
+    let server = Server::up_in(dir, disk.join("data"), &[])?;
+    full_and_back(server.site(), || Ok(())).await?;
+    drop((server, mounted));
+    Ok(())
+}
+
 /// Free bytes of a file system.
 fn free_bytes(at: &Path) -> Result<usize> {
     let output = Command::new("df").args(["--output=avail", "-B1"]).arg(at).output()?;
