@@ -45,10 +45,18 @@ impl Engine {
             (Chore::CheckPeer { account, room }, result) => self.peer_checked(&account, room, result),
             (_, Err(problem)) if is_temporary(&problem) => return self.later(Purpose::Chore(number), 2_000),
             (Chore::OpenEntry { room, .. }, Err(problem)) if problem.code == Code::NoSuchRoom => self.leave_room(&room),
+            (Chore::OpenEntry { room, .. }, Ok(_)) => self.catch_up(room),
             (_, Err(problem)) => tracing::warn!(code = ?problem.code, "a chore was refused"),
             (_, Ok(_)) => {}
         }
         self.chore_done(number);
+    }
+
+    /// While the entry was `asked` the room's commits did not come.
+    fn catch_up(&mut self, room: RoomId) {
+        if self.s.waiting_by_room().contains_key(&room) {
+            self.fall_behind(room);
+        }
     }
 
     fn chore_done(&mut self, number: u64) {

@@ -281,6 +281,7 @@ impl Engine {
                 update_first: false,
                 unreadable: Vec::new(),
                 missing: Vec::new(),
+                since: 0,
             },
         );
         self.keep_group(room, group);

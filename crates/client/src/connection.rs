@@ -15,6 +15,8 @@ use rand_core::CryptoRngCore;
 const FIRST_RETRY_MS: u64 = 500;
 const LONGEST_RETRY_MS: u64 = 60_000;
 const IDLE_MS: u64 = 60_000;
+/// A request that is not answered by then will not be.
+const ANSWER_MS: u64 = 30_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wire {
@@ -132,6 +134,46 @@ impl Engine {
         }
     }
 
+    /// Gives up a socket on which a request was not answered in time, or that was refused; tried again after a while.
+    pub(crate) fn give_up(&mut self, role: Role, rng: &mut dyn CryptoRngCore) {
+        let now = self.now;
+        self.close(role);
+        self.link(role).failed(now, rng);
+        if role == Role::Inbox {
+            self.inbox_lost();
+        }
+    }
+
+    /// Looks for servers that do not greet, requests that nobody answers, a mailbox that never comes to its end.
+    pub(crate) fn settle_silence(&mut self, rng: &mut dyn CryptoRngCore) {
+        if self.signed_in && !self.server_caught_up {
+            let due = self.last_heard.plus_ms(ANSWER_MS);
+            if self.now >= due {
+                self.give_up(Role::Inbox, rng);
+            } else {
+                self.wake_at(due);
+            }
+        }
+        for role in [Role::Inbox, Role::Outbox] {
+            let (now, link) = (self.now, self.link(role));
+            if matches!(link.wire, Wire::Opening | Wire::Silent) {
+                let due = link.last_used.plus_ms(ANSWER_MS);
+                if now >= due {
+                    self.give_up(role, rng);
+                } else {
+                    self.wake_at(due);
+                }
+            }
+            let oldest = self.flights.values().filter(|flight| flight.role == role).map(|flight| flight.sent).min();
+            let Some(due) = oldest.map(|sent| sent.plus_ms(ANSWER_MS)) else { continue };
+            if self.now >= due {
+                self.give_up(role, rng);
+            } else {
+                self.wake_at(due);
+            }
+        }
+    }
+
     /// The server's clock, as far as known.
     pub(crate) fn server_time(&self) -> UnixMillis {
         UnixMillis(u64::try_from(i128::from(self.now.0) + self.server_ahead).unwrap_or(0))
@@ -175,8 +217,8 @@ impl Engine {
             let idle_at = self.outbox.last_used.plus_ms(IDLE_MS);
             if !self.signed_in || (!busy && self.now >= idle_at) {
                 self.close(Role::Outbox);
-            } else {
-                self.wake_at(idle_at.max(self.now.plus_ms(1)));
+            } else if !busy {
+                self.wake_at(idle_at);
             }
         }
     }
@@ -191,6 +233,7 @@ impl Engine {
         let due = link.not_before;
         if now >= due {
             link.wire = Wire::Opening;
+            link.last_used = now;
             self.act(Effect::Open(socket));
         } else {
             self.wake_at(due);
@@ -257,7 +300,8 @@ impl Engine {
         }
         self.next_request += 1;
         let id = self.next_request;
-        self.flights.insert(id, crate::engine::Flight { purpose, role });
+        let sent = self.now;
+        self.flights.insert(id, crate::engine::Flight { purpose, role, sent });
         self.send_frame(role, ClientFrame { id, request: request() });
         true
     }

@@ -43,6 +43,7 @@ pub(crate) enum Purpose {
 pub(crate) struct Flight {
     pub(crate) purpose: Purpose,
     pub(crate) role: Role,
+    pub(crate) sent: UnixMillis,
 }
 
 /// Rows that were asked for.
@@ -89,6 +90,8 @@ pub struct Engine {
     pub(crate) wanted: bool,
     pub(crate) signed_in: bool,
     pub(crate) server_caught_up: bool,
+    /// When the inbox brought something last.
+    pub(crate) last_heard: UnixMillis,
     pub(crate) drained: bool,
     pub(crate) server_ahead: i128,
     pub(crate) shown_connection: Option<crate::api::Connection>,
@@ -158,6 +161,7 @@ impl Engine {
             wanted: false,
             signed_in: false,
             server_caught_up: false,
+            last_heard: UnixMillis(0),
             drained: false,
             server_ahead: 0,
             shown_connection: None,
@@ -209,6 +213,9 @@ impl Engine {
     }
 
     fn on_frame(&mut self, socket: Socket, frame: ServerFrame, rng: &mut dyn CryptoRngCore) {
+        if socket.role == Role::Inbox {
+            self.last_heard = self.now;
+        }
         match frame {
             ServerFrame::Answer { id, result } => {
                 // Answers to what nobody asked (or to a socket before this one) mean nothing.
@@ -243,7 +250,7 @@ impl Engine {
             }
         }
         match purpose {
-            Purpose::Authenticate => self.on_authenticated(result),
+            Purpose::Authenticate => self.on_authenticated(result, rng),
             Purpose::SignUp => self.on_sign_up_answer(result, rng),
             Purpose::Publish => self.on_published(result),
             Purpose::Chore(number) => self.on_chore(number, result, rng),
@@ -282,6 +289,7 @@ impl Engine {
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }
+            self.settle_silence(rng);
             self.settle_outbox();
             if !self.again {
                 break;

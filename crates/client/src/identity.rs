@@ -36,7 +36,7 @@ impl Engine {
         identity.into_iter().collect()
     }
 
-    pub(crate) fn on_authenticated(&mut self, result: Result<Answer, Problem>) {
+    pub(crate) fn on_authenticated(&mut self, result: Result<Answer, Problem>, rng: &mut dyn CryptoRngCore) {
         match result {
             Ok(Answer::SignedIn(signed_in)) => {
                 let ours = self.s.identity.get(&()).is_some_and(|identity| identity.account == signed_in.account);
@@ -46,7 +46,7 @@ impl Engine {
                     self.sign_out("the server signed us in as somebody else");
                 }
             }
-            Ok(_) => self.close(Role::Inbox),
+            Ok(_) => self.give_up(Role::Inbox, rng),
             Err(problem) if matches!(problem.code, Code::NotADevice | Code::NotAuthenticated) => {
                 let registering = self
                     .s
@@ -59,7 +59,7 @@ impl Engine {
                     self.sign_out(&problem.detail);
                 }
             }
-            Err(_) => self.close(Role::Inbox),
+            Err(_) => self.give_up(Role::Inbox, rng),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::contacts::Trust;
 use crate::engine::{Engine, Load};
 use crate::mls::Ready;
 use crate::state::{Phase, Waiting, Want};
-use parlour_e2ee::{Invalid, Processed, Repair, RowMeta, StagedChange};
+use parlour_e2ee::{Group, Invalid, Processed, Repair, RowMeta, StagedChange};
 use parlour_proto::frames::{Request, Row, RowBody};
 use parlour_proto::ids::{MessageId, RoomId};
 use rand_core::CryptoRngCore;
@@ -162,6 +162,8 @@ impl Engine {
                 self.keep_waiting(row);
                 self.fall_behind(row.room);
             }
+            // Written while we were being added, sequenced after: not for us, and nothing is missing.
+            Ok(Processed::NeedsRepair(Repair::EpochGone)) if self.is_before_us(&row.room, payload) => {}
             Ok(Processed::NeedsRepair(Repair::EpochGone | Repair::GenerationGone)) => {
                 self.unreadable(row.room, message);
             }
@@ -183,6 +185,11 @@ impl Engine {
         if rows.is_empty() {
             self.unreadable(room, message);
         }
+    }
+
+    fn is_before_us(&self, room: &RoomId, payload: &[u8]) -> bool {
+        let since = self.s.rooms.get(room).map_or(0, |r| r.since);
+        Group::epoch_of(payload).is_some_and(|epoch| epoch < since)
     }
 
     fn refuse_row(&mut self, reason: Invalid) {

@@ -27,11 +27,12 @@ impl Engine {
             // Declined or left; or joined by this very Welcome before.
             return Step::Done;
         }
-        if self.already_joined(&row.room, &member_key) {
+        let usable = |r: &Room| matches!(r.phase, Phase::Building | Phase::Live | Phase::Superseded);
+        if self.s.rooms.get(&row.room).is_some_and(usable) {
+            // Joined by this very Welcome before; or somebody wants to put another group in the place of one that works.
             return Step::Done;
         }
         // Old state of this room must be gone before new state is written under the same keys.
-        self.drop_old_state(&row.room);
         if self.s.wipes.contains(&mls::rows_prefix(self.s.number, &row.room)) || !self.need_package(member_key) {
             return Step::Wait;
         }
@@ -45,24 +46,6 @@ impl Engine {
             }
         }
         Step::Done
-    }
-
-    fn already_joined(&self, room: &RoomId, member_key: &MemberKey) -> bool {
-        self.s.rooms.get(room).is_some_and(|r| {
-            matches!(r.phase, Phase::Live | Phase::Superseded)
-                && crate::signing::member_key(&r.member).is_some_and(|k| k.verifying_key().to_bytes() == member_key.0)
-        })
-    }
-
-    fn drop_old_state(&mut self, room: &RoomId) {
-        let stale = self.s.rooms.get(room).is_some_and(|r| matches!(r.phase, Phase::Live | Phase::Superseded));
-        if stale {
-            // Swapped by another member though we still had state: the Welcome's is newer.
-            self.drop_group(room);
-            if let Some(r) = self.s.rooms.get_mut(room) {
-                r.phase = Phase::Broken;
-            }
-        }
     }
 
     fn joined(&mut self, row: &Row, member_key: MemberKey, joined: Joined, asked: bool, rng: &mut dyn CryptoRngCore) {
@@ -96,10 +79,17 @@ impl Engine {
             self.refuse_room(row.room, member);
             return;
         }
-        let predecessor = policy.predecessor.map(RoomId);
+        if !self.belongs(&row.room, &by, is_group) {
+            tracing::warn!("a welcome into a known room by somebody who is not in it");
+            self.s.counters().unreadable += 1;
+            return;
+        }
+        let predecessor = policy.predecessor.map(RoomId).filter(|old| self.belongs(old, &by, is_group));
         let (conversation, opens) = self.conversation_for(row.room, &by, &others, is_group, asked, predecessor, rng);
-        let again = self.s.rooms.get(&row.room).map(|r| (r.hello_sent, r.unreadable.clone(), r.missing.clone()));
-        let (hello_sent, unreadable, missing) = again.unwrap_or_default();
+        let again =
+            self.s.rooms.get(&row.room).map(|r| (r.hello_sent, r.unreadable.clone(), r.missing.clone(), r.since));
+        let first = || (false, Vec::new(), Vec::new(), group.epoch());
+        let (hello_sent, unreadable, missing, since) = again.unwrap_or_else(first);
         self.s.rooms.insert(
             row.room,
             Room {
@@ -116,6 +106,7 @@ impl Engine {
                 update_first: last_resort,
                 unreadable,
                 missing,
+                since,
             },
         );
         self.s.work(row.room).repair = None;
@@ -140,6 +131,12 @@ impl Engine {
         self.replay(row.room, rng);
         self.refresh_members(row.room);
         self.weigh(conversation);
+    }
+
+    /// Whether a room is unknown, or one in which this account is.
+    fn belongs(&self, room: &RoomId, by: &AccountRef, is_group: bool) -> bool {
+        let Some(conversation) = self.s.rooms.get(room).map(|r| r.conversation) else { return true };
+        self.s.conversations.get(&conversation).is_some_and(|c| c.is_group == is_group && c.members.contains(by))
     }
 
     fn attach(&mut self, conversation: ConversationId, room: RoomId) {

@@ -3,7 +3,7 @@
 //!
 //! - the frame: [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
 //! - who: `signup`, `identity`, `contacts`, `keypackages`;
-//! - out: `intents`, `sending`, `claims` (first contact), `commits`, `outbox`, `chores`, `saying`;
+//! - out: `intents`, `sending`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
 //! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`;
 //! - and `conversation` (its state machine), `requests`, `groups`, `repair`.
 //!
@@ -38,6 +38,7 @@ mod sending;
 mod signing;
 mod signup;
 mod state;
+mod wants;
 
 pub use engine::Engine;
 pub use keypackages::POOL_SIZE;

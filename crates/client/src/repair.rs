@@ -176,6 +176,10 @@ impl Engine {
                 self.behind.remove(&room);
                 self.break_room(room);
             }
+            Code::NoRight => {
+                // Our entry is not open yet.
+                self.behind.remove(&room);
+            }
             _ => self.later(Purpose::Log(room), 5_000),
         }
     }

@@ -487,3 +487,16 @@ fn double(input: Input) -> Vec<Input> {
         other => vec![other],
     }
 }
+
+#[test]
+fn a_server_that_falls_silent_is_tried_anew() {
+    let (mut w, ada, ben, at_ada, at_ben) = pair(120);
+    w.offline(ben);
+    w.say(ada, at_ada, "there?");
+    w.hold(ben);
+    w.clients[ben].network = true;
+    w.run_for(40_000);
+    w.release_with(ben, Vec::clear);
+    w.run_for(120_000);
+    assert_eq!(last(w.texts(ben, at_ben), 1), ["there?"]);
+}

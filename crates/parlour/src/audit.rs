@@ -37,14 +37,16 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(), Trouble> {
         foot(out);
     }
     if unknown {
-        return Err(Trouble::failure(anyhow::anyhow!("the store holds rows that are not declared: another version wrote it")));
+        return Err(Trouble::failure(anyhow::anyhow!(
+            "the store holds rows that are not declared: another version wrote it"
+        )));
     }
     Ok(())
 }
 
 fn every_kind() -> impl Iterator<Item = Stored> {
     let rows = Kind::ALL.iter().map(|kind| Stored::Row(kind.row()));
-    [Stored::Queue(QueueKind::Mailbox), Stored::Shared, Stored::Queue(QueueKind::Recent)].into_iter().chain(rows)
+    [Stored::Queue(QueueKind::Mailbox), Stored::Shared].into_iter().chain(rows)
 }
 
 fn kept(stored: Stored) -> Kept {
@@ -66,7 +68,10 @@ fn undeclared() -> Kept {
 
 fn head(out: Out, data: &std::path::Path) {
     out.line(format!("What {} stores, as its files show it without any key.\n", data.display()));
-    out.line(out.paint(Style::Bold, &format!("{:>9}  {:>9}  {:>7}  {:<44} {:<13}", "rows", "bytes", "oldest", "what", "at most")));
+    out.line(out.paint(
+        Style::Bold,
+        &format!("{:>9}  {:>9}  {:>7}  {:<44} {:<13}", "rows", "bytes", "oldest", "what", "at most"),
+    ));
 }
 
 fn line(out: Out, kept: &Kept, count: &Count, today: UnixDay) {
@@ -83,8 +88,12 @@ fn line(out: Out, kept: &Kept, count: &Count, today: UnixDay) {
 }
 
 fn foot(out: Out) {
-    out.line("\nNot stored, in any form: text, names, passwords, address books, network addresses, who wrote a message,");
-    out.line("which accounts are in a room. Times are kept as days. How this is held: SECURITY.md, docs/data-model.md.");
+    out.line(
+        "\nNot stored, in any form: text, names, passwords, address books, network addresses, who wrote a message,",
+    );
+    out.line(
+        "which accounts are in a room. Times are kept as days. How this is held: SECURITY.md, docs/data-model.md.",
+    );
 }
 
 fn object(kept: &Kept, count: &Count, today: UnixDay) -> serde_json::Value {

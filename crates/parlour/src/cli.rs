@@ -2,7 +2,10 @@
 
 mod client;
 
-pub(crate) use client::{ClientArgs, ClientCommand, GroupCommand, InviteArgs, ProofArgs, ReachCommand, ReadArgs, Rule, SendArgs, ServerArgs, SignInArgs, SignUpArgs};
+pub(crate) use client::{
+    ClientArgs, ClientCommand, GroupCommand, InviteArgs, ProofArgs, ReachCommand, ReadArgs, Rule, SendArgs, ServerArgs,
+    SignInArgs, SignUpArgs,
+};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

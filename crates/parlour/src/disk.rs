@@ -4,7 +4,6 @@
 
 use anyhow::Context as _;
 use parlour_store::{QueueKind, RowKind, UnixDay};
-use parlour_server::retention::{MAILBOX_ROW_DAYS, RECENT_DAYS};
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,11 +48,11 @@ impl Disk {
     /// How much there is of each kind.
     pub(crate) fn census(&self) -> anyhow::Result<BTreeMap<Stored, Count>> {
         let rows = "SELECT kind, count(*), sum(length(key) + length(data)), min(written) FROM row GROUP BY kind";
-        let queues = "SELECT expires - day, count(*), sum(length(data)), min(day) FROM entry GROUP BY expires - day";
+        let queues = "SELECT 0, count(*), coalesce(sum(length(data)), 0), min(day) FROM entry HAVING count(*) > 0";
         let shared = "SELECT 0, count(*), coalesce(sum(length(data)), 0), min(day) FROM payload HAVING count(*) > 0";
         let mut census = BTreeMap::new();
         self.count(rows, |kind| u8::try_from(kind).ok().map(|kind| Stored::Row(RowKind(kind))), &mut census)?;
-        self.count(queues, |days| Some(Stored::Queue(queue_of(days))), &mut census)?;
+        self.count(queues, |_| Some(Stored::Queue(QueueKind::Mailbox)), &mut census)?;
         self.count(shared, |_| Some(Stored::Shared), &mut census)?;
         Ok(census)
     }
@@ -79,9 +78,9 @@ impl Disk {
 
     /// The sealed rows waiting in mailboxes: number in the database, and bytes; newest first.
     pub(crate) fn waiting(&self, limit: u32) -> anyhow::Result<Vec<(i64, Vec<u8>)>> {
-        let sql = "SELECT id, data FROM entry WHERE expires - day > ?1 ORDER BY id DESC LIMIT ?2";
+        let sql = "SELECT id, data FROM entry ORDER BY id DESC LIMIT ?1";
         let mut statement = self.database.prepare(sql)?;
-        let rows = statement.query_map((RECENT_DAYS, limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows = statement.query_map([limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -91,11 +90,6 @@ impl Disk {
         search_dir(&self.dir, texts, &mut search)?;
         Ok(search)
     }
-}
-
-/// A queue row's life time tells its class.
-fn queue_of(days: i64) -> QueueKind {
-    if days <= i64::from(RECENT_DAYS) && RECENT_DAYS < MAILBOX_ROW_DAYS { QueueKind::Recent } else { QueueKind::Mailbox }
 }
 
 /// What a search through all files found.

@@ -2,8 +2,8 @@
 
 use parlour_client::api::Failure;
 use parlour_proto::problem::Code;
-use parlour_shell::runner::{IntentError, StartError, Stopped};
 use parlour_shell::HomeError;
+use parlour_shell::runner::{IntentError, StartError, Stopped};
 use serde::Serialize;
 use std::fmt;
 
@@ -170,10 +170,10 @@ mod tests {
 
     #[test]
     fn a_refusal_carries_the_servers_code_in_snake_case() {
-        let problem = Problem::new(Code::TooManyNewPeople, "enough for today").retry_after_ms(90_000);
+        let problem = Problem::new(Code::TooManyNewPeople, "enough for today").retry_after_ms(100_000);
         let trouble = Trouble::from(Failure::Refused(problem));
         let json = serde_json::to_string(&trouble).unwrap();
-        let expected = r#"{"code":"refused","message":"enough for today","problem":"too_many_new_people","retry_after_ms":90000}"#;
+        let expected = r#"{"code":"refused","message":"enough for today","problem":"too_many_new_people","retry_after_ms":100000}"#;
         assert_eq!(json, expected);
         assert_eq!(trouble.exit, Exit::Refused);
         assert_eq!(trouble.to_string(), "enough for today (try again in 2 min)");

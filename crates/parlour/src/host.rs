@@ -10,7 +10,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGTERM and Ctrl-C, caught from the moment this is made: before anybody is told that the server runs.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(crate) fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+}
 
 /// A running server.
 pub(crate) struct Host {
@@ -47,13 +59,11 @@ impl Host {
         self.running.stop().await;
     }
 
-    /// Runs until SIGTERM or Ctrl-C, then ends in order.
-    pub(crate) async fn until_signal(mut self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    /// Runs until a signal, then ends in order.
+    pub(crate) async fn until(mut self, mut signals: Signals) -> anyhow::Result<()> {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = signals.terminate.recv() => {}
+            _ = signals.interrupt.recv() => {}
             () = self.running.ended() => anyhow::bail!("the server ended by itself; its log says why"),
         }
         self.running.stop().await;

@@ -16,7 +16,7 @@ mod text;
 use clap::Parser as _;
 use cli::{Cli, Command};
 use exit::Trouble;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -61,5 +61,7 @@ fn log_to_stderr(command: &Command) {
         _ => "error",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let colours = std::io::stderr().is_terminal() && out::colours_wanted();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    log.with_ansi(colours).init();
 }

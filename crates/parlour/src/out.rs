@@ -18,7 +18,7 @@ pub(crate) struct Out {
 
 impl Out {
     pub(crate) fn new(json: bool, progress: bool) -> Self {
-        let colour = !json && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let colour = !json && std::io::stdout().is_terminal() && colours_wanted();
         Self { json, colour, progress: progress || (std::io::stderr().is_terminal() && !json) }
     }
 
@@ -51,6 +51,11 @@ impl Out {
     pub(crate) fn paint(self, style: Style, text: &str) -> String {
         if self.colour { format!("\x1b[{}m{text}\x1b[0m", style.code()) } else { text.to_owned() }
     }
+}
+
+/// Whether the user has not said no to colours (<https://no-color.org>).
+pub(crate) fn colours_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Writes an object as one line, whatever the mode.

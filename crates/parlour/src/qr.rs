@@ -1,10 +1,21 @@
-//! QR codes in a terminal: two modules per character, dark on light whatever the terminal's colours.
+//! QR codes in a terminal: two modules per character.
 
+use crate::out::Out;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
+/// White on black: with colours, the code is right whatever the terminal's own are; without, it fits dark terminals.
+const WHITE_ON_BLACK: &str = "\x1b[97;40m";
+
+/// Shows a text as a QR code, unless it is too long for one.
+pub(crate) fn show(out: Out, text: &str) {
+    for line in lines(text).into_iter().flatten() {
+        out.line(if out.colour { format!("    {WHITE_ON_BLACK}{line}\x1b[0m") } else { format!("    {line}") });
+    }
+}
+
 /// The code as lines of half blocks; `None` when the text does not fit into a QR code.
-pub(crate) fn lines(text: &str) -> Option<Vec<String>> {
+fn lines(text: &str) -> Option<Vec<String>> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
     Some(picture.lines().map(str::to_owned).collect())

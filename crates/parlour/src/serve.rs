@@ -2,7 +2,7 @@
 
 use crate::cli::{ConfigArgs, UpArgs};
 use crate::exit::{Exit, Trouble};
-use crate::host::Host;
+use crate::host::{Host, Signals};
 use crate::out::{Out, Style};
 use parlour_proto::frames::SignIn;
 use parlour_server::config::{Config, ConfigError, Finding, Mode, Severity, SignInConfig};
@@ -20,9 +20,10 @@ pub(crate) async fn up(args: &UpArgs) -> Result<(), Trouble> {
         config.listen.set_ip(host);
     }
     complain(out, &config, Mode::Up)?;
+    let signals = Signals::catch().map_err(Trouble::failure)?;
     let host = Host::start(config.clone()).await.map_err(Trouble::failure)?;
     welcome(out, &host.url(), &config, &path);
-    host.until_signal().await.map_err(Trouble::failure)?;
+    host.until(signals).await.map_err(Trouble::failure)?;
     out.remark("Stopped. Everything is kept.");
     Ok(())
 }
@@ -31,7 +32,9 @@ fn welcome(out: Out, url: &str, config: &Config, path: &Path) {
     let green = |text: &str| out.paint(Style::Green, text);
     out.line(format!("{} on {}\n", out.paint(Style::Bold, "Parlour is up"), green(url)));
     for app in &config.apps {
-        out.line(format!("  {:<8} {}", app.name, way(app.sign_in.into())));
+        let port = url.rsplit(':').next().unwrap_or_default();
+        let address = format!("http://{}:{port}", app.domain);
+        out.line(format!("  {:<8} {:<28} {}", app.name, green(&address), way(app.sign_in.into())));
     }
     out.line("");
     if config.dev_outbox {
@@ -42,7 +45,8 @@ fn welcome(out: Out, url: &str, config: &Config, path: &Path) {
     out.line("Next, in another terminal:");
     for app in config.apps.iter().take(2) {
         let handle = if app.sign_in == SignInConfig::Phone { "+15550100100" } else { "maya" };
-        let command = format!("parlour client --home ~/{handle} sign-up --server {url} --app {} --handle {handle}", app.id);
+        let command =
+            format!("parlour client --home ~/{handle} sign-up --server {url} --app {} --handle {handle}", app.id);
         out.line(format!("  {}", green(&command.replace("~/+15550100100", "~/sam"))));
     }
     out.line(format!("  {}", green("parlour client --help")));
@@ -53,9 +57,10 @@ fn welcome(out: Out, url: &str, config: &Config, path: &Path) {
 pub(crate) async fn serve(args: &ConfigArgs) -> Result<(), Trouble> {
     let config = load(&args.config)?;
     complain(Out::new(false, false), &config, Mode::Serve)?;
+    let signals = Signals::catch().map_err(Trouble::failure)?;
     let host = Host::start(config).await.map_err(Trouble::failure)?;
     tracing::info!(port = host.addr().port(), "listening");
-    host.until_signal().await.map_err(Trouble::failure)
+    host.until(signals).await.map_err(Trouble::failure)
 }
 
 /// Says on stderr what is wrong; refuses what must not start.
@@ -87,7 +92,11 @@ pub(crate) fn check(args: &ConfigArgs) -> Result<(), Trouble> {
 
 fn explain(out: Out, config: &Config) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    out.line(format!("People connect to {scheme}://{}; everything is stored in {}.", config.listen, config.data.display()));
+    out.line(format!(
+        "People connect to {scheme}://{}; everything is stored in {}.",
+        config.listen,
+        config.data.display()
+    ));
     for app in &config.apps {
         let way = way(app.sign_in.into());
         let name = out.paint(Style::Bold, &app.name);
@@ -119,7 +128,11 @@ fn errors(findings: &[Finding]) -> usize {
 
 fn refused(count: usize) -> Trouble {
     let what = if count == 1 { "one thing is".to_owned() } else { format!("{count} things are") };
-    Trouble::new(Exit::Usage, "bad_config", format!("{what} wrong with this configuration; the server does not start with it"))
+    Trouble::new(
+        Exit::Usage,
+        "bad_config",
+        format!("{what} wrong with this configuration; the server does not start with it"),
+    )
 }
 
 fn load(path: &Path) -> Result<Config, Trouble> {

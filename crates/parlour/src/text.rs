@@ -37,9 +37,8 @@ pub(crate) fn groups_of_five(digits: &str) -> Vec<String> {
 
 /// Text of others, made safe for a terminal: no control characters but line breaks, no reordering of what is shown.
 pub(crate) fn plain(text: &str) -> String {
-    let harmful = |c: char| {
-        (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let harmful =
+        |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect()
 }
 

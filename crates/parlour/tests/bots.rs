@@ -44,6 +44,7 @@ fn two_bots_talk_by_json_lines() {
 fn what_is_no_command_is_refused_and_the_next_one_works() {
     let server = Server::up();
     let mut bot = Person::with_password(&server, "den", "ana").bot();
+    bot.until(|line| line["state"] == "online");
     bot.tell("this is not JSON");
     let refused = bot.until(|line| line["type"] == "result");
     assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(null), &json!("bad_input")));
@@ -67,9 +68,8 @@ fn commands_before_the_end_of_stdin_are_finished() {
     }
     let (rest, code) = bot.finish();
     assert_eq!(code, 0, "{rest:#?}");
-    let texts = ben.until(&["conversations"], |c| {
-        Some(c.lines()[0]["conversation"]["id"].as_str()?.to_owned())
-    });
-    let expected: Vec<String> = std::iter::once("Hello".to_owned()).chain((0..20).map(|n| format!("line {n}"))).collect();
+    let texts = ben.until(&["conversations"], |c| Some(c.lines()[0]["conversation"]["id"].as_str()?.to_owned()));
+    let expected: Vec<String> =
+        std::iter::once("Hello".to_owned()).chain((0..20).map(|n| format!("line {n}"))).collect();
     assert_eq!(ben.read(&texts), expected);
 }

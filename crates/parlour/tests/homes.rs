@@ -65,7 +65,8 @@ fn a_home_with_a_passphrase_opens_only_with_it() {
     let password = maya.password_file(&server, "maya");
     let passphrase = maya.password_file(&server, "home");
     let wrong = maya.password_file(&server, "wrong");
-    let sign_up = ["sign-up", "--server", &server.url, "--app", "den", "--handle", "maya", "--password-file", &password];
+    let sign_up =
+        ["sign-up", "--server", &server.url, "--app", "den", "--handle", "maya", "--password-file", &password];
     maya.run(&[&sign_up[..], &["--passphrase-file", &passphrase]].concat()).ok();
     maya.run(&["whoami", "--passphrase-file", &passphrase]).ok();
     let ended = maya.json(&["whoami", "--passphrase-file", &wrong]).with_code(8);

@@ -3,7 +3,9 @@
 mod kit;
 
 use kit::{Person, Server, end, parlour};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 fn check(config: &Path) -> kit::Ended {
     let mut command = parlour();
@@ -75,4 +77,46 @@ fn the_demo_plays_to_its_end_and_finds_no_text_on_the_disk() {
     assert!(ended.stdout.contains("What is left") && ended.stdout.contains("parlour up"), "{}", ended.stdout);
     assert!(!ended.stdout.contains("found in"), "{}", ended.stdout);
     assert!(ended.stdout.lines().all(|line| line.chars().count() <= 100), "{}", ended.stdout);
+}
+
+#[test]
+fn serve_with_a_certificate_of_its_own_is_reached_by_who_trusts_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(path("password"), "a password").unwrap();
+    let config = format!(
+        "listen = '127.0.0.1:0'\ndata = '{}'\n[tls]\ncert = '{}'\nkey = '{}'\n\
+         [[app]]\nid = 'den'\nname = 'Den'\ndomain = 'den.example.org'\nsign_in = 'username'\n",
+        path("data"),
+        path("cert.pem"),
+        path("key.pem")
+    );
+    std::fs::write(path("parlour.toml"), config).unwrap();
+    check(Path::new(&path("parlour.toml"))).ok();
+    let mut serve = parlour();
+    serve.args(["serve", "--config", &path("parlour.toml")]).stderr(Stdio::piped());
+    let mut serve = serve.spawn().unwrap();
+    let mut log = BufReader::new(serve.stderr.take().unwrap()).lines();
+    let port = loop {
+        let line = log.next().expect("serve logs where it listens").unwrap();
+        if let Some((_, port)) = line.split_once("port=") {
+            break port.trim().to_owned();
+        }
+    };
+
+    let url = format!("https://localhost:{port}");
+    let password = path("password");
+    let sign_up = ["sign-up", "--server", &url, "--app", "den", "--handle", "maya", "--password-file", &password];
+    let distrustful = Person { home: dir.path().join("distrustful") };
+    distrustful.run(&sign_up).with_code(4);
+    let maya = Person { home: dir.path().join("maya") };
+    maya.run(&[&sign_up[..], &["--ca", &path("cert.pem")]].concat()).ok();
+    // The home remembers both.
+    assert_eq!(maya.json(&["reach", "show"]).ok().result()["reach"]["den"], "ask");
+
+    assert!(Command::new("kill").args(["-TERM", &serve.id().to_string()]).status().unwrap().success());
+    assert_eq!(serve.wait().unwrap().code(), Some(0));
 }

@@ -20,7 +20,7 @@ use parlour_proto::{
 };
 use parlour_store::{Batch, KeyRange, PartitionId, PartitionKind, RowBatch, Store};
 
-pub use sign_in::{LoginState, RegisterState};
+pub use sign_in::{LoginState, NewAccount, RegisterState};
 
 use self::{codes::Codes, tickets::Tickets};
 use crate::{

@@ -215,12 +215,7 @@ impl<S: Store> Claims<S> {
     }
 
     /// The account, if the claimer may reach it. Everything is read and compared in every case.
-    async fn reachable(
-        &self,
-        session: &Session,
-        target: &Target,
-        now: UnixMillis,
-    ) -> Result<Option<Account>, Refused> {
+    async fn reachable(&self, session: &Session, target: &Target, now: UnixMillis) -> Result<Option<Account>, Refused> {
         let id = target.id.unwrap_or(NOBODY);
         let partition = account_partition(&id);
         let account = self.accounts.account(&id).await?;

@@ -135,7 +135,10 @@ pub(crate) async fn find_invite<S: Store>(store: &S, digest: &Digest) -> Result<
 /// Makes an invite's pointer.
 pub(crate) fn put_invite(digest: &Digest, account: &AccountRef, expires: parlour_store::UnixTime) -> Batch {
     let record = record::encode(&InviteRecord { app: account.app.as_str().into(), account: account.account.0 });
-    RowBatch::new(invite_partition(digest)).absent(KEY).put(KEY, record, Kind::InvitePointer.row(), Some(expires)).into()
+    RowBatch::new(invite_partition(digest))
+        .absent(KEY)
+        .put(KEY, record, Kind::InvitePointer.row(), Some(expires))
+        .into()
 }
 
 /// Erases an invite's pointer.

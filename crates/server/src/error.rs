@@ -22,25 +22,19 @@ impl Refused {
     pub fn problem(self) -> Problem {
         match self {
             Self::Problem(problem) => problem,
-            Self::Store(StoreError::Full) => Problem::new(
-                Code::Full,
-                "the server's disk is full; reading goes on, try again later",
-            )
-            .retry_after_ms(30_000),
+            Self::Store(StoreError::Full) => {
+                Problem::new(Code::Full, "the server's disk is full; reading goes on, try again later")
+                    .retry_after_ms(30_000)
+            }
             Self::Store(StoreError::Busy) => {
                 Problem::new(Code::SlowDown, "the server is busy; try again").retry_after_ms(500)
             }
             Self::Store(StoreError::Closed) => {
-                Problem::new(Code::Unavailable, "the server is stopping; try again")
-                    .retry_after_ms(1_000)
+                Problem::new(Code::Unavailable, "the server is stopping; try again").retry_after_ms(1_000)
             }
             Self::Store(error) => {
                 tracing::error!(%error, "store");
-                Problem::new(
-                    Code::Unavailable,
-                    "the server could not store it; try again",
-                )
-                .retry_after_ms(2_000)
+                Problem::new(Code::Unavailable, "the server could not store it; try again").retry_after_ms(2_000)
             }
             Self::Damaged(what) => {
                 tracing::error!(what, "damaged record");

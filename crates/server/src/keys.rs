@@ -2,7 +2,7 @@
 //! nothing. Day keys for franking are destroyed after 30 days (`DESIGN.md` §6).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs, io,
     path::{Path, PathBuf},
     sync::RwLock,
@@ -81,7 +81,8 @@ pub struct Keys {
 const MAGIC: &[u8; 8] = b"prlkeys1";
 
 impl Keys {
-    /// Opens the keys in `dir`, or makes them if there is no such directory yet.
+    /// Opens the keys in `dir` (`DATA/keys`), or makes them if there are none yet. [`run`](crate::net::run) refuses keys
+    /// that are not those of the store.
     ///
     /// # Errors
     /// [`KeyError`] when files are not accessible or damaged.
@@ -98,7 +99,7 @@ impl Keys {
             }
             Err(source) => return Err(io_error(&path, source)),
         };
-        let mut keys = Self::parse(&bytes).ok_or_else(|| KeyError::Damaged(path))?;
+        let mut keys = Self::parse(&bytes).ok_or(KeyError::Damaged(path))?;
         keys.franking = RwLock::new(read_franking(dir)?);
         keys.dir = Some(dir.to_owned());
         keys.rotate(now, rng)?;
@@ -137,6 +138,11 @@ impl Keys {
         })
     }
 
+    /// Names these keys without telling anything about them.
+    pub(crate) fn check(&self) -> [u8; 32] {
+        self.directory.mac(b"check", &[])
+    }
+
     /// Makes the franking keys of today and tomorrow, and destroys those that are older than [`FRANKING_DAYS`].
     ///
     /// # Errors
@@ -145,12 +151,12 @@ impl Keys {
         let today = now.0 / DAY_MS;
         let mut franking = self.franking.writing();
         for day in [today, today + 1] {
-            if !franking.contains_key(&day) {
+            if let Entry::Vacant(vacant) = franking.entry(day) {
                 let key = Key::random(rng);
                 if let Some(dir) = &self.dir {
                     write_secret(&dir.join(format!("frank-{day}.key")), &key.0)?;
                 }
-                franking.insert(day, key);
+                vacant.insert(key);
             }
         }
         let old: Vec<u64> = franking.range(..today.saturating_sub(FRANKING_DAYS)).map(|(day, _)| *day).collect();

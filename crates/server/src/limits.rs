@@ -21,10 +21,7 @@ pub struct Rate {
 impl Rate {
     /// `count` within `seconds`, all of them at once if need be.
     pub const fn per(count: u32, seconds: u32) -> Self {
-        Self {
-            per_s: count as f32 / seconds as f32,
-            burst: count as f32,
-        }
+        Self { per_s: count as f32 / seconds as f32, burst: count as f32 }
     }
 }
 
@@ -38,10 +35,7 @@ pub struct Bucket {
 impl Bucket {
     /// A full bucket.
     pub fn full(rate: Rate, now: UnixMillis) -> Self {
-        Self {
-            tokens: rate.burst,
-            at: now,
-        }
+        Self { tokens: rate.burst, at: now }
     }
 
     /// Takes one token.
@@ -57,10 +51,8 @@ impl Bucket {
             return Ok(());
         }
         let wait_ms = ((1.0 - self.tokens) / rate.per_s.max(1e-6) * 1000.0).ceil();
-        Err(
-            Problem::new(Code::SlowDown, "too many requests; try again later")
-                .retry_after_ms(wait_ms.clamp(1.0, 86_400_000.0) as u64),
-        )
+        Err(Problem::new(Code::SlowDown, "too many requests; try again later")
+            .retry_after_ms(wait_ms.clamp(1.0, 86_400_000.0) as u64))
     }
 
     fn is_full(&self, rate: Rate, now: UnixMillis) -> bool {
@@ -80,10 +72,7 @@ const PRUNE_AT: usize = 16_384;
 impl<K: Hash + Eq> Buckets<K> {
     /// No bucket yet.
     pub fn new(rate: Rate) -> Self {
-        Self {
-            rate,
-            buckets: Mutex::new(HashMap::new()),
-        }
+        Self { rate, buckets: Mutex::new(HashMap::new()) }
     }
 
     /// Takes one token from the bucket of `key`.
@@ -96,10 +85,7 @@ impl<K: Hash + Eq> Buckets<K> {
             let rate = self.rate;
             buckets.retain(|_, bucket| !bucket.is_full(rate, now));
         }
-        buckets
-            .entry(key)
-            .or_insert_with(|| Bucket::full(self.rate, now))
-            .take(self.rate, now)
+        buckets.entry(key).or_insert_with(|| Bucket::full(self.rate, now)).take(self.rate, now)
     }
 }
 
@@ -114,10 +100,7 @@ mod tests {
         let now = UnixMillis(1_000_000);
         assert!(buckets.take(1, now).is_ok() && buckets.take(1, now).is_ok());
         let problem = buckets.take(1, now).unwrap_err();
-        assert_eq!(
-            (problem.code, problem.retry_after_ms),
-            (Code::SlowDown, 5_000)
-        );
+        assert_eq!((problem.code, problem.retry_after_ms), (Code::SlowDown, 5_000));
         assert!(buckets.take(2, now).is_ok());
         assert!(buckets.take(1, now.plus_ms(5_001)).is_ok());
     }

@@ -49,7 +49,7 @@ impl Connected {
 
 impl Sink for Connected {
     fn appended(&self, queue: QueueId, seq: Seq, _head: bytes::Bytes, payload: bytes::Bytes) {
-        let QueueId::Mailbox(id) = queue else { return };
+        let QueueId::Mailbox(id) = queue;
         let mailbox = MailboxId(id);
         let shard = self.shard(&mailbox).reading();
         if let Some(live) = shard.get(&mailbox) {

@@ -115,8 +115,7 @@ impl<S: Store> Reach<'_, S> {
         self.room_for(b"i", MAX_INVITES, "revoke an invite first").await?;
         let expires = UnixTime(now.seconds()).plus_s(ttl_s.clamp(60, MAX_INVITE_S));
         let record = InviteRecord { uses: uses.clamp(1, 10_000), until: expires.0 * 1_000 };
-        let own =
-            self.batch().put(invite_key(digest), record::encode(&record), Kind::Invite.row(), Some(expires));
+        let own = self.batch().put(invite_key(digest), record::encode(&record), Kind::Invite.row(), Some(expires));
         let pointer = directory::put_invite(digest, self.owner, expires);
         let _ = self.store.commit(vec![own.into(), pointer]).await?;
         Ok(())

@@ -15,10 +15,7 @@ pub(crate) fn encode<T: Encode<()>>(record: &T) -> Vec<u8> {
 }
 
 /// The record of stored bytes; `what` names it in the error.
-pub(crate) fn decode<'b, T: Decode<'b, ()>>(
-    bytes: &'b [u8],
-    what: &'static str,
-) -> Result<T, Refused> {
+pub(crate) fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8], what: &'static str) -> Result<T, Refused> {
     match bytes.split_first() {
         Some((&VERSION, rest)) => minicbor::decode(rest).map_err(|_| Refused::Damaged(what)),
         _ => Err(Refused::Damaged(what)),

@@ -9,8 +9,6 @@ const DAY_S: u64 = 24 * HOUR_S;
 
 /// Days after the day it was written on which a mailbox row is gone: it lives 30 to 31 times 24 h.
 pub const MAILBOX_ROW_DAYS: u32 = 31;
-/// Days that the recent message ids of a room are kept for recognising repeated sends.
-pub const RECENT_DAYS: u32 = 2;
 
 /// How long something stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +106,8 @@ kinds! {
     ClaimCount = 23, "stranger claim count", Lifetime::Seconds(30 * DAY_S), "deleting the account", "the budget of new people a day";
     /// A closed mailbox.
     Closed = 24, "closed mailbox (keyed hash)", Lifetime::Seconds(120 * DAY_S), "expiry only", "rooms learn that a mailbox is gone";
+    /// A name of the server's keys.
+    KeyCheck = 25, "name of the server's keys (keyed hash)", Lifetime::Seconds(400 * DAY_S), "each start renews it", "to refuse a database without its own keys";
     /// A fan-out under way.
     Job = 0x80, "delivery under way", Lifetime::Work, "finishing the delivery", "a crash loses no message that was accepted";
     /// An account deletion under way.
@@ -138,23 +138,12 @@ pub fn queue_kept(kind: QueueKind) -> Kept {
             erased: "the device's acknowledgement",
             why: "delivery to a device that is away",
         },
-        QueueKind::Recent => Kept {
-            name: "recent message id of a room (sealed)",
-            lifetime: Lifetime::Seconds(u64::from(RECENT_DAYS) * DAY_S),
-            erased: "512 newer ones",
-            why: "the same message again gets the same answer",
-        },
     }
 }
 
 /// The day on which a mailbox row written now is gone.
 pub fn mailbox_row_expires(now: UnixMillis) -> UnixDay {
     UnixTime(now.seconds()).day().plus(MAILBOX_ROW_DAYS)
-}
-
-/// The day on which a recent id written now is gone.
-pub fn recent_expires(now: UnixMillis) -> UnixDay {
-    UnixTime(now.seconds()).day().plus(RECENT_DAYS)
 }
 
 #[cfg(test)]
@@ -172,19 +161,13 @@ mod tests {
                 assert!((HOUR_S..=400 * DAY_S).contains(&s));
             }
             let is_work = kept.lifetime == Lifetime::Work;
-            assert_eq!(
-                is_work,
-                kind.row() >= RowKind::FIRST_INDEXED,
-                "work is found by a scan at start"
-            );
+            assert_eq!(is_work, kind.row() >= RowKind::FIRST_INDEXED, "work is found by a scan at start");
         }
     }
 
     #[test]
     fn the_log_outlives_every_row_that_points_into_it() {
-        let Lifetime::Seconds(log_s) = Kind::Log.kept().lifetime else {
-            panic!("bounded")
-        };
+        let Lifetime::Seconds(log_s) = Kind::Log.kept().lifetime else { panic!("bounded") };
         assert!(log_s >= u64::from(MAILBOX_ROW_DAYS + 6) * DAY_S);
     }
 }

@@ -1,7 +1,7 @@
 //! Rooms: blind delivery (`DESIGN.md` §6). The server orders, queues and forgets what it cannot read.
 //!
-//! The room's partition is the truth. A send or commit is one call to the store: the room's batch (job, log, state), the
-//! recent id, the mailbox rows, the end of the job. Only the order of these batches is relied on, never that they come together:
+//! The room's partition is the truth. A send or commit is one call to the store: the room's batch (job, log, state),
+//! the mailbox rows, the end of the job. Only the order of these batches is relied on, never that they come together:
 //! a job found when a room is loaded is delivered again from its watermark, and engines recognise (room, sequence).
 //!
 //! Concurrency: a room is a [`Cell`]. Its `inner` lock is held while a sequence is taken and the batches are submitted, so that

@@ -1,5 +1,7 @@
 //! Passwords, devices, revocation.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod kit;
 
 use ed25519_dalek::Signer as _;

@@ -126,3 +126,14 @@ async fn the_pages_answer() {
     assert_eq!(get(server.addr, "/nothing").await, "not found\n");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_database_is_not_started_with_other_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path()).await.stop().await;
+    std::fs::remove_file(dir.path().join("keys/server.key")).unwrap();
+    let keys = open_keys(dir.path());
+    let store = sqlite(dir.path(), &parlour_store::SqliteOptions::default());
+    let refused = parlour_server::net::run(&config(dir.path()), store, keys, Box::new(Vec::new)).await;
+    assert!(matches!(refused.err(), Some(parlour_server::net::StartError::WrongKeys)));
+}

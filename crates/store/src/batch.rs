@@ -89,6 +89,9 @@ pub enum Write {
         kind: RowKind,
         /// When it disappears, rounded up to the hour; `None` for when it is deleted.
         expires: Option<UnixTime>,
+        /// The caller knows that nothing lies under this key (it was never used before): deleted again within the same
+        /// group, it then costs nothing. A wrong `true` may leave an older row behind.
+        new: bool,
     },
     /// Deletes a row, if it is there.
     Delete {
@@ -209,7 +212,14 @@ impl RowBatch {
         kind: RowKind,
         expires: Option<UnixTime>,
     ) -> Self {
-        self.writes.push(Write::Put { key: key.into(), value: value.into(), kind, expires });
+        self.writes.push(Write::Put { key: key.into(), value: value.into(), kind, expires, new: false });
+        self
+    }
+
+    /// Writes a row under a key that was never used before, such as a job's.
+    #[must_use]
+    pub fn put_new(mut self, key: impl Into<Vec<u8>>, value: impl Into<Bytes>, kind: RowKind) -> Self {
+        self.writes.push(Write::Put { key: key.into(), value: value.into(), kind, expires: None, new: true });
         self
     }
 

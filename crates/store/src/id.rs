@@ -80,8 +80,6 @@ impl RowKind {
 pub enum QueueId {
     /// The ciphertext waiting for one device.
     Mailbox([u8; 16]),
-    /// The recent rows of one room.
-    Recent([u8; 16]),
 }
 
 /// The class of a queue. The numbers are part of the storage format.
@@ -90,8 +88,6 @@ pub enum QueueId {
 pub enum QueueKind {
     /// See [`QueueId::Mailbox`].
     Mailbox = 0,
-    /// See [`QueueId::Recent`].
-    Recent = 1,
 }
 
 impl QueueId {
@@ -100,7 +96,6 @@ impl QueueId {
     pub fn kind(&self) -> QueueKind {
         match self {
             Self::Mailbox(_) => QueueKind::Mailbox,
-            Self::Recent(_) => QueueKind::Recent,
         }
     }
 
@@ -108,7 +103,7 @@ impl QueueId {
     #[must_use]
     pub fn id(&self) -> &[u8; 16] {
         match self {
-            Self::Mailbox(id) | Self::Recent(id) => id,
+            Self::Mailbox(id) => id,
         }
     }
 }

@@ -150,6 +150,7 @@ impl SqliteStore {
             numbers,
             wal: data.join("store.db-wal"),
             group: options.group.max(1),
+            unsettled: true,
         };
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())

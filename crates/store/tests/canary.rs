@@ -12,6 +12,8 @@ use rusqlite::Connection;
 
 const CANARY: &[u8] = b"CANARY-a-word-that-must-not-be-found";
 const MAILBOX: [u8; 16] = *b"MAILBOX-CANARY-1";
+/// A mailbox whose rows expire soon.
+const SHORT: [u8; 16] = [0xC3; 16];
 const PAYLOAD: [u8; 16] = *b"PAYLOAD-CANARY-1";
 const ACCOUNT: &[u8] = b"ACCOUNT-CANARY-1";
 
@@ -53,7 +55,7 @@ async fn fill(store: &SqliteStore) {
                 expiring.into(),
                 append(QueueId::Mailbox(MAILBOX), &head, &text(round * 300)),
                 Batch::append(QueueId::Mailbox(MAILBOX), head.clone(), shared.clone(), expires),
-                Batch::append(QueueId::Recent(MAILBOX), head, Payload::Inline(text(99).into()), expires),
+                Batch::append(QueueId::Mailbox(SHORT), head, Payload::Inline(text(99).into()), expires),
             ],
         )
         .await;
@@ -102,7 +104,7 @@ fn after_deletion_and_a_sweep_no_ciphertext_is_left() {
         let tomorrow = START.day().plus(1).start();
         embedded.clock().set(tomorrow);
         store.sweep(tomorrow).await.unwrap();
-        assert_eq!(heads(&store, QueueId::Recent(MAILBOX)).await.len(), 0);
+        assert_eq!(heads(&store, QueueId::Mailbox(SHORT)).await.len(), 0);
         assert_eq!(rows_of(&store, &account()).await.len(), 20);
         assert_eq!(embedded.found(&deleted).len(), 0);
         assert_eq!(store.stats().wal_bytes, 0);

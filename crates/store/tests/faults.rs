@@ -126,9 +126,10 @@ fn a_damaged_row_is_an_error_to_whoever_needs_it() {
     block_on(async {
         let store = embedded.open();
         applied(&store, [put(room(1), b"k", b"v").into()]).await;
+        let first: i64 = database(&embedded).query_row("SELECT id FROM row", [], |row| row.get(0)).unwrap();
         applied(&store, [put(room(2), b"k", b"v").into()]).await;
-        let swap = "UPDATE row SET data = (SELECT data FROM row WHERE id = 2) WHERE id = 1";
-        database(&embedded).execute_batch(swap).unwrap();
+        let swap = "UPDATE row SET data = (SELECT data FROM row WHERE id <> ?1) WHERE id = ?1";
+        database(&embedded).execute(swap, [first]).unwrap();
         assert!(matches!(store.get(&room(1), b"k").await, Err(StoreError::Damaged)));
         let needs = put(room(1), b"k", b"w").equals(*b"k", &b"v"[..]);
         assert!(matches!(store.commit(vec![needs.into()]).await, Err(StoreError::Damaged)));

@@ -163,7 +163,18 @@ impl Server {
     /// # Errors
     /// When it is not running.
     pub(crate) fn usage(&self) -> Result<Usage> {
-        Ok(Usage { cpu: cpu_of(self.pid())?, fsyncs: self.fsyncs(), at: Instant::now() })
+        let io = std::fs::read_to_string(format!("/proc/{}/io", self.pid()))?;
+        let count = |name: &str| {
+            let line = io.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+        };
+        Ok(Usage {
+            cpu: cpu_of(self.pid())?,
+            fsyncs: self.fsyncs(),
+            written: count("wchar:"),
+            writes: count("syscw:"),
+            at: Instant::now(),
+        })
     }
 
     /// Resident memory, bytes.
@@ -225,6 +236,8 @@ impl Drop for Server {
 pub(crate) struct Usage {
     cpu: Duration,
     fsyncs: Option<f64>,
+    written: u64,
+    writes: u64,
     at: Instant,
 }
 
@@ -235,6 +248,10 @@ pub(crate) struct Used {
     pub(crate) cpu: Duration,
     /// Group commits, if the server counts them.
     pub(crate) fsyncs: Option<f64>,
+    /// Bytes written to files.
+    pub(crate) written: u64,
+    /// Calls that wrote to files (and the few that wake a thread).
+    pub(crate) writes: u64,
     /// Time between the readings.
     pub(crate) wall: Duration,
 }
@@ -245,6 +262,8 @@ impl Usage {
         Used {
             cpu: self.cpu.saturating_sub(earlier.cpu),
             fsyncs: self.fsyncs.zip(earlier.fsyncs).map(|(now, then)| now - then),
+            written: self.written - earlier.written,
+            writes: self.writes - earlier.writes,
             wall: self.at - earlier.at,
         }
     }
@@ -254,6 +273,19 @@ impl Used {
     /// Microseconds of CPU for each of `count`.
     pub(crate) fn cpu_us_per(&self, count: u64) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / count as f64
+    }
+
+    /// Each of `count`, in words.
+    pub(crate) fn describe(&self, count: u64) -> String {
+        let per = |value: f64| value / count as f64;
+        let fsyncs = self.fsyncs.map_or("unknown".to_owned(), |fsyncs| format!("{:.3}", per(fsyncs)));
+        format!(
+            "{:.1} us of server CPU each, {:.0}/s, {fsyncs} fsyncs, {:.0} bytes in {:.2} writes each",
+            self.cpu_us_per(count),
+            count as f64 / self.wall.as_secs_f64(),
+            per(self.written as f64),
+            per(self.writes as f64)
+        )
     }
 }
 

@@ -186,6 +186,15 @@ impl Group {
         }
     }
 
+    /// The epoch that an application message says it is of, readable without any key.
+    #[must_use]
+    pub fn epoch_of(bytes: &[u8]) -> Option<u64> {
+        match MlsMessageIn::tls_deserialize_exact(bytes).ok()?.extract() {
+            MlsMessageBodyIn::PrivateMessage(message) => Some(message.epoch().as_u64()),
+            _ => None,
+        }
+    }
+
     /// What can be told without any key.
     fn framing(&self, bytes: &[u8], row: &RowMeta) -> Result<PrivateMessageIn, Invalid> {
         let message = MlsMessageIn::tls_deserialize_exact(bytes).map_err(|_| Invalid::Malformed)?;

@@ -3,7 +3,7 @@
 use super::session::{Door, Session, unexpected};
 use super::{ask, view};
 use crate::cli::{ProofArgs, ServerArgs, SignInArgs, SignUpArgs};
-use crate::exit::{Exit, Trouble};
+use crate::exit::Trouble;
 use crate::out::{Out, Style};
 use parlour_client::api::{Failure, Intent, Proof, Reply};
 use parlour_proto::frames::{AppId, AppInfo, SignIn};
@@ -35,7 +35,6 @@ async fn sign_up_with(session: &mut Session, app: &AppInfo, args: &SignUpArgs) -
         }
     })?;
     let Reply::SignedUp { address, recovery_key, account } = &reply else { return Err(unexpected(&reply)) };
-    session.settle().await.or_else(unless_fatal)?;
     let out = session.out;
     match key_file {
         Some(mut file) => {
@@ -53,7 +52,9 @@ async fn sign_up_with(session: &mut Session, app: &AppInfo, args: &SignUpArgs) -
 }
 
 fn show_recovery_key(out: Out, key: &str) {
-    out.line("\nThe recovery key. It is shown once; write it on paper: whoever has it can add devices to your account.\n");
+    out.line(
+        "\nThe recovery key. It is shown once; write it on paper: whoever has it can add devices to your account.\n",
+    );
     let words: Vec<&str> = key.split_whitespace().collect();
     for (row, line) in words.chunks(6).enumerate() {
         let cells = line.iter().enumerate().map(|(i, word)| format!("{:>2} {word:<10}", row * 6 + i + 1));
@@ -78,17 +79,16 @@ async fn sign_in_with(session: &mut Session, app: &AppInfo, args: &SignInArgs) -
     };
     let (app, handle) = (app.app.clone(), args.proof.handle.clone());
     session.network_intent(Intent::SignIn { app, handle, proof, recovery_key }).await?;
-    session.settle().await.or_else(unless_fatal)?;
     whoami(session).await
 }
 
-/// What is queued after signing up or in goes with the next connection, too.
-fn unless_fatal(trouble: Trouble) -> Result<(), Trouble> {
-    if trouble.exit == Exit::Offline { Ok(()) } else { Err(trouble) }
-}
-
 /// Opens the home, finds the server and, on it, the app.
-async fn meet(door: Door, server: &ServerArgs, proof: &ProofArgs, passphrase: bool) -> Result<(Session, AppInfo), Trouble> {
+async fn meet(
+    door: Door,
+    server: &ServerArgs,
+    proof: &ProofArgs,
+    passphrase: bool,
+) -> Result<(Session, AppInfo), Trouble> {
     let home = door.make_home("parlour client sign-up", passphrase)?;
     let server = server_of(&home, server)?;
     let mut session = door.start(home, &server).await?;
@@ -107,7 +107,9 @@ async fn meet(door: Door, server: &ServerArgs, proof: &ProofArgs, passphrase: bo
 fn server_of(home: &Home, args: &ServerArgs) -> Result<Server, Trouble> {
     let known = home.server()?;
     let ca_pem = match &args.ca {
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|e| Trouble::usage(format!("{}: {e}", path.display())))?),
+        Some(path) => {
+            Some(std::fs::read_to_string(path).map_err(|e| Trouble::usage(format!("{}: {e}", path.display())))?)
+        }
         None => known.as_ref().and_then(|server| server.ca_pem.clone()),
     };
     let url = args.server.clone().or(known.map(|server| server.url));

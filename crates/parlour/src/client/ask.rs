@@ -21,7 +21,9 @@ pub(super) fn secret_from(file: &Path) -> Result<Zeroizing<String>, Trouble> {
 /// A secret typed unseen; elsewhere than at a terminal, a hint which option gives it.
 pub(super) fn secret(prompt: &str, option: &str) -> Result<Zeroizing<String>, Trouble> {
     if !Out::can_ask() {
-        return Err(Trouble::needs_input(format!("a secret is needed, and there is no terminal to ask at: call again with {option}")));
+        return Err(Trouble::needs_input(format!(
+            "a secret is needed, and there is no terminal to ask at: call again with {option}"
+        )));
     }
     rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(Trouble::failure)
 }
@@ -29,11 +31,7 @@ pub(super) fn secret(prompt: &str, option: &str) -> Result<Zeroizing<String>, Tr
 /// A new secret, typed twice.
 pub(super) fn new_secret(prompt: &str, option: &str) -> Result<Zeroizing<String>, Trouble> {
     let first = secret(prompt, option)?;
-    if secret("Again: ", option)? == first {
-        Ok(first)
-    } else {
-        Err(Trouble::usage("the two are not the same"))
-    }
+    if secret("Again: ", option)? == first { Ok(first) } else { Err(Trouble::usage("the two are not the same")) }
 }
 
 /// A line typed at the terminal.

@@ -5,7 +5,7 @@
 
 mod command;
 
-use super::session::{Session, connection, has_failed, unexpected, unsent};
+use super::session::{LOOK_AGAIN, Session, connection, has_failed, unexpected, unsent};
 use super::view;
 use crate::exit::{Exit, Trouble};
 use crate::out::write_object;
@@ -84,15 +84,15 @@ async fn finish(runner: &Runner, events: &mut Events, mut state: Connection) -> 
     let mut asked = runner;
     let queued = loop {
         let queued = unsent(&mut asked).await?;
-        if queued == 0 || has_failed(state) {
+        if queued == 0 || has_failed(state) || Instant::now() > until {
             break queued;
         }
-        match tokio::time::timeout_at(until, events.recv()).await {
-            Ok(Some(event)) => {
+        tokio::select! {
+            Some(event) = events.recv() => {
                 state = connection(&event).unwrap_or(state);
                 view::event(&event).iter().for_each(write_object);
             }
-            _ => break queued,
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     };
     write_object(&json!({"type": "bye", "queued": queued}));

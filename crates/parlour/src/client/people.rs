@@ -59,10 +59,26 @@ pub(super) async fn invite(session: &mut Session, args: &InviteArgs) -> Result<(
     out.object(&json!({"type": "result", "ok": view::reply(&reply)}));
     out.line(invite);
     if args.qr {
-        qr::lines(invite).into_iter().flatten().for_each(|line| out.line(line));
+        qr::show(out, invite);
     }
+    who_may_use_it(session).await?;
     let days = text::duration(expires.since(clock::now()));
-    out.line(out.paint(Style::Dim, &format!("for {} use(s), {days}: parlour client send --invite … 'Hello'", args.uses)));
+    out.line(
+        out.paint(Style::Dim, &format!("for {} use(s), {days}: parlour client send --invite … 'Hello'", args.uses)),
+    );
+    Ok(())
+}
+
+/// An invite does not turn an app on.
+async fn who_may_use_it(session: &mut Session) -> Result<(), Trouble> {
+    if let Reply::Reach(rules) = session.network_intent(Intent::Reach).await? {
+        let off: Vec<&str> =
+            rules.iter().filter(|(_, rule)| *rule == ReachRule::Nobody).map(|(app, _)| app.as_str()).collect();
+        if !off.is_empty() {
+            let off = off.join(", ");
+            session.out.line(format!("Not for people on {off}: turned off (parlour client reach set --from … invite)"));
+        }
+    }
     Ok(())
 }
 
@@ -74,17 +90,23 @@ pub(super) async fn verify(session: &mut Session, typed: &str, matches: bool, di
     let out = session.out;
     if matches || differs {
         let conversation = find::conversation(session, typed).await?.id;
-        let said = if matches { "Remembered: verified." } else { "Remembered: not verified. Do not trust what comes from there." };
+        let said = if matches {
+            "Remembered: verified."
+        } else {
+            "Remembered: not verified. Do not trust what comes from there."
+        };
         return simple(session, Intent::SetVerified { conversation, verified: matches }, said).await;
     }
     out.object(&json!({"type": "result", "ok": view::reply(&reply)}));
+    // Who came from a phone app has no address to show: then what was typed.
+    let shown = if address.is_empty() { typed } else { address };
     let state = if *verified { out.paint(Style::Green, "verified") } else { "not verified yet".to_owned() };
-    out.line(format!("Safety number with {} ({state}):\n", out.paint(Style::Bold, &text::plain(address))));
+    out.line(format!("Safety number with {} ({state}):\n", out.paint(Style::Bold, &text::plain(shown))));
     for row in text::groups_of_five(digits).chunks(4) {
         out.line(format!("    {}", row.join("  ")));
     }
     out.line("");
-    qr::lines(digits).into_iter().flatten().for_each(|line| out.line(format!("    {line}")));
+    qr::show(out, digits);
     out.line("\nCompare it with theirs, over the phone or side by side. The same? parlour client verify … --matches");
     Ok(())
 }

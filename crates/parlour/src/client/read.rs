@@ -6,7 +6,9 @@ use crate::cli::ReadArgs;
 use crate::exit::{Exit, Trouble};
 use crate::out::{Out, Style};
 use crate::text;
-use parlour_client::api::{Conversation, ConversationId, ConversationState, Event, Intent, Message, MessageState, Reply};
+use parlour_client::api::{
+    Conversation, ConversationId, ConversationState, Event, Intent, Message, MessageState, Reply,
+};
 use parlour_proto::ids::MessageId;
 use parlour_shell::clock;
 use serde_json::json;
@@ -30,7 +32,11 @@ pub(super) async fn read(session: &mut Session, args: &ReadArgs) -> Result<(), T
     if args.follow {
         return follow(session, only.map(|c| c.id), args.keep_unread, shown).await;
     }
-    if online { session.settle().await } else { Err(Trouble::new(Exit::Offline, "offline", "no connection to the server")) }
+    if online {
+        session.settle().await
+    } else {
+        Err(Trouble::new(Exit::Offline, "offline", "no connection to the server"))
+    }
 }
 
 async fn show_unread(session: &mut Session, keep: bool, shown: &mut Shown) -> Result<(), Trouble> {
@@ -57,12 +63,20 @@ fn last_received(messages: &[Message], count: usize) -> &[Message] {
     &messages[from..]
 }
 
-async fn show(session: &mut Session, of: &Conversation, messages: &[Message], keep: bool, shown: &mut Shown) -> Result<(), Trouble> {
+async fn show(
+    session: &mut Session,
+    of: &Conversation,
+    messages: &[Message],
+    keep: bool,
+    shown: &mut Shown,
+) -> Result<(), Trouble> {
     let out = session.out;
     out.line(heading(out, of));
     for message in messages {
         shown.changed(message);
-        out.object(&json!({"type": "message", "conversation": hex::encode(of.id.0), "message": view::message(message)}));
+        out.object(
+            &json!({"type": "message", "conversation": hex::encode(of.id.0), "message": view::message(message)}),
+        );
         out.line(line(out, of, message));
     }
     out.line("");
@@ -83,7 +97,12 @@ impl Shown {
     }
 }
 
-async fn follow(session: &mut Session, only: Option<ConversationId>, keep: bool, mut shown: Shown) -> Result<(), Trouble> {
+async fn follow(
+    session: &mut Session,
+    only: Option<ConversationId>,
+    keep: bool,
+    mut shown: Shown,
+) -> Result<(), Trouble> {
     let mut titles: HashMap<ConversationId, Conversation> =
         find::conversations(session).await?.into_iter().map(|c| (c.id, c)).collect();
     loop {
@@ -92,7 +111,10 @@ async fn follow(session: &mut Session, only: Option<ConversationId>, keep: bool,
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
         let Some(event) = event else { return session.intent(Intent::Status).await.map(drop) };
-        if session.out.json && belongs(&event, only) && let Some(value) = view::event(&event) {
+        if session.out.json
+            && belongs(&event, only)
+            && let Some(value) = view::event(&event)
+        {
             session.out.object(&value);
         }
         match event {
@@ -103,8 +125,14 @@ async fn follow(session: &mut Session, only: Option<ConversationId>, keep: bool,
                 text::short(&request.id.0)
             )),
             Event::Message { conversation, message } if only.is_none_or(|id| id == conversation) => {
-                if shown.changed(&message) && let Some(of) = titles.get(&conversation) {
-                    let place = if only.is_none() { format!("{}  ", session.out.paint(Style::Bold, &text::plain(&of.title))) } else { String::new() };
+                if shown.changed(&message)
+                    && let Some(of) = titles.get(&conversation)
+                {
+                    let place = if only.is_none() {
+                        format!("{}  ", session.out.paint(Style::Bold, &text::plain(&of.title)))
+                    } else {
+                        String::new()
+                    };
                     session.out.line(format!("{place}{}", line(session.out, of, &message)));
                 }
                 if message.from.is_some() && !keep {
@@ -146,7 +174,11 @@ fn line(out: Out, of: &Conversation, message: &Message) -> String {
             out.paint(Style::Cyan, &text::plain(&known))
         }
     };
-    let body = if message.deleted { out.paint(Style::Dim, "deleted") } else { text::plain(&message.text).replace('\n', "\n      ") };
+    let body = if message.deleted {
+        out.paint(Style::Dim, "deleted")
+    } else {
+        text::plain(&message.text).replace('\n', "\n      ")
+    };
     let reply = message.in_reply_to.map(|id| format!("↳{} ", text::short(&id.0))).unwrap_or_default();
     let edited = if message.edited { out.paint(Style::Dim, " (edited)") } else { String::new() };
     let reactions: Vec<String> = message.reactions.iter().map(|(_, emoji)| text::plain(emoji)).collect();

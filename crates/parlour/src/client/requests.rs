@@ -33,8 +33,12 @@ pub(super) async fn list(session: &mut Session, show: bool) -> Result<(), Troubl
 /// What a stranger says of itself; nobody vouches for it.
 fn claims(request: &Request) -> Vec<String> {
     let name = request.claimed_name.as_ref().map(|name| format!("says to be {}", text::plain(name)));
-    let address = request.claimed_address.as_ref().map(|address| format!("says to be reached at {}", text::plain(address)));
-    let wrote = request.text.as_ref().map(|wrote| format!("wrote: {}", text::plain(wrote).replace('\n', "\n                 ")));
+    let address =
+        request.claimed_address.as_ref().map(|address| format!("says to be reached at {}", text::plain(address)));
+    let wrote = request
+        .text
+        .as_ref()
+        .map(|wrote| format!("wrote: {}", text::plain(wrote).replace('\n', "\n                 ")));
     [name, address, wrote].into_iter().flatten().collect()
 }
 

@@ -101,6 +101,9 @@ enum Outcome {
 async fn deliver(session: &mut Session, to: Target, body: Body, patience: Patience) -> Result<(), Trouble> {
     let (is_text, to_shown) = (matches!(body, Body::Text { .. }), shown(&to));
     let mut wait = Wait::new(patience);
+    if patience.connect {
+        wait.connect(session).await?;
+    }
     let (conversation, message) = wait.queue(session, to, body).await?;
     let outcome = match patience.connect {
         true => wait.until_sent(session, conversation, message, is_text).await?,
@@ -131,19 +134,40 @@ impl Wait {
         Self { patience, until, offline: false, states: Vec::new(), asked: None }
     }
 
-    /// Hands the message to the engine, which stores it; a first contact may need an answer of the server before.
-    async fn queue(&mut self, session: &mut Session, to: Target, body: Body) -> Result<(ConversationId, MessageId), Trouble> {
+    /// Connects, so that a first contact gets the server's answer; goes on without after a failed attempt.
+    async fn connect(&mut self, session: &mut Session) -> Result<(), Trouble> {
         let mut progress = Progress::new(session.out);
-        let pending = session.runner.submit(Intent::Send { to, body }).await?.done();
-        if self.patience.connect {
-            // Only its effect counts; how it ends is seen in the events.
-            drop(session.runner.submit(Intent::Sync).await?);
+        let connected = session.runner.submit(Intent::Sync).await?.done();
+        tokio::pin!(connected);
+        while !self.offline || self.patience.keep_trying {
+            tokio::select! {
+                biased;
+                done = &mut connected => return Ok(done.map(drop)?),
+                Some(event) = session.events.recv() => {
+                    progress.note(&event, None);
+                    self.note(&event);
+                }
+                () = tokio::time::sleep_until(self.until) => break,
+                () = progress.due() => progress.show(),
+            }
         }
-        tokio::pin!(pending);
+        Ok(())
+    }
+
+    /// Hands the message to the engine, which stores it.
+    async fn queue(
+        &mut self,
+        session: &mut Session,
+        to: Target,
+        body: Body,
+    ) -> Result<(ConversationId, MessageId), Trouble> {
+        let mut progress = Progress::new(session.out);
+        let stored = session.runner.submit(Intent::Send { to, body }).await?.done();
+        tokio::pin!(stored);
         loop {
             tokio::select! {
                 biased;
-                reply = &mut pending => return match reply? {
+                reply = &mut stored => return match reply? {
                     Reply::Queued { conversation, message } => Ok((conversation, message)),
                     other => Err(unexpected(&other)),
                 },
@@ -151,19 +175,7 @@ impl Wait {
                     progress.note(&event, None);
                     self.note(&event);
                 }
-                () = tokio::time::sleep_until(self.until) => return Err(queued()),
                 () = progress.due() => progress.show(),
-            }
-            if self.offline && !self.patience.keep_trying {
-                // The answer, if there is one, is on its way: a first contact is stored before it is asked about.
-                tokio::task::yield_now().await;
-                return match tokio::time::timeout(Duration::from_millis(200), &mut pending).await {
-                    Ok(reply) => match reply? {
-                        Reply::Queued { conversation, message } => Ok((conversation, message)),
-                        other => Err(unexpected(&other)),
-                    },
-                    Err(_) => Err(queued()),
-                };
             }
         }
     }
@@ -184,11 +196,14 @@ impl Wait {
             };
         }
         let mut progress = Progress::new(session.out);
+        self.asked = is_asked(session, conversation).await?.then_some(conversation);
         loop {
             match self.states.iter().rev().find(|(id, _)| *id == message).map(|(_, state)| *state) {
                 Some(MessageState::Sent | MessageState::Delivered | MessageState::Read) => return Ok(Outcome::Sent),
                 Some(MessageState::Failed) => return Err(failed()),
-                _ if self.asked == Some(conversation) => return Ok(Outcome::UntilAccepted),
+                _ if self.asked.take() == Some(conversation) && is_queued(session, conversation, message).await? => {
+                    return Ok(Outcome::UntilAccepted);
+                }
                 _ if self.offline && !self.patience.keep_trying => return Ok(Outcome::NotYet),
                 _ => {}
             }
@@ -218,8 +233,23 @@ impl Wait {
     }
 }
 
+/// Whether the other side has yet to accept: then one message has gone, and more are kept.
+async fn is_asked(session: &mut Session, id: ConversationId) -> Result<bool, Trouble> {
+    let all = find::conversations(session).await?;
+    Ok(all.iter().any(|conversation| conversation.id == id && conversation.state == ConversationState::Asked))
+}
+
+async fn is_queued(session: &mut Session, conversation: ConversationId, message: MessageId) -> Result<bool, Trouble> {
+    let messages = find::messages(session, conversation, 1).await?;
+    Ok(messages.iter().any(|last| last.id == message && last.state == MessageState::Queued))
+}
+
 fn failed() -> Trouble {
-    Trouble::new(Exit::Refused, "failed", "the message could not be delivered: nobody there who can be reached, or it was refused")
+    Trouble::new(
+        Exit::Refused,
+        "failed",
+        "the message could not be delivered: nobody there who can be reached, or it was refused",
+    )
 }
 
 fn queued() -> Trouble {
@@ -227,7 +257,13 @@ fn queued() -> Trouble {
     Trouble::new(Exit::Offline, "queued", text)
 }
 
-fn report(session: &Session, outcome: &Outcome, conversation: ConversationId, message: MessageId, to: &str) -> Result<(), Trouble> {
+fn report(
+    session: &Session,
+    outcome: &Outcome,
+    conversation: ConversationId,
+    message: MessageId,
+    to: &str,
+) -> Result<(), Trouble> {
     let (state, text) = match outcome {
         Outcome::Sent => ("sent", format!("sent{to}")),
         Outcome::UntilAccepted => ("asked", format!("kept here until they accept{to}")),

@@ -10,7 +10,7 @@ use parlour_shell::home::Server;
 use parlour_shell::{Endpoint, Events, Home, HomeError, Runner, Unlock};
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// How long a command waits for the server to take what it did.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,6 +32,9 @@ impl Ask for &Runner {
         Ok(self.intent(intent).await?)
     }
 }
+
+/// How often the queue is looked at: reports and the like leave it without an event.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What is known before a home is open.
 pub(super) struct Door {
@@ -90,7 +93,8 @@ impl Door {
 
     /// Starts the home's engine against a server.
     pub(super) async fn start(self, home: Home, server: &Server) -> Result<Session, Trouble> {
-        let endpoint = Endpoint::parse(&server.url, server.ca_pem.as_deref()).map_err(|e| Trouble::usage(e.to_string()))?;
+        let endpoint =
+            Endpoint::parse(&server.url, server.ca_pem.as_deref()).map_err(|e| Trouble::usage(e.to_string()))?;
         let (runner, events) = Runner::start(&home, endpoint).await?;
         Ok(Session { out: self.out, home, runner, events, connection: Connection::Offline })
     }
@@ -165,14 +169,14 @@ impl Session {
         let until = Instant::now() + PATIENCE;
         while unsent(self).await? > 0 {
             tokio::select! {
-                event = timeout_at(until, self.events.recv()) => match event {
-                    Ok(Some(event)) => self.connection = connection(&event).unwrap_or(self.connection),
-                    Ok(None) => return Ok(()),
-                    Err(_) => return Err(still_queued()),
-                },
+                Some(event) = self.events.recv() => {
+                    progress.note(&event, None);
+                    self.connection = connection(&event).unwrap_or(self.connection);
+                }
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
                 () = progress.due() => progress.show(),
             }
-            if has_failed(self.connection) {
+            if has_failed(self.connection) || Instant::now() > until {
                 return Err(still_queued());
             }
         }
@@ -232,5 +236,9 @@ pub(super) fn unexpected(reply: &Reply) -> Trouble {
 }
 
 fn still_queued() -> Trouble {
-    Trouble::new(Exit::Offline, "queued", "the server has not taken it yet; it is kept here and sent by the next command that connects")
+    Trouble::new(
+        Exit::Offline,
+        "queued",
+        "the server has not taken it yet; it is kept here and sent by the next command that connects",
+    )
 }

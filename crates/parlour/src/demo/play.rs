@@ -68,7 +68,10 @@ async fn sign_ups(theatre: &mut Theatre, sam: &mut Actor, maya: &mut Actor, noor
         does(maya, "signs up on Den with a username and a password"),
         does(noor, "signs up on Porch with a public @handle and a password"),
         vec![],
-        vec![styled(Style::Dim, "Passwords go through OPAQUE: not even a hash of them reaches the server. Each device leaves key packages, so that it can be written to while it is away.")],
+        vec![styled(
+            Style::Dim,
+            "Passwords go through OPAQUE: not even a hash of them reaches the server. Each device leaves key packages, so that it can be written to while it is away.",
+        )],
     ];
     let mut right = theatre.changes().map_err(Trouble::failure)?;
     right.push(vec![]);
@@ -88,7 +91,10 @@ async fn closed_door(theatre: &mut Theatre, sam: &mut Actor, maya: &Actor) -> Re
         vec![],
         vec![styled(Style::Red, "✗ "), text(refusal.message)],
         vec![],
-        vec![styled(Style::Dim, "Other apps are off until a person turns them on. Whether there is a Maya at all, Sam cannot tell: both answer alike, in the same time.")],
+        vec![styled(
+            Style::Dim,
+            "Other apps are off until a person turns them on. Whether there is a Maya at all, Sam cannot tell: both answer alike, in the same time.",
+        )],
     ];
     let right = theatre.changes().map_err(Trouble::failure)?;
     theatre.card("A closed door", &left, &right).await;
@@ -125,7 +131,10 @@ async fn asked(theatre: &mut Theatre, sam: &mut Actor, maya: &mut Actor) -> Resu
         does(sam, "asks again, while Maya is away"),
         says(sam, FIRST),
         vec![],
-        vec![styled(Style::Dim, "Her device took part without being there: Sam's device made an MLS group with one of her key packages, under a hybrid of ML-KEM-768 and X25519. What waits for her is sealed: whose mailbox, which room, which message, all of it.")],
+        vec![styled(
+            Style::Dim,
+            "Her device took part without being there: Sam's device made an MLS group with one of her key packages, under a hybrid of ML-KEM-768 and X25519. What waits for her is sealed: whose mailbox, which room, which message, all of it.",
+        )],
     ];
     let mut right = theatre.changes().map_err(Trouble::failure)?;
     right.push(vec![]);
@@ -147,7 +156,10 @@ async fn accepted(theatre: &mut Theatre, maya: &mut Actor) -> Result<Conversatio
     theatre.until("empty mailboxes", |theatre| Ok(theatre.waiting()? == 0)).await.map_err(Trouble::failure)?;
     let mut left = vec![
         does(maya, "is back"),
-        vec![styled(Style::Bold, "  A request. "), text(format!("Somebody on {} wants to write to you.", request.from.app))],
+        vec![
+            styled(Style::Bold, "  A request. "),
+            text(format!("Somebody on {} wants to write to you.", request.from.app)),
+        ],
         does(maya, "accepts"),
     ];
     left.extend(shown(maya, conversation).await?);
@@ -166,11 +178,12 @@ async fn wait_for_request(actor: &mut Actor) -> Result<Request, Trouble> {
     {
         return Ok(request);
     }
-    actor.until("a request", |event| match event {
-        Event::Request(request) => Some(request.clone()),
-        _ => None,
-    })
-    .await
+    actor
+        .until("a request", |event| match event {
+            Event::Request(request) => Some(request.clone()),
+            _ => None,
+        })
+        .await
 }
 
 /// The last message of a conversation, as it stands on this device.
@@ -198,7 +211,7 @@ async fn talk(
         left.push(vec![]);
     }
     theatre.until("empty mailboxes", |theatre| Ok(theatre.waiting()? == 0)).await.map_err(Trouble::failure)?;
-    left.push(vec![styled(Style::Dim, "Sam reads on Bell, Maya on Den; neither learns what the other signs in with. Sends come over sockets that nobody is signed in on: the server does not know which of the two wrote.")]);
+    left.push(vec![styled(Style::Dim, "Sam reads on Bell, Maya on Den; neither learns what the other signs in with. Sends come over sockets that nobody is signed in on: nothing that is stored tells which of the two wrote.")]);
     let mut right = theatre.changes().map_err(Trouble::failure)?;
     right.push(vec![]);
     right.extend(theatre.newest_waiting(4).map_err(Trouble::failure)?);
@@ -210,6 +223,8 @@ async fn talk(
 }
 
 async fn invited(theatre: &mut Theatre, noor: &mut Actor, maya: &mut Actor) -> Result<(), Trouble> {
+    let from = AppId::parse(NOOR.app).map_err(|problem| Trouble::usage(problem.detail))?;
+    maya.intent(Intent::SetReach { from, rule: ReachRule::Invite }).await?;
     let reply = maya.intent(Intent::CreateInvite { uses: 1, ttl_s: 7 * 86_400 }).await?;
     let invite = expect(match reply {
         Reply::Invite { text, .. } => Some(text),
@@ -227,14 +242,17 @@ async fn invited(theatre: &mut Theatre, noor: &mut Actor, maya: &mut Actor) -> R
     theatre.until("empty mailboxes", |theatre| Ok(theatre.waiting()? == 0)).await.map_err(Trouble::failure)?;
     let short: String = invite.chars().take(28).collect();
     let left = [
-        does(maya, "makes an invite for a poster, and prints it as a QR code:"),
+        does(maya, "lets people on Porch ask who hold an invite, and makes one for a poster:"),
         vec![styled(Style::Dim, format!("  {short}…"))],
-        does(noor, "scans it, on Porch, and asks"),
+        does(noor, "scans it and asks"),
         says(noor, POSTER),
         does(maya, "accepts"),
         says(maya, SOLD),
         vec![],
-        vec![styled(Style::Dim, "The invite reaches Maya without telling who she is, although Porch is off for her. It worked once and is gone.")],
+        vec![styled(
+            Style::Dim,
+            "The invite reaches Maya without telling who she is. The server holds a digest of it; it worked once and is gone.",
+        )],
     ];
     let mut right = theatre.changes().map_err(Trouble::failure)?;
     right.push(vec![]);
@@ -250,14 +268,20 @@ async fn proof(theatre: &mut Theatre) -> Result<(), Trouble> {
     let left = [
         vec![text("Every file of the server, byte by byte: database, write-ahead log, keys.")],
         vec![],
-        vec![styled(Style::Dim, "What it knows, for how long, and why: parlour audit. What it could learn while it runs, and where the limits are: SECURITY.md.")],
+        vec![styled(
+            Style::Dim,
+            "What it knows, for how long, and why: parlour audit. What it could learn while it runs, and where the limits are: SECURITY.md.",
+        )],
     ];
     let look = |what: &str, texts: &[&str]| theatre.search(what, texts).map_err(Trouble::failure);
     let right = [
         look("all that was written", &words)?,
         look("the passwords", &PASSWORDS)?,
         look("Sam's phone number", &[SAM.handle])?,
-        vec![styled(if waiting == 0 { Style::Green } else { Style::Yellow }, "  "), text(format!("{waiting} messages wait anywhere"))],
+        vec![
+            styled(if waiting == 0 { Style::Green } else { Style::Yellow }, "  "),
+            text(format!("{waiting} messages wait anywhere")),
+        ],
     ];
     theatre.card("What is left", &left, &right).await;
     ending(theatre).await;
@@ -266,7 +290,7 @@ async fn proof(theatre: &mut Theatre) -> Result<(), Trouble> {
 
 async fn ending(theatre: &Theatre) {
     let next = [
-        ("parlour up", "the same server for you, with everything kept in ./parlour-data"),
+        ("parlour up", "the same server for you; everything is kept in ./parlour-data"),
         ("parlour client sign-up --help", "an account from the command line"),
         ("parlour client run --json", "a bot: JSON Lines in and out"),
         ("parlour audit --data parlour-data", "what a server stores, and why"),
@@ -274,15 +298,19 @@ async fn ending(theatre: &Theatre) {
     theatre.paragraph(&vec![]).await;
     theatre.paragraph(&vec![styled(Style::Bold, "Next")]).await;
     for (command, what) in next {
-        theatre.paragraph(&vec![styled(Style::Green, format!("  {command:<36}")), styled(Style::Dim, what)]).await;
+        theatre.paragraph(&vec![styled(Style::Green, format!("  {command:<35}")), styled(Style::Dim, what)]).await;
     }
     theatre.paragraph(&vec![]).await;
 }
 
 fn does(actor: &Actor, what: &str) -> Line {
-    vec![styled(actor.role.style, format!("● {}", actor.role.name)), styled(Style::Dim, format!(" on {} ", actor.role.app)), text(what)]
+    vec![
+        styled(actor.role.style, format!("● {}", actor.role.name)),
+        styled(Style::Dim, format!(" on {} ", actor.role.app)),
+        text(what),
+    ]
 }
 
 fn says(actor: &Actor, words: &str) -> Line {
-    vec![styled(actor.role.style, "  ┃ "), text(words)]
+    vec![styled(actor.role.style, format!("  {:>4} ┃ ", actor.role.name)), text(words)]
 }

@@ -34,11 +34,8 @@ impl Paper {
 
     /// Bytes in a line of a hexadecimal dump in the right column.
     pub(crate) fn dump_width(self) -> usize {
-        match self.columns().1 {
-            0..=55 => 12,
-            56..=71 => 16,
-            _ => 20,
-        }
+        // Offset and gaps take 9 characters, each byte 4.
+        ((self.columns().1 - 9) / 4) & !3
     }
 
     /// Widths of the two columns' insides.
@@ -72,7 +69,12 @@ impl Paper {
         let taken = title.chars().count() + 3;
         let rest: String = rule[taken.min(rule.len())..].iter().collect();
         let dim = Some(Style::Dim);
-        format!("{} {} {}", self.paint(dim, "╭─"), self.paint(Some(Style::Bold), &title), self.paint(dim, &format!("{rest}╮")))
+        format!(
+            "{} {} {}",
+            self.paint(dim, "╭─"),
+            self.paint(Some(Style::Bold), &title),
+            self.paint(dim, &format!("{rest}╮"))
+        )
     }
 
     fn cell(self, line: Option<&Line>, width: usize) -> String {
@@ -101,7 +103,7 @@ fn wrap(line: &[Span], width: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut current = Line::new();
     let mut used = 0;
-    let indent = line.first().map_or(0, |span| span.1.chars().take_while(|c| *c == ' ').count()).min(width / 2);
+    let indent = line.first().map_or(0, |span| indent(&span.1)).min(width / 2);
     for span in line {
         for piece in pieces(&span.1) {
             let mut piece: Vec<char> = piece.chars().collect();
@@ -127,6 +129,11 @@ fn wrap(line: &[Span], width: usize) -> Vec<Line> {
     lines
 }
 
+/// Where wrapped lines begin: under the text after a bar, or under the first letter.
+fn indent(first: &str) -> usize {
+    if first.ends_with("┃ ") { first.chars().count() } else { first.chars().take_while(|c| *c == ' ').count() }
+}
+
 /// Words with the spaces after them.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive(' ')
@@ -150,7 +157,8 @@ pub(crate) fn dump(bytes: &[u8], per_line: usize, lines: usize) -> Vec<Line> {
 
 fn dump_line(offset: usize, chunk: &[u8], per_line: usize) -> Line {
     let hex: Vec<String> = chunk.iter().map(|byte| format!("{byte:02x}")).collect();
-    let letters: String = chunk.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '·' }).collect();
+    let letters: String =
+        chunk.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '·' }).collect();
     vec![
         styled(Style::Dim, format!("  {offset:04x}  ")),
         styled(Style::Red, format!("{:<width$} ", hex.join(" "), width = per_line * 3)),
@@ -173,7 +181,11 @@ mod tests {
             let left = vec![vec![text("  words ".repeat(30))], vec![text("x".repeat(200))], vec![]];
             let card = paper.card("A title", &left, &dump(&[7; 100], paper.dump_width(), 3));
             let widths: Vec<usize> = card.iter().map(|line| line.chars().count()).collect();
-            assert!(widths.iter().all(|width| *width == columns.clamp(80, 160)), "{columns}: {widths:?}\n{}", card.join("\n"));
+            assert!(
+                widths.iter().all(|width| *width == columns.clamp(80, 160)),
+                "{columns}: {widths:?}\n{}",
+                card.join("\n")
+            );
         }
     }
 

@@ -118,9 +118,14 @@ impl Theatre {
         let search = self.disk.search(texts)?;
         let read = format!(" ({} files, {} read)", search.files, bytes(search.bytes));
         Ok(match &search.found[..] {
-            [] => vec![styled(Style::Green, "✓ "), text(format!("{what}: in none of the server's files")), styled(Style::Dim, read)],
+            [] => vec![
+                styled(Style::Green, "✓ "),
+                text(format!("{what}: in none of the server's files")),
+                styled(Style::Dim, read),
+            ],
             found => {
-                let names: Vec<String> = found.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
+                let names: Vec<String> =
+                    found.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
                 vec![styled(Style::Red, "✗ "), text(format!("{what}: found in {}", names.join(", ")))]
             }
         })
@@ -145,7 +150,9 @@ impl Theatre {
 
 fn change(kind: Stored, old: Count, new: Count) -> Line {
     let name = match kind {
-        Stored::Row(row) => Kind::ALL.iter().find(|known| known.row() == row).map_or("unknown", |known| known.kept().name),
+        Stored::Row(row) => {
+            Kind::ALL.iter().find(|known| known.row() == row).map_or("unknown", |known| known.kept().name)
+        }
         Stored::Queue(queue) => queue_kept(queue).name,
         Stored::Shared => "shared ciphertext",
     };
@@ -154,7 +161,11 @@ fn change(kind: Stored, old: Count, new: Count) -> Line {
         None => ('−', old.rows - new.rows, Style::Green),
     };
     let now = if new.rows == 0 { "none left".to_owned() } else { format!("now {}, {}", new.rows, bytes(new.bytes)) };
-    vec![styled(style, format!("{:>5} ", format!("{sign}{rows}"))), text(format!("{name} ")), styled(Style::Dim, format!("({now})"))]
+    vec![
+        styled(style, format!("{:>5} ", format!("{sign}{rows}"))),
+        text(format!("{name} ")),
+        styled(Style::Dim, format!("({now})")),
+    ]
 }
 
 /// A line on stdout.

@@ -1,5 +1,6 @@
 //! The built binary, driven as a person or a script would: processes, files, exit codes. States are waited for, never slept.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -65,11 +66,7 @@ impl Ended {
 pub(crate) fn end(mut command: Command) -> Ended {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    Ended {
-        code: output.status.code().unwrap_or(-1),
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
-    }
+    Ended { code: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
 /// A server as `parlour up` starts it.
@@ -210,7 +207,8 @@ impl Person {
     /// Texts of others in the conversation, oldest first.
     pub(crate) fn read(&self, conversation: &str) -> Vec<String> {
         let read = self.json(&["read", conversation]).ok();
-        let texts = read.lines().into_iter().filter(|line| line["type"] == "message" && !line["message"]["from"].is_null());
+        let texts =
+            read.lines().into_iter().filter(|line| line["type"] == "message" && !line["message"]["from"].is_null());
         texts.map(|line| line["message"]["text"].as_str().unwrap().to_owned()).collect()
     }
 

@@ -60,9 +60,12 @@ impl<S: Store> Accounts<S> {
             devices: account.list.devices().flat_map(|device| device.id.0).collect(),
             invites: reach::invite_digests(&self.store, &id).await?.iter().flat_map(|digest| digest.0).collect(),
         };
-        let batch = RowBatch::new(account_partition(&id))
-            .delete_range(KeyRange::all())
-            .put(DELETION, record::encode(&deletion), Kind::Deletion.row(), None);
+        let batch = RowBatch::new(account_partition(&id)).delete_range(KeyRange::all()).put(
+            DELETION,
+            record::encode(&deletion),
+            Kind::Deletion.row(),
+            None,
+        );
         let _ = self.store.commit(vec![batch.into()]).await?;
         self.finish_deletion(&id, &deletion, now).await
     }

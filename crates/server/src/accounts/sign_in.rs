@@ -15,9 +15,7 @@ use parlour_store::{Batch, Outcome, RowBatch, Store};
 
 use super::{
     Accounts, DAY_MS, DEVICE, DeviceRecord, PASSWORD, PROFILE, ProfileRecord, Session, account_partition,
-    device_partition, link_key, not_a_device,
-    tickets::Ticket,
-    view,
+    device_partition, link_key, not_a_device, tickets::Ticket, view,
 };
 use crate::{
     Rng,
@@ -32,6 +30,19 @@ use crate::{
 /// A registration with a password between its two messages; lives in the socket.
 #[derive(Debug)]
 pub struct RegisterState(Ticket);
+
+/// An account to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewAccount<'a> {
+    /// Drawn by the client.
+    pub account: AccountId,
+    /// Ed25519.
+    pub root_key: [u8; 32],
+    /// The whole device list.
+    pub links: &'a [Bytes],
+    /// The one device on it.
+    pub device: DeviceId,
+}
 
 /// A login with a password between its two messages; lives in the socket.
 #[derive(Debug)]
@@ -134,8 +145,7 @@ impl<S: Store> Accounts<S> {
         let row = self.store.get(&partition, PASSWORD).await?;
         let file = row.map(|row| PasswordFile::from_bytes(row.value)).transpose();
         let file = file.map_err(|_| Refused::Damaged("password record"))?;
-        let (login, answer) =
-            self.keys.opaque.login(app, &handle, file.as_ref(), message, rng).map_err(bad_message)?;
+        let (login, answer) = self.keys.opaque.login(app, &handle, file.as_ref(), message, rng).map_err(bad_message)?;
         let ticket = Ticket { app: app.clone(), handle, names, password: None, account };
         Ok((LoginState(Box::new(login), ticket), answer))
     }
@@ -165,32 +175,26 @@ impl<S: Store> Accounts<S> {
     pub async fn register(
         &self,
         secret: &Secret,
-        account: AccountId,
-        root_key: [u8; 32],
-        links: &[Bytes],
-        device: DeviceId,
+        new: &NewAccount<'_>,
         now: UnixMillis,
         rng: &mut Rng,
     ) -> Result<Session, Refused> {
         let ticket = self.tickets.take(secret, now)?;
-        let made = self.make_account(&ticket, account, root_key, links, device, now, rng).await;
+        let made = self.make_account(&ticket, new, now, rng).await;
         if made.is_err() {
             self.tickets.give_back(secret, ticket, now);
         }
         made
     }
 
-    #[expect(clippy::too_many_arguments, reason = "all of them go into one commit")]
     async fn make_account(
         &self,
         ticket: &Ticket,
-        account: AccountId,
-        root_key: [u8; 32],
-        links: &[Bytes],
-        device: DeviceId,
+        new: &NewAccount<'_>,
         now: UnixMillis,
         rng: &mut Rng,
     ) -> Result<Session, Refused> {
+        let NewAccount { account, root_key, links, device } = *new;
         let list = DeviceList::verify(account, &root_key, links).map_err(Problem::from)?;
         let listed = list.device(&device).filter(|_| list.devices().len() == 1);
         let Some(listed) = listed else {
@@ -275,10 +279,8 @@ impl<S: Store> Accounts<S> {
         };
         self.tickets.take(secret, now)?;
         let session = Session { account, device, mailbox: MailboxId::random(rng), signing_key: added.signing_key };
-        let batches = vec![
-            put_device(&session, now).into(),
-            self.put_link(&session.account.account, list.links().len(), link),
-        ];
+        let batches =
+            vec![put_device(&session, now).into(), self.put_link(&session.account.account, list.links().len(), link)];
         if !self.store.commit(batches).await?.is_applied() {
             return refuse(Code::BadDeviceList, "the list changed meanwhile; sign again");
         }

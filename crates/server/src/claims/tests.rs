@@ -14,7 +14,7 @@ use parlour_store::{CrashStore, ManualClock, UnixTime};
 
 use super::Claims;
 use crate::{
-    accounts::{Accounts, Session},
+    accounts::{Accounts, NewAccount, Session},
     apps::Apps,
     config::Config,
     error::Refused,
@@ -45,8 +45,7 @@ impl World {
         let store = CrashStore::new(Arc::new(ManualClock::new(UnixTime(NOON.seconds()))));
         let (keys, apps) = (keys(), Apps::new(&config));
         let mailboxes = Arc::new(Mailboxes::open(store.clone(), keys.clone()).await.unwrap());
-        let accounts =
-            Arc::new(Accounts::new(store.clone(), keys.clone(), apps.clone(), mailboxes.clone(), &config));
+        let accounts = Arc::new(Accounts::new(store.clone(), keys.clone(), apps.clone(), mailboxes.clone(), &config));
         let claims =
             Claims::new(store.clone(), keys.clone(), apps.clone(), accounts.clone(), mailboxes.clone(), &config);
         Self { store, keys, apps, accounts, claims }
@@ -65,8 +64,9 @@ impl World {
         let (root, own) = (key(rng), key(rng));
         let action = Action::Add { device, signing_key: own.verifying_key().to_bytes(), hpke_key: [9; 32] };
         let links = [Draft::first(account, NOON, action).sign(&root)];
-        let root = root.verifying_key().to_bytes();
-        let session = self.accounts.register(&ticket, account, root, &links, device, NOON, rng).await.unwrap();
+        let root_key = root.verifying_key().to_bytes();
+        let new = NewAccount { account, root_key, links: &links, device };
+        let session = self.accounts.register(&ticket, &new, NOON, rng).await.unwrap();
         self.publish(&session, Pool::Stranger, packages).await;
         self.publish(&session, Pool::LastResort, 1).await;
         session

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use parlour_proto::{ids::MailboxId, wire::RowsWriter};
-use parlour_store::{QueueId, QueueLimit, QueueRow, Seq, Store};
+use parlour_store::{QueueId, QueueLimit, QueueRow, Seq, Store, StoreError};
 
 use super::server::Server;
 use crate::{
@@ -29,7 +29,8 @@ const FRAME_ROWS: usize = 128;
 /// Rows and bytes read from the queue at once.
 const READ: QueueLimit = QueueLimit { rows: 128, bytes: 128 * 1024 };
 
-type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+type Resolving = Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refused>> + Send>>;
+type Reading = Pin<Box<dyn Future<Output = Result<Vec<QueueRow>, StoreError>> + Send>>;
 
 /// One pushed frame that is not acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -63,10 +64,11 @@ pub(super) struct Feed<S: Store> {
     rows: u32,
     bytes: usize,
     read: VecDeque<QueueRow>,
-    reading: Option<Boxed<Result<Vec<QueueRow>, parlour_store::StoreError>>>,
-    resolving: Option<(Seq, Boxed<Result<Option<Bytes>, Refused>>)>,
+    reading: Option<Reading>,
+    resolving: Option<(Seq, Resolving)>,
     caught_up: bool,
-    notice: Option<Notice>,
+    /// What comes after the rows just given.
+    later: Option<Fed>,
 }
 
 impl<S: Store> Feed<S> {
@@ -87,7 +89,7 @@ impl<S: Store> Feed<S> {
             reading: None,
             resolving: None,
             caught_up: false,
-            notice: None,
+            later: None,
         }
     }
 
@@ -115,8 +117,8 @@ impl<S: Store> Feed<S> {
 
     /// The next thing to do.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Fed> {
-        if let Some(notice) = self.notice.take() {
-            return Poll::Ready(Fed::Notice(notice));
+        if let Some(later) = self.later.take() {
+            return Poll::Ready(later);
         }
         let mut frame = RowsWriter::default();
         let mut last = self.cursor;
@@ -142,11 +144,7 @@ impl<S: Store> Feed<S> {
         if frame.rows() == 0 {
             return end.map_or(Poll::Pending, Poll::Ready);
         }
-        match end {
-            Some(Fed::Notice(notice)) => self.notice = Some(notice),
-            Some(Fed::CaughtUp) => self.caught_up = false,
-            _ => {}
-        }
+        self.later = end;
         let rows = frame.rows() as u64;
         let frame = frame.finish();
         self.unacked.push_back(Unacked { last, rows: rows as u32, bytes: frame.len() as u32 });

@@ -15,7 +15,7 @@ use super::{
     server::{Server, Source},
 };
 use crate::{
-    accounts::{LoginState, RegisterState, Session},
+    accounts::{LoginState, NewAccount, RegisterState, Session},
     error::{Refused, refuse},
     fresh_rng, keypackages,
     reach::Reach,
@@ -124,7 +124,8 @@ pub(super) async fn stranger<S: Store>(
             accounts.opaque_login_finish(state, &message, now, rng).map(Done::Answer)
         }
         (Request::Register { ticket, account, root_key, links, device }, _) => {
-            let session = accounts.register(&ticket, account, root_key, &links, device, now, rng).await?;
+            let new = NewAccount { account, root_key, links: &links, device };
+            let session = accounts.register(&ticket, &new, now, rng).await?;
             let answer = Answer::Registered(signed_in(&server, &session, now).await?);
             Ok(Done::SignedIn(session, answer))
         }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use parlour_proto::ids::AccountId;
-use parlour_store::{Store, UnixTime};
+use parlour_store::{PartitionId, PartitionKind, RowBatch, Store, StoreError, UnixTime};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Notify,
@@ -39,6 +39,7 @@ use crate::{
     limits::{Buckets, Rate},
     mailboxes::{ACK_EVERY_MS, Mailboxes, Notice},
     metrics::Metrics,
+    retention::Kind,
     rooms::{RoomLimits, Rooms},
     web::Site,
 };
@@ -61,6 +62,9 @@ pub enum StartError {
     /// The apps for browsers.
     #[error("the apps for browsers in {0} cannot be read")]
     Web(PathBuf, #[source] io::Error),
+    /// The keys belong to another database, or were lost.
+    #[error("the keys are not those of this database; restore DATA/keys from its backup")]
+    WrongKeys,
     /// What is stored could not be read.
     #[error("the stored data could not be read")]
     Stored(#[from] Refused),
@@ -132,6 +136,7 @@ pub async fn run<S: Store>(
     more_metrics: MoreMetrics,
 ) -> Result<RunningServer, StartError> {
     let tls = config.tls.as_ref().map(acceptor).transpose()?;
+    check_keys(&store, &keys).await?;
     let site = site(config)?;
     let server = Arc::new(join(config, store, keys, more_metrics, site).await?);
     let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
@@ -152,6 +157,22 @@ fn site(config: &Config) -> Result<Site, StartError> {
         tracing::info!("no apps for browsers here; `cargo xtask web` makes them");
     }
     Ok(site)
+}
+
+/// New keys for an old database would find nobody in it: better not to start.
+async fn check_keys<S: Store>(store: &S, keys: &Keys) -> Result<(), StartError> {
+    let partition = PartitionId::new(PartitionKind::Meta, b"keys");
+    let found = store.get(&partition, b"check").await.map_err(Refused::from)?;
+    if found.is_some_and(|row| row.value[..] != keys.check()) {
+        return Err(StartError::WrongKeys);
+    }
+    let kind = Kind::KeyCheck;
+    let batch = RowBatch::new(partition).put(b"check", keys.check().to_vec(), kind.row(), kind.expires(now()));
+    // A full disk must not keep the server from starting: reading goes on.
+    match store.commit(vec![batch.into()]).await {
+        Ok(_) | Err(StoreError::Full) => Ok(()),
+        Err(error) => Err(Refused::from(error).into()),
+    }
 }
 
 async fn join<S: Store>(

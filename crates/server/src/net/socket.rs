@@ -51,7 +51,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// A signed-in socket is pinged after so long without a word, and closed after twice that.
 const PING: Duration = Duration::from_secs(55);
 /// What is written must be taken within this time.
-const WRITE: Duration = Duration::from_secs(30);
+const WRITE: Duration = Duration::from_secs(120);
 /// How often the times are looked at.
 const TICK: Duration = Duration::from_secs(10);
 /// Messages under way on one socket.
@@ -86,6 +86,8 @@ pub(super) struct Socket<S: Store> {
     pinged: bool,
     bucket: Option<Bucket>,
     bad: u8,
+    /// To be told, and closed, when the running request is answered.
+    ends: Option<Notice>,
     closing: bool,
 }
 
@@ -126,6 +128,7 @@ impl<S: Store> Socket<S> {
             pinged: false,
             bucket: None,
             bad: 0,
+            ends: None,
             closing: false,
         };
         let hello = Push::Hello { version: PROTOCOL_VERSION, nonce, time: now() };
@@ -159,8 +162,7 @@ impl<S: Store> Socket<S> {
                     Poll::Pending => Ok(()),
                 };
             }
-            let progress =
-                self.poll_sends(cx)? | self.poll_running(cx)? | self.poll_feed(cx)? | self.poll_read(cx)?;
+            let progress = self.poll_sends(cx)? | self.poll_running(cx)? | self.poll_feed(cx)? | self.poll_read(cx)?;
             if !progress {
                 break;
             }
@@ -213,6 +215,9 @@ impl<S: Store> Socket<S> {
             }
             Err(refused) => self.answer(id, Err(refused))?,
         }
+        if let Some(notice) = self.ends.take().filter(|_| !self.closing) {
+            self.close(farewell(notice))?;
+        }
         Ok(true)
     }
 
@@ -226,6 +231,8 @@ impl<S: Store> Socket<S> {
             }
             Fed::CaughtUp => self.push(Push::CaughtUp)?,
             Fed::Notice(Notice::PoolsLow) => self.tell_pools(),
+            // What runs is answered first: it may be the deletion that ends this socket.
+            Fed::Notice(notice) if self.running.is_some() => self.ends = Some(notice),
             Fed::Notice(notice) => self.close(farewell(notice))?,
             Fed::Failed(refused) => self.close(refused.problem())?,
         }
@@ -337,7 +344,9 @@ impl<S: Store> Socket<S> {
         if let Err(problem) = &result {
             self.server.metrics.problem(problem.code);
         }
-        if id == 0 && let Ok(Answer::Pools { door, stranger, last_resort_used }) = result {
+        if id == 0
+            && let Ok(Answer::Pools { door, stranger, last_resort_used }) = result
+        {
             return self.push(Push::PoolsLow { door, stranger, last_resort_used });
         }
         self.write(wire::encode_server(&ServerFrame::Answer { id, result }))

@@ -1,7 +1,7 @@
 //! One room in memory, and the bounded cache of them.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -9,10 +9,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use parlour_proto::ids::{MailboxId, MessageId, RoomId, UnixMillis};
+use parlour_proto::{
+    frames::RowBody,
+    ids::{MailboxId, MessageId, RoomId, UnixMillis},
+    wire,
+};
 use parlour_store::{KeyRange, PartitionId, PartitionKind, QueueId, QueueLimit, RowBatch, Seq, Store, UnixTime};
 
-use super::{Rooms, state::RoomState};
+use super::{Rooms, Stored, state::RoomState};
 use crate::{
     error::Refused,
     keys::Keys,
@@ -53,10 +57,13 @@ pub(super) fn partition(room: &RoomId) -> PartitionId {
     PartitionId::new(PartitionKind::Room, room.0)
 }
 
-/// Recent message ids kept in memory and in the store.
+/// Recent message ids kept in memory.
 const RECENT: usize = 512;
 /// How many of them are forgotten at once.
 const FORGET: usize = 256;
+/// Entries, and waiting rows of each, that are looked through for recent ids when a room is loaded.
+const LOOK_ENTRIES: usize = 16;
+const LOOK: QueueLimit = QueueLimit { rows: 1_024, bytes: 1 << 20 };
 /// Sequences reserved at once.
 const RESERVE: u64 = 1_024;
 const FIRST_RESERVE: u64 = 16;
@@ -73,24 +80,21 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    pub(super) fn to_bytes(self) -> Bytes {
-        let mut out = [0; 64];
-        out[..16].copy_from_slice(&self.id.0);
-        out[16..24].copy_from_slice(&self.seq.to_be_bytes());
-        out[24..32].copy_from_slice(&self.time.0.to_be_bytes());
-        out[32..].copy_from_slice(&self.stamp);
-        Bytes::copy_from_slice(&out)
+    /// The message of a mailbox row, if it is one of `room`.
+    fn of_row(payload: &Bytes, room: &RoomId) -> Option<Self> {
+        let Stored::Row(bytes) = Stored::parse(payload)? else { return None };
+        let row = wire::decode_row(bytes).ok().filter(|row| row.room == *room)?;
+        let (id, stamp) = match row.body {
+            RowBody::Message { message_id, stamp, .. } => (message_id, stamp),
+            RowBody::Knock { knock_id, .. } => (knock_id, [0; 32]),
+            _ => return None,
+        };
+        Some(Self { id, seq: row.room_seq, time: row.time, stamp })
     }
+}
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let number = |at: usize| Some(u64::from_be_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-        Some(Self {
-            id: MessageId(bytes.get(..16)?.try_into().ok()?),
-            seq: number(16)?,
-            time: UnixMillis(number(24)?),
-            stamp: bytes.get(32..64)?.try_into().ok()?,
-        })
-    }
+fn short_id(id: &MessageId) -> u64 {
+    id.0.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
 }
 
 /// Who gets a message now.
@@ -111,7 +115,10 @@ pub(super) struct Inner {
     bound: u64,
     /// What is known to be durable of it.
     durable_bound: u64,
-    recent: VecDeque<(Recent, Option<Seq>)>,
+    /// Each with whether it is known to be durable.
+    recent: VecDeque<(Recent, bool)>,
+    /// The first bytes of the ids in `recent`: what a send looks through.
+    recent_ids: VecDeque<u64>,
     /// Asked entries that have had their message.
     pub(super) asked_used: Vec<u32>,
     targets: Option<(u64, Arc<Targets>)>,
@@ -145,22 +152,25 @@ impl Inner {
 
     /// A message of not long ago, and whether it is known to be durable.
     pub(super) fn find_recent(&self, id: &MessageId) -> Option<(Recent, bool)> {
-        let found = self.recent.iter().rev().find(|(recent, _)| recent.id == *id);
-        found.map(|(recent, at)| (*recent, at.is_some()))
+        let short = short_id(id);
+        let mut likely = self.recent_ids.iter().zip(&self.recent).filter(|(found, _)| **found == short);
+        let found = likely.find(|(_, (recent, _))| recent.id == *id);
+        found.map(|(_, found)| *found)
     }
 
-    /// Remembers a message; gives the queue position up to which older ones may be forgotten, if it is time.
-    pub(super) fn remember(&mut self, recent: Recent) -> Option<Seq> {
-        self.recent.push_back((recent, None));
-        if self.recent.len() <= RECENT {
-            return None;
+    /// Remembers a message.
+    pub(super) fn remember(&mut self, recent: Recent) {
+        if self.recent.len() == RECENT {
+            self.recent_ids.drain(..FORGET);
+            self.recent.drain(..FORGET);
         }
-        self.recent.drain(..FORGET).filter_map(|(_, at)| at).next_back()
+        self.recent_ids.push_back(short_id(&recent.id));
+        self.recent.push_back((recent, false));
     }
 
-    pub(super) fn recent_is_at(&mut self, seq: u64, at: Seq) {
+    pub(super) fn recent_is_durable(&mut self, seq: u64) {
         if let Some(found) = self.recent.iter_mut().rev().find(|(recent, _)| recent.seq == seq) {
-            found.1 = Some(at);
+            found.1 = true;
         }
     }
 
@@ -376,22 +386,33 @@ impl<S: Store> Rooms<S> {
         if let Some(renew) = renew {
             let _ = self.store.commit(vec![renew.into()]).await?;
         }
-        let limit = QueueLimit { rows: usize::MAX, bytes: usize::MAX };
-        let recent = self.store.queue_range(QueueId::Recent(room.0), Seq::START, limit).await?;
-        let recent = recent.iter().filter_map(|row| Some((Recent::from_bytes(&row.payload)?, Some(row.seq))));
+        let recent = self.waiting_ids(room, &state).await?;
         *cell.inner.locked() = Some(Inner {
             state: Arc::new(state),
             spoilt: false,
             next: bound + 1,
             bound,
             durable_bound: bound,
-            recent: recent.collect(),
+            recent_ids: recent.iter().map(|(recent, _)| short_id(&recent.id)).collect(),
+            recent,
             asked_used,
             targets: None,
             sends: None,
             commits: HashMap::new(),
         });
         Ok(true)
+    }
+
+    /// The ids of messages that still wait for a member, newest last: whoever has not seen its own message come back may
+    /// send it again, and then its own mailbox still holds it. So no row of their own is needed for them.
+    async fn waiting_ids(&self, room: &RoomId, state: &RoomState) -> Result<VecDeque<(Recent, bool)>, Refused> {
+        let mut found = BTreeMap::new();
+        for entry in state.entries.iter().filter(|entry| !entry.dead).take(LOOK_ENTRIES) {
+            let rows = self.store.queue_range(QueueId::Mailbox(entry.mailbox.0), Seq::START, LOOK).await?;
+            found.extend(rows.iter().filter_map(|row| Recent::of_row(&row.payload, room)).map(|one| (one.seq, one)));
+        }
+        let newest = found.len().saturating_sub(RECENT);
+        Ok(found.into_values().skip(newest).map(|one| (one, true)).collect())
     }
 
     /// Finishes the deliveries that a crash interrupted: at a start, before the sockets open.

@@ -148,8 +148,8 @@ impl<S: Store> Rooms<S> {
             inner.meter_commit(slot, self.limits.commits, now)?;
             let (seq, mut batch) = inner.take_seq(RowBatch::new(partition(&room)).present(STATE), now);
             plan.state.head = seq;
-            let closed = self.mark_dead(&mut plan.state);
-            let answer = CommitAnswer { room_seq: seq, time: now.0, closed };
+            let gone = self.mark_dead(&mut plan.state);
+            let answer = CommitAnswer { room_seq: seq, time: now.0, closed: gone };
             for grant in &plan.grants {
                 let kind = Kind::GrantUsed;
                 batch = batch.absent(grant_key(&grant.id)).put(
@@ -161,7 +161,8 @@ impl<S: Store> Rooms<S> {
             }
             let grants_from = 1;
             let log = log_record(seq, before, commit, &plan, now);
-            let (job, payload) = job(seq, before, commit, &plan, now);
+            let closed = |entry: &Entry| entry.dead || self.mailboxes.is_closed(&entry.mailbox);
+            let (job, payload) = job(seq, before, commit, &plan, closed, now);
             for slot in &plan.gone {
                 batch = batch.delete(asked_key(*slot));
             }
@@ -356,6 +357,7 @@ fn job(
     before: &RoomState,
     commit: &frames::Commit,
     plan: &Plan,
+    closed: impl Fn(&Entry) -> bool,
     now: UnixMillis,
 ) -> (Job, bytes::Bytes) {
     let payload = commit_payload(&commit.room, seq);
@@ -372,7 +374,7 @@ fn job(
         }
     }
     let stays = |slot: u32| plan.state.entries.iter().any(|entry| entry.slot == slot);
-    let hears = |entry: &&Entry| !entry.dead && (entry.open || !stays(entry.slot));
+    let hears = |entry: &&Entry| !closed(entry) && (entry.open || !stays(entry.slot));
     let to: Vec<MailboxId> = before
         .entries
         .iter()

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::Refused,
     record,
-    retention::{Kind, mailbox_row_expires, recent_expires},
+    retention::{Kind, mailbox_row_expires},
 };
 
 /// Appends between two watermarks of one delivery.
@@ -102,22 +102,19 @@ pub(super) fn welcome_payload(room: &RoomId, seq: u64, member_key: &MemberKey, p
 pub(super) struct Job {
     #[n(0)]
     pub(super) seq: u64,
-    /// The recent id to remember, if it is a message.
-    #[cbor(n(1), with = "minicbor::bytes")]
-    pub(super) recent: Option<Vec<u8>>,
     /// The row for all of `to`.
-    #[cbor(n(2), with = "minicbor::bytes")]
+    #[cbor(n(1), with = "minicbor::bytes")]
     pub(super) payload: Vec<u8>,
     /// Mailboxes, 16 bytes each.
-    #[cbor(n(3), with = "minicbor::bytes")]
+    #[cbor(n(2), with = "minicbor::bytes")]
     pub(super) to: Vec<u8>,
     /// Rows of their own.
-    #[n(4)]
+    #[n(3)]
     pub(super) own: Vec<OwnRow>,
     /// How many of `to` and `own` are done.
-    #[n(5)]
+    #[n(4)]
     pub(super) done: u32,
-    #[n(6)]
+    #[n(5)]
     pub(super) time: u64,
 }
 
@@ -133,12 +130,12 @@ pub(super) struct OwnRow {
 impl Job {
     pub(super) fn new(seq: u64, payload: &Bytes, to: &[MailboxId], time: UnixMillis) -> Self {
         let to = to.iter().flat_map(|mailbox| mailbox.0).collect();
-        Self { seq, recent: None, payload: payload.to_vec(), to, own: Vec::new(), done: 0, time: time.0 }
+        Self { seq, payload: payload.to_vec(), to, own: Vec::new(), done: 0, time: time.0 }
     }
 
     /// The write that makes the job.
     pub(super) fn put(&self, batch: RowBatch) -> RowBatch {
-        batch.put(job_key(self.seq), record::encode(self), Kind::Job.row(), None)
+        batch.put_new(job_key(self.seq), record::encode(self), Kind::Job.row())
     }
 }
 
@@ -153,9 +150,6 @@ impl<S: Store> Rooms<S> {
         let rows: Vec<([u8; 16], Option<Bytes>)> =
             rows.chain(own.iter().map(|own| (own.mailbox, Some(Bytes::from(own.payload.clone()))))).collect();
         let mut batches = Vec::with_capacity(rows.len() + 2);
-        if let Some(recent) = job.recent.take() {
-            batches.push(append(QueueId::Recent(room.0), Payload::Inline(recent.into()), recent_expires(time)));
-        }
         let shared = rows.iter().filter(|(_, own)| own.is_none()).count() > 2 && payload.len() > 64;
         let id = if shared { Some(payload_id(&self.keys, room, job.seq)) } else { None };
         let mut since_mark = 0;
@@ -164,14 +158,15 @@ impl<S: Store> Rooms<S> {
                 since_mark = 0;
                 let mark = Job {
                     seq: job.seq,
-                    recent: None,
                     payload: payload.to_vec(),
                     to: to.clone(),
                     own: own_clone(&rows, to.len() / 16),
                     done: at as u32,
                     time: job.time,
                 };
-                batches.push(mark.put(RowBatch::new(partition(room))).into());
+                let mark =
+                    RowBatch::new(partition(room)).put(job_key(mark.seq), record::encode(&mark), Kind::Job.row(), None);
+                batches.push(mark.into());
             }
             since_mark += 1;
             let content = match (own, id) {
@@ -187,14 +182,7 @@ impl<S: Store> Rooms<S> {
 
     /// Finishes a delivery that a crash interrupted.
     pub(super) async fn resume(&self, room: &RoomId, value: &[u8]) -> Result<(), Refused> {
-        let mut job: Job = record::decode(value, "job")?;
-        if let Some(recent) = &job.recent {
-            let limit = parlour_store::QueueLimit { rows: usize::MAX, bytes: usize::MAX };
-            let held = self.store.queue_range(QueueId::Recent(room.0), parlour_store::Seq::START, limit).await?;
-            if held.iter().any(|row| row.payload[..] == recent[..]) {
-                job.recent = None;
-            }
-        }
+        let job: Job = record::decode(value, "job")?;
         let payload = Bytes::from(job.payload.clone());
         let batches = self.delivery(room, job, payload);
         let _ = self.store.commit(batches).await?;

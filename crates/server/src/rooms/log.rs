@@ -194,7 +194,8 @@ impl<S: Store> Rooms<S> {
         for row in stored.iter().take(PAGE_ROWS) {
             let record: LogRecord = record::decode(&row.value, "log row")?;
             if record.head_before > previous {
-                let problem = Problem::new(Code::LogGone, "the log does not go back that far; rebuild the conversation");
+                let problem =
+                    Problem::new(Code::LogGone, "the log does not go back that far; rebuild the conversation");
                 return Err(problem.into());
             }
             bytes += record.payload.len();

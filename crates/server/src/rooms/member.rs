@@ -9,7 +9,7 @@ use parlour_proto::{
     ids::{Digest, MemberKey, MessageId, RoomId, UnixMillis},
     problem::{Code, Problem},
 };
-use parlour_store::{Batch, KeyRange, QueueId, RowBatch, Store};
+use parlour_store::{KeyRange, RowBatch, Store};
 
 use super::{
     Rooms, SendPending,
@@ -29,8 +29,7 @@ const FRESH_MS: u64 = 600_000;
 
 /// Whether `signature` over `bytes` is by `key` (strict: no small-order keys).
 pub(crate) fn verifies(key: &[u8; 32], bytes: &[u8], signature: &[u8; 64]) -> bool {
-    VerifyingKey::from_bytes(key)
-        .is_ok_and(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)).is_ok())
+    VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)).is_ok())
 }
 
 /// The entry that made a proof.
@@ -100,7 +99,7 @@ impl<S: Store> Rooms<S> {
             if next.entries.is_empty() {
                 cell.spoil();
                 let erase = RowBatch::new(partition(&room)).delete_range(KeyRange::all());
-                let _ = self.store.commit(vec![erase.into(), Batch::drop_queue(QueueId::Recent(room.0))]).await?;
+                let _ = self.store.commit(vec![erase.into()]).await?;
                 return Ok(());
             }
             let batch = RowBatch::new(partition(&room)).delete(asked_key(slot));
@@ -119,8 +118,7 @@ impl<S: Store> Rooms<S> {
         batch: RowBatch,
         now: UnixMillis,
     ) -> Result<bool, Refused> {
-        let batch =
-            batch.present(STATE).put(STATE, state.to_bytes(), Kind::Room.row(), Kind::Room.expires(now));
+        let batch = batch.present(STATE).put(STATE, state.to_bytes(), Kind::Room.row(), Kind::Room.expires(now));
         let ticket = {
             let mut guard = cell.inner.locked();
             let inner = guard.as_mut().ok_or_else(no_such_room)?;

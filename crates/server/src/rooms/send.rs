@@ -13,7 +13,7 @@ use parlour_proto::{
     ids::{MailboxId, MessageId, RoomId, Secret, UnixMillis},
     problem::{Code, Problem},
 };
-use parlour_store::{Batch, CommitTicket, Outcome, QueueBatch, QueueId, QueueWrite, RowBatch, Seq, Store, StoreError};
+use parlour_store::{Batch, CommitTicket, Outcome, RowBatch, Store, StoreError};
 
 use super::{
     Rooms,
@@ -83,12 +83,10 @@ impl SendPending {
 
     fn finish(&self, result: Result<Outcome, StoreError>) -> Result<Answer, Refused> {
         match result {
-            Ok(Outcome::Applied { appended }) => {
+            Ok(Outcome::Applied { .. }) => {
                 self.cell.with(|inner| {
                     inner.bound_is_durable(self.bound);
-                    if let Some(at) = appended.first() {
-                        inner.recent_is_at(self.recent.seq, *at);
-                    }
+                    inner.recent_is_durable(self.recent.seq);
                 });
                 Ok(accepted(&self.recent))
             }
@@ -201,17 +199,10 @@ impl<S: Store> Rooms<S> {
         to: &[MailboxId],
         room: &RoomId,
     ) -> CommitTicket {
-        let mut job = Job::new(recent.seq, &payload, to, recent.time);
-        job.recent = Some(recent.to_bytes().to_vec());
+        let job = Job::new(recent.seq, &payload, to, recent.time);
         let mut batches = vec![Batch::from(job.put(batch))];
         batches.extend(self.delivery(room, job, payload));
-        if let Some(through) = inner.remember(recent) {
-            batches.push(forget(room, through));
-        }
+        inner.remember(recent);
         self.store.commit(batches)
     }
-}
-
-fn forget(room: &RoomId, through: Seq) -> Batch {
-    QueueBatch { queue: QueueId::Recent(room.0), writes: vec![QueueWrite::AckThrough(through)] }.into()
 }

@@ -67,7 +67,7 @@ impl World {
     }
 
     fn grant(&self, who: &Member, open: bool) -> Bytes {
-        let rng = &mut rng(u64::from(who.mailbox.0[0]) + 1_000);
+        let rng = &mut rng(u64::from_be_bytes(*who.key().0.first_chunk().unwrap()));
         Grant::new(who.mailbox, open, self.now, rng).seal(&self.keys, &ROOM, &who.key(), rng).into()
     }
 
@@ -201,9 +201,8 @@ async fn accepted_commit_whose_answer_was_lost() {
 #[tokio::test]
 async fn ten_racing_commits() {
     let (world, ann, bob, head) = pair().await;
-    let commits: Vec<Commit> = (0..10)
-        .map(|n| if n % 2 == 0 { &ann } else { &bob }.commit(100 + n, head, 100 + n, vec![]))
-        .collect();
+    let commits: Vec<Commit> =
+        (0..10).map(|n| if n % 2 == 0 { &ann } else { &bob }.commit(100 + n, head, 100 + n, vec![])).collect();
     let racing = commits.iter().map(|commit| world.commit(commit));
     let results = futures_util::future::join_all(racing).await;
     let winners: Vec<u64> = results.iter().filter_map(|result| result.as_ref().ok().copied()).collect();
@@ -263,7 +262,8 @@ async fn void_commit_by_an_insider() {
     let state = world.rooms.cell(&ROOM, world.now).await.unwrap().unwrap().state();
     let mut found: Vec<MemberKey> = state.entries.iter().map(|entry| entry.member_key).collect();
     let mut expected = vec![ann.key(), bob.key(), eve.key()];
-    (found.sort(), expected.sort());
+    found.sort();
+    expected.sort();
     assert_eq!(found, expected);
 }
 
@@ -301,7 +301,10 @@ async fn grants_are_used_once_and_where_they_belong() {
         grant: grant.clone(),
         rights: Rights::COMMIT,
     };
-    assert_eq!(code(world.commit(&ann.commit(2, head, 2, vec![change(&grant, &Member::new(4))])).await), Code::BadGrant);
+    assert_eq!(
+        code(world.commit(&ann.commit(2, head, 2, vec![change(&grant, &Member::new(4))])).await),
+        Code::BadGrant
+    );
     let head = world.commit(&ann.commit(3, head, 2, vec![change(&grant, &eve)])).await.unwrap();
     let remove = EntryChange::Remove { member_key: eve.key() };
     let head = world.commit(&bob.commit(4, head, 3, vec![remove])).await.unwrap();
@@ -322,7 +325,11 @@ async fn rights_bound_what_a_commit_may_do() {
     let remove = EntryChange::Remove { member_key: bob.key() };
     assert_eq!(code(world.commit(&eve.commit(3, head, 3, vec![remove])).await), Code::NoRight);
     let change = add(&world, &Member::new(4), Rights::ALL);
-    assert_eq!(code(world.commit(&eve.commit(4, head, 3, vec![change])).await), Code::NoRight, "not more than one's own");
+    assert_eq!(
+        code(world.commit(&eve.commit(4, head, 3, vec![change])).await),
+        Code::NoRight,
+        "not more than one's own"
+    );
     let stranger = Member::new(9);
     assert_eq!(code(world.commit(&stranger.commit(5, head, 3, vec![])).await), Code::NoSuchRoom);
     let mut forged = ann.commit(6, head, 3, vec![]);

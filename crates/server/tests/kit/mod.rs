@@ -1,6 +1,7 @@
 //! A server in this process, and clients that speak the protocol over real sockets.
 
 #![allow(dead_code, reason = "each test binary uses a part of the kit")]
+#![allow(clippy::unwrap_used, reason = "a test kit")]
 
 use std::{collections::VecDeque, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -28,7 +29,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A configuration for tests.
-pub fn config(data: &Path) -> Config {
+pub(crate) fn config(data: &Path) -> Config {
     let text = format!(
         "listen = '127.0.0.1:0'\ndata = '{}'\ndev_outbox = true\n\
          [limits]\ncodes_per_number_per_hour = 1000\n\
@@ -40,29 +41,34 @@ pub fn config(data: &Path) -> Config {
 }
 
 /// The embedded store in a directory.
-pub fn sqlite(data: &Path, options: &SqliteOptions) -> SqliteStore {
+pub(crate) fn sqlite(data: &Path, options: &SqliteOptions) -> SqliteStore {
     let clock = Arc::new(|| UnixTime(net::now().seconds()));
     SqliteStore::open(data, clock, options).unwrap()
 }
 
 /// Starts a server on the embedded store.
-pub async fn start(data: &Path) -> RunningServer {
+pub(crate) async fn start(data: &Path) -> RunningServer {
     start_with(data, &SqliteOptions::default()).await
 }
 
 /// Starts a server on the embedded store with options.
-pub async fn start_with(data: &Path, options: &SqliteOptions) -> RunningServer {
-    start_on(data, sqlite(data, options)).await
+pub(crate) async fn start_with(data: &Path, options: &SqliteOptions) -> RunningServer {
+    let keys = open_keys(data);
+    start_on(data, sqlite(data, options), keys).await
+}
+
+/// The server's keys of a directory.
+pub(crate) fn open_keys(data: &Path) -> Keys {
+    Keys::open(&data.join("keys"), net::now(), &mut fresh_rng()).unwrap()
 }
 
 /// Starts a server on any store.
-pub async fn start_on<S: Store>(data: &Path, store: S) -> RunningServer {
-    let keys = Keys::open(&data.join("keys"), net::now(), &mut fresh_rng()).unwrap();
+pub(crate) async fn start_on<S: Store>(data: &Path, store: S, keys: Keys) -> RunningServer {
     net::run(&config(data), store, keys, Box::new(Vec::new)).await.unwrap()
 }
 
 /// A GET; the body.
-pub async fn get(addr: SocketAddr, path: &str) -> String {
+pub(crate) async fn get(addr: SocketAddr, path: &str) -> String {
     let mut tcp = TcpStream::connect(addr).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     tcp.write_all(request.as_bytes()).await.unwrap();
@@ -72,17 +78,17 @@ pub async fn get(addr: SocketAddr, path: &str) -> String {
 }
 
 /// A socket.
-pub struct Socket {
-    pub ws: WebSocketStream<MaybeTlsStream<TcpStream>>,
+pub(crate) struct Socket {
+    pub(crate) ws: WebSocketStream<MaybeTlsStream<TcpStream>>,
     next: u64,
-    pub pushes: VecDeque<Push>,
-    pub answers: VecDeque<(u64, Result<Answer, Problem>)>,
-    pub nonce: [u8; 32],
+    pub(crate) pushes: VecDeque<Push>,
+    pub(crate) answers: VecDeque<(u64, Result<Answer, Problem>)>,
+    pub(crate) nonce: [u8; 32],
 }
 
 impl Socket {
     /// Connects and reads the greeting.
-    pub async fn open(addr: SocketAddr, path: &str) -> Self {
+    pub(crate) async fn open(addr: SocketAddr, path: &str) -> Self {
         let (ws, _) = tokio_tungstenite::connect_async(format!("ws://{addr}{path}")).await.unwrap();
         let mut socket = Self { ws, next: 0, pushes: VecDeque::new(), answers: VecDeque::new(), nonce: [0; 32] };
         let Push::Hello { nonce, .. } = socket.push().await else { panic!("no greeting") };
@@ -91,7 +97,7 @@ impl Socket {
     }
 
     /// Reads one frame; `None` when the socket has ended.
-    pub async fn frame(&mut self) -> Option<ServerFrame> {
+    pub(crate) async fn frame(&mut self) -> Option<ServerFrame> {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.ws.next()).await.expect("in time")?;
             match message.ok()? {
@@ -112,7 +118,7 @@ impl Socket {
     }
 
     /// The next push.
-    pub async fn push(&mut self) -> Push {
+    pub(crate) async fn push(&mut self) -> Push {
         loop {
             if let Some(push) = self.pushes.pop_front() {
                 return push;
@@ -122,7 +128,7 @@ impl Socket {
     }
 
     /// The next rows that are pushed.
-    pub async fn rows(&mut self) -> Vec<Row> {
+    pub(crate) async fn rows(&mut self) -> Vec<Row> {
         loop {
             if let Push::Rows(rows) = self.push().await {
                 return rows;
@@ -131,7 +137,7 @@ impl Socket {
     }
 
     /// Sends a request; its id.
-    pub async fn send(&mut self, request: Request) -> u64 {
+    pub(crate) async fn send(&mut self, request: Request) -> u64 {
         self.next += 1;
         let frame = wire::encode_client(&ClientFrame { id: self.next, request });
         self.raw(frame).await;
@@ -139,12 +145,12 @@ impl Socket {
     }
 
     /// Sends bytes.
-    pub async fn raw(&mut self, frame: Bytes) {
+    pub(crate) async fn raw(&mut self, frame: Bytes) {
         self.ws.send(Message::Binary(frame)).await.unwrap();
     }
 
     /// The answer to a request.
-    pub async fn answer(&mut self, id: u64) -> Result<Answer, Problem> {
+    pub(crate) async fn answer(&mut self, id: u64) -> Result<Answer, Problem> {
         loop {
             if let Some(at) = self.answers.iter().position(|(found, _)| *found == id) {
                 return self.answers.remove(at).unwrap().1;
@@ -154,13 +160,13 @@ impl Socket {
     }
 
     /// Asks and waits.
-    pub async fn ask(&mut self, request: Request) -> Result<Answer, Problem> {
+    pub(crate) async fn ask(&mut self, request: Request) -> Result<Answer, Problem> {
         let id = self.send(request).await;
         self.answer(id).await
     }
 
     /// Why the server closed the socket.
-    pub async fn closed(&mut self) -> Option<Code> {
+    pub(crate) async fn closed(&mut self) -> Option<Code> {
         let mut code = None;
         while self.read().await {
             if let Some(Push::Closing(problem)) = self.pushes.pop_back() {
@@ -172,27 +178,27 @@ impl Socket {
 }
 
 /// A person with one device.
-pub struct Person {
-    pub account: AccountRef,
-    pub device: DeviceId,
-    pub key: SigningKey,
-    pub root: SigningKey,
-    pub inbox: Socket,
+pub(crate) struct Person {
+    pub(crate) account: AccountRef,
+    pub(crate) device: DeviceId,
+    pub(crate) key: SigningKey,
+    pub(crate) root: SigningKey,
+    pub(crate) inbox: Socket,
 }
 
-pub fn key() -> SigningKey {
+pub(crate) fn key() -> SigningKey {
     SigningKey::from_bytes(&Secret::random(&mut fresh_rng()).0)
 }
 
 /// The newest code of a number.
-pub async fn code(addr: SocketAddr, number: &str) -> String {
+pub(crate) async fn code(addr: SocketAddr, number: &str) -> String {
     let messages: Vec<serde_json::Value> = serde_json::from_str(&get(addr, "/dev/outbox").await).unwrap();
     let found = messages.iter().rev().find(|m| m["to"] == number).unwrap();
     found["code"].as_str().unwrap().to_owned()
 }
 
 /// A ticket for a number.
-pub async fn phone_ticket(addr: SocketAddr, inbox: &mut Socket, number: &str) -> (Secret, bool) {
+pub(crate) async fn phone_ticket(addr: SocketAddr, inbox: &mut Socket, number: &str) -> (Secret, bool) {
     let app = AppId::parse("bell").unwrap();
     let request = Request::RequestCode { app: app.clone(), handle: number.into() };
     assert_eq!(inbox.ask(request).await, Ok(Answer::Done));
@@ -204,7 +210,7 @@ pub async fn phone_ticket(addr: SocketAddr, inbox: &mut Socket, number: &str) ->
 
 impl Person {
     /// Signs up on Bell with a number and publishes key packages.
-    pub async fn sign_up(addr: SocketAddr, number: &str) -> Self {
+    pub(crate) async fn sign_up(addr: SocketAddr, number: &str) -> Self {
         let mut inbox = Socket::open(addr, "/v1/inbox").await;
         let (ticket, exists) = phone_ticket(addr, &mut inbox, number).await;
         assert!(!exists);
@@ -220,7 +226,7 @@ impl Person {
     }
 
     /// Connects again.
-    pub async fn reconnect(&mut self, addr: SocketAddr) -> Result<SignedIn, Problem> {
+    pub(crate) async fn reconnect(&mut self, addr: SocketAddr) -> Result<SignedIn, Problem> {
         let mut inbox = Socket::open(addr, "/v1/inbox").await;
         let signature = self.key.sign(&sign_in_bytes(&inbox.nonce, &self.device)).to_bytes();
         let answer = inbox.ask(Request::Authenticate { device: self.device, signature }).await?;
@@ -230,7 +236,7 @@ impl Person {
     }
 
     /// Publishes key packages whose member keys are given.
-    pub async fn publish(&mut self, pool: Pool, keys: &[MemberKey]) {
+    pub(crate) async fn publish(&mut self, pool: Pool, keys: &[MemberKey]) {
         let packages = keys
             .iter()
             .map(|key| KeyPackageUpload { key_package: Bytes::copy_from_slice(&key.0), member_key: *key })
@@ -240,7 +246,7 @@ impl Person {
     }
 
     /// Makes a room.
-    pub async fn create_room(&mut self) -> Chat {
+    pub(crate) async fn create_room(&mut self) -> Chat {
         let rng = &mut fresh_rng();
         let (room, member, send_key) = (RoomId::random(rng), key(), Secret::random(rng));
         let member_key = MemberKey(member.verifying_key().to_bytes());
@@ -251,16 +257,16 @@ impl Person {
 }
 
 /// A room, as one member knows it.
-pub struct Chat {
-    pub room: RoomId,
-    pub member: SigningKey,
-    pub send_key: Secret,
-    pub head: u64,
+pub(crate) struct Chat {
+    pub(crate) room: RoomId,
+    pub(crate) member: SigningKey,
+    pub(crate) send_key: Secret,
+    pub(crate) head: u64,
 }
 
 impl Chat {
     /// A message.
-    pub fn message(&self, text: &str) -> Request {
+    pub(crate) fn message(&self, text: &str) -> Request {
         Request::Send {
             room: self.room,
             message_id: MessageId::random(&mut fresh_rng()),
@@ -271,7 +277,7 @@ impl Chat {
     }
 
     /// A signed commit on the head that this member knows.
-    pub fn commit(&self, changes: Vec<EntryChange>, next: &Secret, parts: Vec<(MemberKey, Bytes)>) -> Request {
+    pub(crate) fn commit(&self, changes: Vec<EntryChange>, next: &Secret, parts: Vec<(MemberKey, Bytes)>) -> Request {
         let mut commit = Commit {
             room: self.room,
             head: self.head,
@@ -289,7 +295,7 @@ impl Chat {
     }
 
     /// A proof by the member key.
-    pub fn proof(&self, what: &str, detail: &[u8]) -> MemberProof {
+    pub(crate) fn proof(&self, what: &str, detail: &[u8]) -> MemberProof {
         let time = net::now();
         let signature = self.member.sign(&entry_bytes(what, &self.room, time, detail)).to_bytes();
         MemberProof { member_key: MemberKey(self.member.verifying_key().to_bytes()), time, signature }

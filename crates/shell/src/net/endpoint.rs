@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn addresses_that_people_type_are_understood() {
-        assert_eq!(url_of("http://127.0.0.1:7448").unwrap(), "ws://127.0.0.1:7400/v1/inbox");
+        assert_eq!(url_of("http://127.0.0.1:7448").unwrap(), "ws://127.0.0.1:7448/v1/inbox");
         assert_eq!(url_of("ws://localhost/").unwrap(), "ws://localhost:80/v1/inbox");
         assert_eq!(url_of("https://chat.example.org").unwrap(), "wss://chat.example.org:443/v1/inbox");
         assert_eq!(url_of("wss://[::1]:8443/parlour/").unwrap(), "wss://[::1]:8443/parlour/v1/inbox");

@@ -5,9 +5,9 @@ use super::{Core, Events, Runner};
 use crate::home::Home;
 use crate::net::Endpoint;
 use crate::rows::Rows;
+use parlour_client::Engine;
 use parlour_client::api::{Effect, Input};
 use parlour_client::rows::EAGER;
-use parlour_client::Engine;
 use parlour_proto::ids::UnixMillis;
 use rand_core::CryptoRngCore;
 

@@ -235,8 +235,8 @@ fn write(what: u8, key_number: u8, value_number: u8) -> Write {
         1 => Write::DeleteRange(KeyRange::new(key, vec![value_number % 6])),
         2 => {
             let expires = Some(START.plus_s(u64::from(value_number) * 1_800));
-            Write::Put { key, value: value(value_number), kind: RowKind(1), expires }
+            Write::Put { key, value: value(value_number), kind: RowKind(1), expires, new: false }
         }
-        _ => Write::Put { key, value: value(value_number), kind: RowKind(0x80), expires: None },
+        _ => Write::Put { key, value: value(value_number), kind: RowKind(0x80), expires: None, new: false },
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::{ALL, Ear, Factory, append, append_shared, applied, heads, mailbox, waiting};
-use crate::{Batch, QueueId, QueueLimit, Seq, Store};
+use crate::{Batch, QueueLimit, Seq, Store};
 
 /// Rows of several queues keep the order of their appends, in each queue and over commits.
 pub async fn rows_come_in_the_order_of_the_appends<F: Factory>(factory: &F) {
     let store = factory.open();
-    let recent = QueueId::Recent([1; 16]);
+    let recent = mailbox(9);
     for round in 0..3u8 {
         let batches = [mailbox(1), recent, mailbox(2), mailbox(1)];
         let batches = (0u8..).zip(batches).map(|(number, queue)| append(queue, &[round, number], b"p"));

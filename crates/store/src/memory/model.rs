@@ -71,7 +71,7 @@ impl Model {
         }
         for write in &batch.writes {
             match write {
-                Write::Put { key, value, kind, expires } => {
+                Write::Put { key, value, kind, expires, new: _ } => {
                     let expires = expires.map(UnixTime::rounded_up_to_hour);
                     let row = Row { key: key.clone(), value: value.clone(), kind: *kind, expires };
                     self.rows.insert((batch.partition.clone(), key.clone()), Held { row, written: now.day() });

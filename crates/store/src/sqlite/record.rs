@@ -94,7 +94,6 @@ pub(super) fn open_queue_row(
     text.try_copy_to_slice(&mut id).ok()?;
     let queue = match kind {
         0 => QueueId::Mailbox(id),
-        1 => QueueId::Recent(id),
         _ => return None,
     };
     let seq = Seq(text.try_get_u64().ok()?);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
+use rand_core::RngCore as _;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
@@ -17,7 +18,8 @@ use super::{
 use crate::{KeyRange, PartitionId, RowBatch, RowKind, StoreError, UnixTime, Write};
 
 const SELECT: &str = "SELECT kind, expires, data FROM row WHERE part = ?1 AND key = ?2";
-const UPSERT: &str = "INSERT INTO row(part, key, kind, expires, written, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+const UPSERT: &str = "INSERT INTO row(part, key, kind, expires, written, data, id)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT(part, key) DO UPDATE SET kind = ?3, expires = ?4, written = ?5, data = ?6";
 const DELETE: &str = "DELETE FROM row WHERE part = ?1 AND key = ?2";
 const DELETE_FROM: &str = "DELETE FROM row WHERE part = ?1 AND key >= ?2";
@@ -33,7 +35,7 @@ pub(super) struct RowStage<'a> {
 }
 
 enum Change {
-    Put { partition: PartitionId, value: Bytes, kind: RowKind, expires: Option<UnixTime> },
+    Put { partition: PartitionId, value: Bytes, kind: RowKind, expires: Option<UnixTime>, new: bool },
     Delete,
 }
 
@@ -52,10 +54,15 @@ impl<'a> RowStage<'a> {
         }
         for write in &batch.writes {
             let (key, change) = match write {
-                Write::Put { key, value, kind, expires } => {
+                Write::Put { key, value, kind, expires, new } => {
                     let expires = expires.map(UnixTime::rounded_up_to_hour);
                     let partition = batch.partition.clone();
-                    (key, Change::Put { partition, value: value.clone(), kind: *kind, expires })
+                    let new = *new || self.is_new(tag, key);
+                    (key, Change::Put { partition, value: value.clone(), kind: *kind, expires, new })
+                }
+                Write::Delete { key } if self.is_new(tag, key) => {
+                    self.changed.remove(&(tag, key.clone()));
+                    continue;
                 }
                 Write::Delete { key } => (key, Change::Delete),
                 Write::DeleteRange(range) => {
@@ -66,6 +73,11 @@ impl<'a> RowStage<'a> {
             self.changed.insert((tag, key.clone()), change);
         }
         Ok(None)
+    }
+
+    /// Whether the row under `key` exists only in this group so far.
+    fn is_new(&self, tag: PartitionTag, key: &[u8]) -> bool {
+        matches!(self.changed.get(&(tag, key.to_vec())), Some(Change::Put { new: true, .. }))
     }
 
     /// The live value under `key`, as the group has left it.
@@ -110,11 +122,13 @@ impl<'a> RowStage<'a> {
         for ((tag, key), change) in &self.changed {
             match change {
                 Change::Delete => self.db.prepare_cached(DELETE).and_then(|mut s| s.execute(params![tag, key])),
-                Change::Put { partition, value, kind, expires } => {
+                Change::Put { partition, value, kind, expires, .. } => {
                     let place = RowPlace { tag, key, kind: *kind };
                     let sealed = seal_row(self.keys.rows(), self.rng, place, partition, value);
                     let expires = expires.map(|expires| expires.0.cast_signed());
-                    let row = params![tag, key, kind.0, expires, self.now.day().0, sealed];
+                    // A number at random: rows written together must not lie together.
+                    let id = (self.rng.next_u64() >> 1).cast_signed();
+                    let row = params![tag, key, kind.0, expires, self.now.day().0, sealed, id];
                     self.db.prepare_cached(UPSERT).and_then(|mut s| s.execute(row))
                 }
             }

@@ -5,8 +5,9 @@ use std::{
     sync::{
         Arc,
         atomic::Ordering,
-        mpsc::{Receiver, TryRecvError},
+        mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
+    time::Duration,
 };
 
 use rand_chacha::ChaCha20Rng;
@@ -23,6 +24,9 @@ use crate::{Answer, Batch, Outcome, QueueBatch, QueueId, StoreError, UnixTime};
 
 /// From this size on, the log is written back and emptied even while commits wait.
 const LARGE_WAL_BYTES: u64 = 16 << 20;
+
+/// After so long without work the log is emptied: it holds what was written together, in order, and deleted rows.
+const IDLE: Duration = Duration::from_secs(3);
 
 const SWEEP_ROWS: &str =
     "DELETE FROM row WHERE id IN (SELECT id FROM row WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
@@ -67,13 +71,15 @@ pub(super) struct Writer {
     pub(super) numbers: Numbers,
     pub(super) wal: PathBuf,
     pub(super) group: usize,
+    /// Something was written since the log was emptied.
+    pub(super) unsettled: bool,
 }
 
 impl Writer {
     /// Works until the store is closed or its last handle is gone.
     pub(super) fn run(mut self, commands: &Receiver<Command>) {
         let mut pending = None;
-        while let Some(command) = pending.take().or_else(|| commands.recv().ok()) {
+        while let Some(command) = pending.take().or_else(|| self.next(commands)) {
             match command {
                 Command::Commit(first) => {
                     let mut group = vec![first];
@@ -108,13 +114,35 @@ impl Writer {
         }
     }
 
+    /// The next command; empties the log when none comes for a while.
+    fn next(&mut self, commands: &Receiver<Command>) -> Option<Command> {
+        if self.unsettled {
+            match commands.recv_timeout(IDLE) {
+                Ok(command) => return Some(command),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    let emptied = self.empty_wal();
+                    emptied.inspect_err(|error| tracing::warn!(%error, "the log was not emptied")).ok();
+                    self.unsettled = false;
+                }
+            }
+        }
+        commands.recv().ok()
+    }
+
     /// Commits a group. If it fails as a whole, each commit gets its own try: what deletes may work on a full disk.
     fn commit_group(&mut self, group: Vec<Request>) {
         self.shared.waiting.fetch_sub(group.len(), Ordering::Relaxed);
         self.shared.counters.group(group.len());
         let (batches, answers): (Vec<_>, Vec<_>) =
             group.into_iter().map(|request| (request.batches, request.answer)).unzip();
-        match self.commit(&batches) {
+        self.unsettled = true;
+        let mut result = self.commit(&batches);
+        if matches!(result, Err(StoreError::Full)) && self.empty_wal().is_ok() {
+            // The log may be what fills the disk.
+            result = self.commit(&batches);
+        }
+        match result {
             Ok(outcomes) => {
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
                     let _ = answer.send(Ok(outcome));

@@ -39,12 +39,7 @@ pub(crate) fn run(cli: &Cli, bin: &ServerBin, report: &mut Report) -> Result<()>
         cpu.push(used.cpu_us_per(done));
         rate.push(done as f64 / used.wall.as_secs_f64());
         fsyncs.extend(used.fsyncs.map(|count| count / done as f64));
-        note!(
-            "deliver, run {run}: {done} messages, {:.1} us of server CPU each, {:.0}/s, {} fsyncs each, {generator:.1} us of generator",
-            used.cpu_us_per(done),
-            done as f64 / used.wall.as_secs_f64(),
-            fsyncs.last().map_or("unknown".to_owned(), |value| format!("{value:.3}"))
-        );
+        note!("deliver, run {run}: {done} messages, {}; {generator:.1} us of generator", used.describe(done));
     }
     profiler.finish()?;
     load.stop()?;

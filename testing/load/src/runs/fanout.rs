@@ -39,7 +39,7 @@ pub(crate) fn run(cli: &Cli, bin: &ServerBin, report: &mut Report) -> Result<()>
         let used = server.usage()?.since(before);
         cpu.push(used.cpu_us_per(copies));
         rate.push(copies as f64 / used.wall.as_secs_f64());
-        note!("fan-out, run {run}: {copies} copies, {:.1} us of server CPU each, {:.0}/s", cpu[run - 1], rate[run - 1]);
+        note!("fan-out, run {run}: {copies} copies, {}", used.describe(copies));
     }
     profiler.finish()?;
     for _ in 0..cli.repeats() {

@@ -46,6 +46,7 @@ pub(crate) fn run(cli: &Cli, bin: &ServerBin, report: &mut Report) -> Result<()>
         store.push(used.cpu_us_per(done));
         rate.push(done as f64 / used.wall.as_secs_f64());
         fsyncs.extend(used.fsyncs.map(|count| count / done as f64));
+        note!("store, run {run}: {done} messages, {}", used.describe(done));
         server.settle()?;
 
         let before = server.usage()?;
@@ -54,9 +55,7 @@ pub(crate) fn run(cli: &Cli, bin: &ServerBin, report: &mut Report) -> Result<()>
         let used = server.usage()?.since(before);
         drain.push(used.cpu_us_per(done));
         note!(
-            "offline, run {run}: {done} messages stored with {:.1} us of server CPU each, {:.0}/s; drained with {:.1} us each, {:.0}/s",
-            store[run - 1],
-            rate[run - 1],
+            "drain, run {run}: {done} messages, {:.1} us of server CPU each, {:.0}/s",
             drain[run - 1],
             done as f64 / time.as_secs_f64()
         );

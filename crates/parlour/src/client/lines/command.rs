@@ -121,9 +121,7 @@ impl Command {
             }
             Self::SetReports { delivered, read } => Intent::SetReports { delivered, read },
             Self::SetName { name } => Intent::SetName { name },
-            Self::GroupCreate { title, members } => {
-                Intent::CreateGroup { title, members: find::addresses(&members)? }
-            }
+            Self::GroupCreate { title, members } => Intent::CreateGroup { title, members: find::addresses(&members)? },
             Self::GroupAdd { conversation, members } => Intent::AddMembers {
                 conversation: place(ask, &conversation).await?,
                 members: find::addresses(&members)?,
@@ -167,7 +165,9 @@ async fn write(ask: &mut impl Ask, conversation: &str, body: Body) -> Result<Int
 }
 
 fn message(typed: &str) -> Result<MessageId, Trouble> {
-    find::whole_id(typed).map(MessageId).ok_or_else(|| Trouble::usage("a message is named by its id, 32 hexadecimal digits"))
+    find::whole_id(typed)
+        .map(MessageId)
+        .ok_or_else(|| Trouble::usage("a message is named by its id, 32 hexadecimal digits"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,358 @@
+//! The records themselves.
+
+use crate::api::ConversationId;
+use crate::rows::codec::{choice, record};
+use bytes::Bytes;
+use parlour_proto::frames::{AccountRef, AppId};
+use parlour_proto::ids::{DeviceId, Digest, MemberKey, MessageId, RoomId, Secret, UnixMillis};
+use zeroize::Zeroizing;
+
+choice! {
+    /// How far this home's account is.
+    enum Stage {
+        /// The request that makes account or device may or may not have arrived. The words are kept until the answer is
+        /// there (a crash must not cost the recovery key) and erased with it.
+        0 Registering { words: Zeroizing<String>, },
+        /// Signed up or in.
+        1 Live,
+        /// Deleted or revoked.
+        2 Gone { why: String, },
+    }
+}
+
+record! {
+    /// Who this home is.
+    struct Identity {
+        stage: Stage,
+        account: AccountRef,
+        device: DeviceId,
+        /// `DeviceKeys`, as `e2ee` writes them.
+        keys: Zeroizing<Vec<u8>>,
+        root: [u8; 32],
+        /// The handle may be told to others (never a phone number).
+        public_handle: bool,
+        /// Canonical.
+        handle: String,
+        name: String,
+        links: Vec<Bytes>,
+        delivered_reports: bool,
+        read_reports: bool,
+        last_resort_made: UnixMillis,
+        incarnation: u64,
+    }
+}
+
+record! {
+    /// What `Status` counts.
+    struct Counters {
+        received: u64,
+        unreadable: u64,
+        repairs: u64,
+        next_chore: u64,
+    }
+}
+
+record! {
+    /// Somebody met: pinned root and device list, door tokens.
+    struct Contact {
+        root: [u8; 32],
+        links: Vec<Bytes>,
+        /// Addresses this side knows (typed here, or told end-to-end), canonical.
+        addresses: Vec<String>,
+        name: Option<String>,
+        /// Their token: reaches them unmetered.
+        door: Option<Secret>,
+        /// Our token that they hold.
+        given: Option<Secret>,
+        /// We let them in, or they us.
+        befriended: bool,
+        blocked: bool,
+        verified: bool,
+        /// The conversation of two with them.
+        conversation: Option<ConversationId>,
+    }
+}
+
+choice! {
+    /// [`crate::api::ConversationState`], stored.
+    enum Standing {
+        0 Starting,
+        1 Asked,
+        2 Request,
+        3 Open,
+        4 Repairing,
+        5 Closed,
+    }
+}
+
+record! {
+    /// What a request shows.
+    struct Asking {
+        time: UnixMillis,
+        text: Option<String>,
+        name: Option<String>,
+        address: Option<String>,
+    }
+}
+
+record! {
+    /// A conversation.
+    struct Conversation {
+        is_group: bool,
+        standing: Standing,
+        /// The others (for two: one account), as MLS and device lists say.
+        members: Vec<AccountRef>,
+        title: String,
+        /// Oldest first; those superseded stay readable.
+        rooms: Vec<RoomId>,
+        unread: Vec<MessageId>,
+        last_activity: UnixMillis,
+        /// Next position for a message.
+        next_order: u64,
+        /// While it is a request: what it shows (`None`: nothing verified came yet).
+        asking: Option<Asking>,
+    }
+}
+
+choice! {
+    /// Whom a first contact is for.
+    enum Whom {
+        0 Address { app: AppId, handle: String, },
+        1 Account { account: AccountRef, },
+        2 Invite { token: Secret, },
+    }
+}
+
+record! {
+    /// A room that is to be made for a conversation of two.
+    struct Start {
+        whom: Whom,
+        room: RoomId,
+        /// The room it replaces, and whether the replacement has been announced there.
+        predecessor: Option<(RoomId, bool)>,
+        /// Without the door token, though there is one (it was refused).
+        without_door: bool,
+    }
+}
+
+choice! {
+    /// How a room stands for us.
+    enum Phase {
+        /// We make it; nobody else is in it yet.
+        0 Building,
+        /// We are in.
+        1 Live,
+        /// Our MLS state is unusable; being repaired.
+        2 Broken,
+        /// Another room follows.
+        3 Superseded,
+        /// We are out.
+        4 Left,
+    }
+}
+
+record! {
+    /// A room; rewritten with each row, so small.
+    struct Room {
+        conversation: ConversationId,
+        phase: Phase,
+        /// Our `MemberKeyPair`: signs for the entry also when the MLS state is lost.
+        member: Zeroizing<Vec<u8>>,
+        /// The policy's bytes: knocks are sealed under a key in it.
+        policy: Bytes,
+        /// Rows of the mailbox up to here are processed.
+        watermark: u64,
+        /// Handshake rows up to here are processed.
+        head: u64,
+        /// Void handshake rows since the last valid commit.
+        voids: Vec<u64>,
+        /// Our own entry is `asked`.
+        asked_here: bool,
+        /// The others' entries are open: more than one message passes.
+        open_there: bool,
+        /// The hello is with the others.
+        hello_sent: bool,
+        /// Joined by the last-resort package: update the leaf before the first message.
+        update_first: bool,
+        /// Messages that could not be read and were not asked for again yet.
+        unreadable: Vec<MessageId>,
+        /// Messages asked for again.
+        missing: Vec<MessageId>,
+        /// The epoch in which this device came in first: what was written before was not for it.
+        since: u64,
+    }
+}
+
+record! {
+    /// One device that a commit adds.
+    struct Joiner {
+        key_package: Bytes,
+        member_key: MemberKey,
+        grant: Bytes,
+    }
+}
+
+choice! {
+    /// A change that a commit is to make.
+    enum Want {
+        /// Key packages of a befriended account must be claimed first.
+        0 Claim { account: AccountRef, },
+        1 Add { account: AccountRef, devices: Vec<Joiner>, },
+        2 Remove { account: AccountRef, },
+        /// A leave that its author announced and signed.
+        3 Leave { request: Bytes, },
+        /// Entries whose mailbox is gone.
+        4 Drop { member_keys: Vec<MemberKey>, },
+        /// Lets a knocking device back in.
+        5 Swap { old: MemberKey, joiner: Joiner, },
+        /// A fresh own leaf; `for_voids`: only to undo void rows.
+        6 Update { for_voids: bool, },
+    }
+}
+
+record! {
+    /// An entry change, as in [`parlour_proto::frames::EntryChange`].
+    struct Change {
+        kind: u32,
+        member_key: MemberKey,
+        grant: Bytes,
+        rights: u32,
+    }
+}
+
+record! {
+    /// A commit that was stored before it was sent: the very bytes.
+    struct Pending {
+        head: u64,
+        commit_id: MessageId,
+        payload: Bytes,
+        next_send_key: Digest,
+        changes: Vec<Change>,
+        voids: Vec<u64>,
+        welcome: Option<(Bytes, Vec<(MemberKey, Bytes)>)>,
+        member_key: MemberKey,
+        signature: [u8; 64],
+    }
+}
+
+choice! {
+    /// How far a repair is.
+    enum Repair {
+        /// Handshake rows are missing: fetch them.
+        0 Log,
+        /// A grant for the fresh key package is needed.
+        1 Grant { member_key: MemberKey, key_package: Bytes, since: UnixMillis, },
+        /// The knock is to be sent, or was.
+        2 Knock { member_key: MemberKey, knock_id: MessageId, payload: Bytes, sent: bool, since: UnixMillis, },
+        /// A new room is being made.
+        3 Rebuild,
+    }
+}
+
+record! {
+    /// What a room still needs.
+    struct Work {
+        /// The room must be made, with this send key.
+        create: Option<Digest>,
+        wants: Vec<Want>,
+        pending: Option<Pending>,
+        repair: Option<Repair>,
+    }
+}
+
+impl Work {
+    pub(crate) fn nothing() -> Self {
+        Work { create: None, wants: Vec::new(), pending: None, repair: None }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.create.is_none() && self.wants.is_empty() && self.pending.is_none() && self.repair.is_none()
+    }
+}
+
+choice! {
+    /// What an outgoing message says.
+    enum Saying {
+        0 Text { text: String, in_reply_to: Option<MessageId>, },
+        1 Edit { message: MessageId, text: String, },
+        2 Delete { message: MessageId, },
+        3 Reaction { message: MessageId, emoji: String, },
+        4 Delivered { messages: Vec<MessageId>, },
+        5 Read { messages: Vec<MessageId>, },
+        /// Only what the envelope carries: who I am, my door token.
+        6 Hello,
+        /// I let you in.
+        7 Accept,
+        /// I leave; signed by my leaf when it is sealed.
+        8 Leave,
+        /// Please send these again.
+        9 Missing { messages: Vec<MessageId>, },
+        /// An earlier message once more, for who could not read it.
+        10 Again { message: MessageId, text: String, in_reply_to: Option<MessageId>, },
+        /// Who is in a group, and its title.
+        11 Roster { accounts: Vec<AccountRef>, },
+        /// My name is another one now.
+        12 Name,
+    }
+}
+
+record! {
+    /// An encrypted message, as it is (re)sent.
+    struct Sealed {
+        room: RoomId,
+        epoch: u64,
+        send_key: Secret,
+        tag: [u8; 32],
+        payload: Bytes,
+        evidence: Bytes,
+        hello: bool,
+    }
+}
+
+record! {
+    /// A message in the outbox.
+    struct Outgoing {
+        message: MessageId,
+        saying: Saying,
+        queued: UnixMillis,
+        /// Only in this room (a report, an acceptance); else in the conversation's best one.
+        room: Option<RoomId>,
+        /// Not before the chores below this number are done.
+        after_chore: u64,
+        sealed: Option<Sealed>,
+        /// The server has it; the echo is still to come.
+        accepted: bool,
+    }
+}
+
+choice! {
+    /// A small idempotent request that must reach the server once.
+    enum Chore {
+        0 PutDoor { digest: Digest, },
+        1 DropDoor { digest: Digest, },
+        2 Block { account: AccountRef, },
+        3 Unblock { account: AccountRef, },
+        4 OpenEntry { room: RoomId, member: Zeroizing<Vec<u8>>, },
+        5 LeaveEntry { room: RoomId, member: Zeroizing<Vec<u8>>, },
+        /// Asks the server by their door token whether root and account of somebody who wrote to us belong together.
+        6 CheckPeer { account: AccountRef, room: RoomId, },
+    }
+}
+
+record! {
+    /// A key package with private parts here.
+    struct Package {
+        pool: u32,
+        made: UnixMillis,
+        /// The last resort that another one replaced; kept for Welcomes under way.
+        replaced: bool,
+    }
+}
+
+record! {
+    /// A row that waits for the Welcome of its room, or for missing handshake rows.
+    struct Waiting {
+        came: UnixMillis,
+        row: Bytes,
+    }
+}

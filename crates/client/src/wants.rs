@@ -1,0 +1,111 @@
+//! What became of wanted changes: who waited for them is told, those who came are introduced.
+
+use crate::api::{Failure, Reply};
+use crate::engine::Engine;
+use crate::state::{Phase, Saying, Want};
+use bytes::Bytes;
+use parlour_proto::ids::RoomId;
+use rand_core::CryptoRngCore;
+
+impl Engine {
+    /// The first want is fulfilled, or there is nothing left of it.
+    pub(crate) fn want_done(&mut self, room: RoomId) {
+        self.again = true;
+        let work = self.s.work(room);
+        if work.wants.is_empty() {
+            return;
+        }
+        let want = work.wants.remove(0);
+        let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) else { return };
+        let is_group = self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
+        if is_group && matches!(want, Want::Add { .. }) && self.s.work(room).wants.is_empty() {
+            self.announce.push((conversation, room));
+        }
+        self.weigh(conversation);
+        self.finish_group_intents(room);
+    }
+
+    pub(crate) fn want_failed(&mut self, room: RoomId, failure: &Failure) {
+        for (_, _, outcome) in self.group_intents.iter_mut().filter(|(_, r, _)| *r == room) {
+            *outcome = Some(failure.clone());
+        }
+        let work = self.s.work(room);
+        let want = if work.wants.is_empty() { None } else { Some(work.wants.remove(0)) };
+        let building = self.s.rooms.get(&room).is_some_and(|r| matches!(r.phase, Phase::Building));
+        let conversation = self.s.rooms.get(&room).map(|r| r.conversation);
+        let is_group = conversation.and_then(|c| self.s.conversations.get(&c)).is_some_and(|c| c.is_group);
+        if building
+            && !is_group
+            && matches!(want, Some(Want::Add { .. }))
+            && let Some(conversation) = conversation
+        {
+            self.leave_room(&room);
+            self.close_conversation(conversation);
+        }
+        self.finish_group_intents(room);
+        self.again = true;
+    }
+
+    /// Tells those who waited for a group's changes, once none is left.
+    pub(crate) fn finish_group_intents(&mut self, room: RoomId) {
+        if self.s.work.get(&room).is_some_and(|work| !work.wants.is_empty() || work.pending.is_some()) {
+            return;
+        }
+        let (mine, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.group_intents).into_iter().partition(|(_, r, _)| *r == room);
+        self.group_intents = others;
+        let conversation = self.s.rooms.get(&room).map(|r| r.conversation);
+        for (intent, _, failure) in mine {
+            let shown = conversation.and_then(|c| self.show_conversation(c));
+            let reply = match (failure, shown) {
+                (Some(failure), _) => Err(failure),
+                (None, Some(shown)) => Ok(Reply::Conversation(shown)),
+                (None, None) => Ok(Reply::Ok),
+            };
+            self.done(intent, reply);
+        }
+    }
+
+    /// Who is in the conversation, as MLS says.
+    pub(crate) fn refresh_members(&mut self, room: RoomId) {
+        let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) else { return };
+        let me = self.me().map(|me| me.account.clone());
+        let Some(group) = self.group(&room) else { return };
+        let policy: Bytes = group.policy().to_bytes().into();
+        let mut members: Vec<_> =
+            group.members().iter().filter_map(|m| crate::contacts::proto_account(m.account())).collect();
+        members.sort();
+        members.dedup();
+        members.retain(|account| Some(account) != me.as_ref());
+        if let Some(r) = self.s.rooms.get_mut(&room) {
+            r.policy = policy;
+        }
+        let changed = self
+            .s
+            .conversations
+            .get(&conversation)
+            .is_some_and(|c| (c.is_group || !members.is_empty()) && c.members != members);
+        if changed && let Some(c) = self.s.conversations.get_mut(&conversation) {
+            c.members = members;
+            self.tell_conversation(conversation);
+        }
+    }
+
+    /// Notes a room's wish for a fresh leaf or anything else, once.
+    pub(crate) fn want(&mut self, room: RoomId, want: Want) {
+        self.s.work(room).wants.push(want);
+        self.again = true;
+    }
+
+    /// Queues who is in a group, for everybody in it.
+    pub(crate) fn settle_announcements(&mut self, rng: &mut dyn CryptoRngCore) {
+        for (conversation, room) in std::mem::take(&mut self.announce) {
+            let Some(c) = self.s.conversations.get(&conversation) else { continue };
+            let mut accounts = c.members.clone();
+            accounts.extend(self.me().map(|me| me.account.clone()));
+            for chunk in accounts.chunks(crate::saying::ROSTER_CHUNK) {
+                self.say(conversation, Saying::Roster { accounts: chunk.to_vec() }, Some(room), 0, rng);
+            }
+        }
+    }
+}

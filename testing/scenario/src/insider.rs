@@ -1,0 +1,88 @@
+//! A member without manners: the state of a real engine, taken from its stopped home, used by hand.
+
+use crate::device::{proof, sign_commit};
+use crate::site::Site;
+use crate::wire::{Role, Wire};
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use parlour_e2ee::Group;
+use parlour_proto::frames::{Answer, Commit, EntryChange, Log, Request};
+use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId};
+use parlour_shell::rows::Rows;
+use rand_core::OsRng;
+
+/// Where MLS state lies in a home's rows: class, kind, identity, room.
+const GROUPS: &[u8] = b"lg\0\0";
+
+/// A member of one room.
+pub struct Insider {
+    /// The room.
+    pub room: RoomId,
+    /// Its MLS state.
+    pub group: Group,
+    /// Its entry's key.
+    pub member: SigningKey,
+    outbox: Wire,
+}
+
+impl Insider {
+    /// Takes over the rooms in these rows: one insider for each.
+    ///
+    /// # Errors
+    /// When a group does not load.
+    pub async fn all(rows: &mut dyn Rows, site: Site) -> Result<Vec<Self>> {
+        let rows = rows.load(GROUPS)?;
+        let mut rooms: Vec<[u8; 16]> =
+            rows.iter().filter_map(|(key, _)| key.get(GROUPS.len()..GROUPS.len() + 16)?.try_into().ok()).collect();
+        rooms.dedup();
+        let mut insiders = Vec::new();
+        for room in rooms {
+            let start = [GROUPS, &room].concat();
+            let of_room =
+                rows.iter().filter_map(|(key, value)| Some((key.strip_prefix(&start[..])?.to_vec(), value.clone())));
+            let group = Group::load(of_room.collect())?.context("a group")?;
+            let member = SigningKey::from_bytes(&group.member_key_pair().to_bytes());
+            let outbox = Wire::connect(site, Role::Outbox).await?;
+            insiders.push(Self { room: RoomId(room), group, member, outbox });
+        }
+        Ok(insiders)
+    }
+
+    /// The room's log from the beginning.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn log(&mut self) -> Result<Log> {
+        let proof = proof(&self.member, "log", &self.room, &0u64.to_be_bytes());
+        match self.outbox.granted(Request::FetchLog { room: self.room, after: 0, proof }).await? {
+            Answer::Log(log) => Ok(log),
+            other => bail!("no log: {other:?}"),
+        }
+    }
+
+    /// Commits these bytes, whatever they are, on the present head.
+    ///
+    /// # Errors
+    /// When the server does not accept it.
+    pub async fn force(&mut self, payload: Bytes, next_send_key: Digest, changes: Vec<EntryChange>) -> Result<u64> {
+        let head = self.log().await?.head;
+        let mut commit = Commit {
+            room: self.room,
+            head,
+            commit_id: MessageId::random(&mut OsRng),
+            payload,
+            next_send_key,
+            changes,
+            voids: Vec::new(),
+            welcome: None,
+            member_key: MemberKey(self.member.verifying_key().to_bytes()),
+            signature: [0; 64],
+        };
+        sign_commit(&mut commit, &self.member);
+        match self.outbox.granted(Request::Commit(Box::new(commit))).await? {
+            Answer::Accepted { room_seq, .. } => Ok(room_seq),
+            other => bail!("not accepted: {other:?}"),
+        }
+    }
+}
