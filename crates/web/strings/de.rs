@@ -255,6 +255,10 @@ pub static DE: Strings = Strings {
     // Einstellungen
     settings: "Einstellungen",
     privacy: "Privatsphäre",
+    notify: "Benachrichtigungen",
+    notify_says: "Nur dass etwas da ist, nie was oder von wem.",
+    notify_refused: "Der Browser erlaubt es nicht. Du kannst das in seinen Einstellungen für diese Seite ändern.",
+    notify_body: "Etwas Neues für dich",
     reports_read: "Lesebestätigungen",
     reports_read_says: "Andere sehen, wann du gelesen hast, was sie schrieben.",
     reports_delivered: "Zustellbestätigungen",

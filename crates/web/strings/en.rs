@@ -288,6 +288,10 @@ english! {
     // settings
     settings: "Settings",
     privacy: "Privacy",
+    notify: "Notifications",
+    notify_says: "Only that there is something, never what or from whom.",
+    notify_refused: "The browser does not allow it. You can change that in its settings for this site.",
+    notify_body: "Something new for you",
     reports_read: "Read reports",
     reports_read_says: "Others see when you have read what they wrote.",
     reports_delivered: "Delivery reports",

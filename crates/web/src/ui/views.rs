@@ -16,6 +16,7 @@ mod invite;
 mod mark;
 mod menu;
 mod new;
+mod notify;
 mod reach;
 mod recovery;
 mod requests;

@@ -30,17 +30,20 @@ pub(super) fn bubble(stream: Stream, desk: Desk, bubble: Bubble) -> impl IntoVie
         super::mark::avatar(&seed, message.from_name.as_deref().unwrap_or_default(), false)
     });
     let name = message.from_name.clone().unwrap_or_default();
+    let press = Press(StoredValue::new(None));
     let failed = message.state == parlour_client::api::MessageState::Failed;
     view! {
         <div class=class class:ingroup=in_group && !own>
             {picture}
-            <div class="bubble" on:contextmenu=move |event| {
-                event.prevent_default();
-                stream.open_menu(id, Some((f64::from(event.client_x()), f64::from(event.client_y()))));
-            }>
+            <div class="bubble" on:touchstart=move |_| press.begin(stream, id) on:touchmove=move |_| press.end() on:touchend=move |_| press.end()
+                on:contextmenu=move |event| {
+                    event.prevent_default();
+                    press.end();
+                    stream.open_menu(id, Some((f64::from(event.client_x()), f64::from(event.client_y()))));
+                }>
                 <span class="unseen">{if own { t().you.to_owned() } else { name }}": "</span>
                 {author}
-                {quote.filter(|_| !message.deleted).map(|quote| quoted(stream, quote))}
+                {quote.filter(|_| !message.deleted).map(|quote| quoted(stream, id, quote))}
                 {if message.deleted {
                     view! { <p class="text"><em>{t().deleted}</em><span class="room"></span>{meta(&message, at.time())}</p> }.into_any()
                 } else {
@@ -49,9 +52,37 @@ pub(super) fn bubble(stream: Stream, desk: Desk, bubble: Bubble) -> impl IntoVie
                 {failed.then(|| view! { <p class="failed">{t().failed_text}</p> })}
             </div>
             {(!message.deleted).then(|| tools(stream, desk, id))}
-            {reactions(desk, &message)}
+            {reactions(stream, desk, &message)}
         </div>
     }
+}
+
+/// A finger that stays on a bubble opens its menu (not every browser makes a `contextmenu` of it).
+#[derive(Clone, Copy)]
+struct Press(StoredValue<Option<leptos::leptos_dom::helpers::TimeoutHandle>>);
+
+impl Press {
+    fn begin(self, stream: Stream, id: MessageId) {
+        self.end();
+        let open = move || {
+            if stream.menu.try_with_untracked(Option::is_none) == Some(true) {
+                stream.open_menu(id, None);
+            }
+        };
+        let timer = set_timeout_with_handle(open, std::time::Duration::from_millis(450)).ok();
+        self.0.set_value(timer);
+    }
+
+    fn end(self) {
+        if let Some(timer) = self.0.try_update_value(Option::take).flatten() {
+            timer.clear();
+        }
+    }
+}
+
+/// What is in the row that has the focus can be reached with Tab, the rest cannot: one would never get through.
+fn tab_index(stream: Stream, id: MessageId) -> &'static str {
+    if stream.stop.get() == Some(RowKey::Message(id)) { "0" } else { "-1" }
 }
 
 fn author(message: &Message) -> impl IntoView + use<> {
@@ -59,11 +90,11 @@ fn author(message: &Message) -> impl IntoView + use<> {
     view! { <p class=format!("author hue{tint}")><bdi>{message.from_name.clone()}</bdi></p> }
 }
 
-fn quoted(stream: Stream, quote: Quote) -> impl IntoView {
+fn quoted(stream: Stream, own_id: MessageId, quote: Quote) -> impl IntoView {
     let by = if quote.own { t().you.to_owned() } else { quote.by.unwrap_or_default() };
     let id = quote.id;
     view! {
-        <button class="quote" tabindex="-1" aria-label=t().jump_quoted on:click=move |_| stream.to_message(RowKey::Message(id))>
+        <button class="quote" tabindex=move || tab_index(stream, own_id) aria-label=t().jump_quoted on:click=move |_| stream.to_message(RowKey::Message(id))>
             <span class="quoteby"><bdi>{by}</bdi></span>
             <span class="quotetext" dir="auto">{quote.text.unwrap_or_else(|| t().quote_gone.to_owned())}</span>
         </button>
@@ -102,13 +133,13 @@ fn tools(stream: Stream, desk: Desk, id: MessageId) -> impl IntoView {
     };
     view! {
         <span class="tools">
-            <button class="tool" tabindex="-1" aria-label=t().more title=t().more on:click=more>{icon(Icon::Smile)}</button>
-            <button class="tool" tabindex="-1" aria-label=t().reply title=t().reply on:click=reply>{icon(Icon::Reply)}</button>
+            <button class="tool" tabindex=move || tab_index(stream, id) aria-label=t().more title=t().more on:click=more>{icon(Icon::Smile)}</button>
+            <button class="tool" tabindex=move || tab_index(stream, id) aria-label=t().reply title=t().reply on:click=reply>{icon(Icon::Reply)}</button>
         </span>
     }
 }
 
-fn reactions(desk: Desk, message: &Message) -> impl IntoView + use<> {
+fn reactions(stream: Stream, desk: Desk, message: &Message) -> impl IntoView + use<> {
     let me = desk.state.with_untracked(|state| state.identity().map(|me| me.account.clone()));
     let counted = tally(&message.reactions, me.as_ref());
     let id = message.id;
@@ -117,7 +148,7 @@ fn reactions(desk: Desk, message: &Message) -> impl IntoView + use<> {
             let given = emoji.clone();
             let toggle = move |_| react(desk, id, if own { String::new() } else { given.clone() });
             view! {
-                <button class="reaction" class:own=own tabindex="-1" aria-pressed=own.to_string() on:click=toggle>
+                <button class="reaction" class:own=own tabindex=move || tab_index(stream, id) aria-pressed=own.to_string() on:click=toggle>
                     <span>{emoji}</span>{(count > 1).then_some(count)}
                 </button>
             }

@@ -73,6 +73,8 @@ pub(crate) struct Desk {
     pub route: RwSignal<Route>,
     pub looks: RwSignal<Looks>,
     pub reports: RwSignal<Reports>,
+    /// Whether a message that comes while nobody looks is told of, without anything of it.
+    pub notifies: RwSignal<bool>,
     pub newborn: RwSignal<Option<Newborn>>,
     pub toast: RwSignal<Option<Toast>>,
     /// For screen readers: what just happened.
@@ -96,6 +98,7 @@ impl Desk {
             route: RwSignal::new(Route::parse(&dom::hash())),
             looks: RwSignal::new(Looks::load()),
             reports: RwSignal::new(Reports { delivered: true, read: true }),
+            notifies: RwSignal::new(super::notify::is_on()),
             newborn: RwSignal::new(None),
             toast: RwSignal::new(None),
             said: RwSignal::new(String::new()),
@@ -234,6 +237,9 @@ impl Desk {
 
     fn announce(self, news: &[News]) {
         let open = self.route.with_untracked(Route::conversation);
+        if !news.is_empty() && !dom::is_visible() && self.notifies.get_untracked() {
+            super::notify::notify(self);
+        }
         for one in news {
             match one {
                 News::Message { conversation, by, text } if Some(*conversation) == open => {
@@ -271,9 +277,7 @@ impl Desk {
             _ => return,
         };
         let signed_in = matches!(me, Me::Known(_));
-        if !signed_in || self.newborn.with_untracked(Option::is_none) {
-            self.state.update(|state| state.me = me);
-        }
+        self.state.update(|state| state.me = me);
         if signed_in {
             self.read_notes().await;
             self.read_chats().await;

@@ -106,6 +106,17 @@ fn app(desk: Desk) -> impl IntoView {
     let route = Memo::new(move |_| desk.route.get());
     let keys = window_event_listener(leptos::ev::keydown, move |event| shortcut(desk, &event));
     on_cleanup(move || keys.remove());
+    // The focus goes where the page changed: to the composer (which sees to it itself), the list, or the page.
+    Effect::new(move |before: Option<()>| {
+        let to = route.with(|route| match route {
+            Route::Chat(_) | Route::New(_) if dom::has_keyboard() => None,
+            Route::Chats => Some("row-active"),
+            _ => Some("main"),
+        });
+        if let (Some(()), Some(id)) = (before, to) {
+            dom::focus_soon(id);
+        }
+    });
     view! {
         <a class="skip" href="#main" on:click=|event| { event.prevent_default(); dom::focus_soon("main"); }>{t().skip}</a>
         <div class="app" data-place=move || route.with(place)>

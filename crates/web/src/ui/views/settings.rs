@@ -84,6 +84,13 @@ fn privacy(desk: Desk) -> impl IntoView {
         <section class="group">
             <h2 class="grouptitle">{t().privacy}</h2>
             {switch(t().reports_read, t().reports_read_says, |reports| reports.read, |reports, on| reports.read = on)}
+            {super::notify::can_notify().then(|| view! {
+                <label class="item">
+                    <span>{t().notify}<small>{t().notify_says}</small></span>
+                    <input type="checkbox" role="switch" class="switch" prop:checked=move || desk.notifies.get()
+                        on:change=move |event| super::notify::choose(desk, event_target_checked(&event)) />
+                </label>
+            })}
             {switch(t().reports_delivered, t().reports_delivered_says, |reports| reports.delivered, |reports, on| reports.delivered = on)}
         </section>
     }
@@ -103,9 +110,9 @@ fn looks(desk: Desk) -> impl IntoView {
     };
     let size = move |value: &'static str, name: &'static str| view! {
         <label class="segment">
-            <input type="radio" name="size" prop:checked=move || desk.looks.read().size == value
+            <input type="radio" name="size" aria-label=name prop:checked=move || desk.looks.read().size == value
                 on:change=move |_| change(Box::new(move |looks| value.clone_into(&mut looks.size))) />
-            <span class=format!("sample {value}") aria-label=name>"Aa"</span>
+            <span class=format!("sample {value}") aria-hidden="true">"Aa"</span>
         </label>
     };
     let language = move |event| {

@@ -42,6 +42,8 @@ pub(super) struct Stream {
     pub(super) at_end: RwSignal<bool>,
     pub(super) below: RwSignal<u32>,
     pub(super) focused: RwSignal<Option<RowKey>>,
+    /// The row that the Tab key finds: the one that had the focus, else the last one in the page.
+    pub(super) stop: Memo<Option<RowKey>>,
     pub(super) flash: RwSignal<Option<RowKey>>,
     pub(super) menu: RwSignal<Option<Menu>>,
     placed: StoredValue<bool>,
@@ -49,20 +51,24 @@ pub(super) struct Stream {
 
 /// The messages of a conversation.
 pub(crate) fn stream(desk: Desk, id: ConversationId) -> impl IntoView {
+    let rows = RwSignal::new(Arc::new(Rows::default()));
+    let window = RwSignal::new((0, 0));
+    let focused = RwSignal::new(None);
     let stream = Stream {
         desk,
-        rows: RwSignal::new(Arc::new(Rows::default())),
+        rows,
         scroller: NodeRef::new(),
         block: NodeRef::new(),
         heights: StoredValue::new(Heights::default()),
         measured: StoredValue::new(HashMap::new()),
         sticks: StoredValue::new(true),
-        window: RwSignal::new((0, 0)),
+        window,
         offset: RwSignal::new(0.0),
         total: RwSignal::new(0.0),
         at_end: RwSignal::new(true),
         below: RwSignal::new(0),
-        focused: RwSignal::new(None),
+        focused,
+        stop: Memo::new(move |_| rows.with(|rows| tab_stop(rows, window.get(), focused.get()))),
         flash: RwSignal::new(None),
         menu: RwSignal::new(None),
         placed: StoredValue::new(false),
@@ -95,6 +101,12 @@ pub(crate) fn stream(desk: Desk, id: ConversationId) -> impl IntoView {
     }
 }
 
+fn tab_stop(rows: &Rows, (first, last): (usize, usize), focused: Option<RowKey>) -> Option<RowKey> {
+    let drawn = rows.rows.get(first..last.min(rows.rows.len()))?;
+    let is_there = focused.filter(|key| drawn.iter().any(|row| row.key() == *key));
+    is_there.or_else(|| drawn.iter().rev().find(|row| matches!(row, Row::Bubble(_))).map(Row::key))
+}
+
 fn jump(stream: Stream) -> impl IntoView {
     move || {
         (!stream.at_end.get()).then(|| view! {
@@ -110,7 +122,7 @@ fn row(stream: Stream, key: RowKey) -> impl IntoView {
     let desk = stream.desk;
     let row = Memo::new(move |_| stream.rows.with(|rows| rows.get(key).cloned()));
     let is_message = matches!(key, RowKey::Message(_));
-    let is_focused = move || stream.focused.get() == Some(key);
+    let is_focused = move || stream.stop.get() == Some(key);
     view! {
         <li class="row" id=is_message.then(|| row_id(key)) tabindex=move || is_message.then(|| if is_focused() { "0" } else { "-1" })
             class:flash=move || stream.flash.get() == Some(key)
