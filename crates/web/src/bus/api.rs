@@ -1,0 +1,169 @@
+//! The engine's vocabulary as [`Wire`] values. Adding a field or variant there stops this file from compiling.
+
+use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
+use parlour_client::api::{
+    Body, Connection, Conversation, ConversationId, ConversationState, Event, Failure, Identity, IdentityId, Intent,
+    IntentId, Member, Message, MessageState, Proof, Reply, Request, Status, Target,
+};
+use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
+use parlour_proto::ids::{AccountId, MessageId, RoomId, UnixMillis};
+use parlour_proto::problem::{Code, Problem};
+
+wire_struct! { IdentityId(id) }
+wire_struct! { ConversationId(id) }
+wire_struct! { IntentId(id) }
+wire_struct! { AccountId(id) }
+wire_struct! { MessageId(id) }
+wire_struct! { RoomId(id) }
+wire_struct! { UnixMillis(ms) }
+wire_struct! { AccountRef { app, account } }
+wire_struct! { AppInfo { app, name, domain, sign_in, expiry_s } }
+wire_struct! { Problem { code, detail, retry_after_ms, head, successor } }
+wire_struct! { Identity { id, account, address, name } }
+wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, last_activity, verified } }
+wire_struct! { Member { account, address, name } }
+wire_struct! {
+    Message { id, order, from, from_name, text, in_reply_to, edited, deleted, reactions, time, state }
+}
+wire_struct! { Request { id, from, time, text, claimed_name, claimed_address } }
+wire_struct! { Status { received, unreadable, queued, repairs, conversations, requests } }
+
+wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
+wire_enum! { ReachRule { 0 Ask, 1 Invite, 2 Nobody } }
+wire_enum! { Proof { 0 Code(code), 1 Password(password) } }
+wire_enum! { Target { 0 Address(address), 1 Invite(text), 2 Conversation(id) } }
+wire_enum! {
+    Body {
+        0 Text { text, in_reply_to },
+        1 Edit { message, text },
+        2 Delete { message },
+        3 Reaction { message, emoji },
+    }
+}
+wire_enum! { Connection { 0 Offline, 1 Waiting(until), 2 CatchingUp, 3 Online } }
+wire_enum! { ConversationState { 0 Starting, 1 Asked, 2 Request, 3 Open, 4 Repairing, 5 Closed } }
+wire_enum! { MessageState { 0 Queued, 1 Sent, 2 Delivered, 3 Read, 4 Received, 5 Failed } }
+
+wire_enum! {
+    Intent {
+        0 Apps,
+        1 RequestCode { app, handle },
+        2 SignUp { app, handle, proof },
+        3 SignIn { app, handle, proof, recovery_key },
+        4 WhoAmI,
+        5 Sync,
+        6 GoOffline,
+        7 Send { to, body },
+        8 Conversations,
+        9 Messages { conversation, before, limit },
+        10 MarkRead { conversation },
+        11 Requests,
+        12 Accept { request },
+        13 Decline { request },
+        14 Block { conversation },
+        15 Unblock { conversation },
+        16 Reach,
+        17 SetReach { from, rule },
+        18 CreateInvite { uses, ttl_s },
+        19 RevokeInvites,
+        20 SafetyNumber { with },
+        21 SetVerified { conversation, verified },
+        22 SetReports { delivered, read },
+        23 SetName { name },
+        24 CreateGroup { title, members },
+        25 AddMembers { conversation, members },
+        26 RemoveMember { conversation, member },
+        27 Leave { conversation },
+        28 Status,
+        29 DeleteAccount,
+    }
+}
+
+wire_enum! {
+    Event {
+        0 Done(id, result),
+        1 Progress { intent, step, done, of },
+        2 Connection { identity, state },
+        3 Message { conversation, message },
+        4 Request(request),
+        5 Conversation(conversation),
+        6 KeysChanged { conversation, who },
+        7 SignedOut { identity, why },
+    }
+}
+
+wire_enum! {
+    Reply {
+        0 Ok,
+        1 Apps(apps),
+        2 SignedUp { account, address, recovery_key },
+        3 Identities(identities),
+        4 Queued { conversation, message },
+        5 Conversations(conversations),
+        6 Conversation(conversation),
+        7 Messages(messages),
+        8 Requests(requests),
+        9 Reach(rules),
+        10 Invite { text, expires },
+        11 SafetyNumber { digits, verified, address },
+        12 Status(status),
+    }
+}
+
+wire_enum! {
+    Failure {
+        0 NotSignedIn,
+        1 AlreadySignedIn,
+        2 BadInput(why),
+        3 NotFound(what),
+        4 NotReachable,
+        5 Refused(problem),
+        6 Offline,
+        7 Suspicious(what),
+    }
+}
+
+lists! {
+    AppInfo, Identity, Conversation, Member, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
+    (IdentityId, Connection), (String, Vec<u8>),
+}
+
+impl Wire for AppId {
+    fn put(&self, out: &mut Out) {
+        written(out.str(self.as_str()));
+    }
+    fn take(input: &mut In<'_>) -> Option<Self> {
+        AppId::parse(input.str().ok()?).ok()
+    }
+}
+
+impl Wire for Code {
+    fn put(&self, out: &mut Out) {
+        (*self as u32).put(out);
+    }
+    fn take(input: &mut In<'_>) -> Option<Self> {
+        u32::take(input).map(Code::from_number)
+    }
+}
+
+/// The few nouns of [`Failure::NotFound`]; each is kept once for the life of the page.
+impl Wire for &'static str {
+    fn put(&self, out: &mut Out) {
+        written(out.str(self));
+    }
+    fn take(input: &mut In<'_>) -> Option<Self> {
+        input.str().ok().map(intern)
+    }
+}
+
+fn intern(word: &str) -> &'static str {
+    use std::sync::Mutex;
+    static WORDS: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+    let mut words = WORDS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(known) = words.iter().find(|known| **known == word) {
+        return known;
+    }
+    let kept: &'static str = Box::leak(word.to_owned().into_boxed_str());
+    words.push(kept);
+    kept
+}

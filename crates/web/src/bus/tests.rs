@@ -1,0 +1,58 @@
+//! What is written is read again.
+
+use super::*;
+use parlour_client::api::{Body, ConversationId, Message, MessageState, Target};
+use parlour_proto::frames::{AccountRef, AppId};
+use parlour_proto::ids::{AccountId, MessageId, UnixMillis};
+
+fn there_and_back<T: Wire + std::fmt::Debug>(message: &T) {
+    let bytes = encode(Tab(7), message);
+    let (tab, back) = decode::<T>(&bytes).expect("it decodes");
+    assert_eq!(tab, Tab(7));
+    assert_eq!(format!("{back:?}"), format!("{message:?}"));
+    assert!(decode::<T>(&bytes[..bytes.len() - 1]).is_none(), "a part is not taken for the whole");
+    assert!(decode::<T>(&[bytes.as_slice(), &[0]].concat()).is_none(), "nor is more");
+}
+
+fn message() -> Message {
+    let account = AccountRef { app: AppId::parse("bell").unwrap(), account: AccountId([3; 16]) };
+    Message {
+        id: MessageId([1; 16]),
+        order: 5,
+        from: None,
+        from_name: Some("Ana".to_owned()),
+        text: "שלום 👋".to_owned(),
+        in_reply_to: Some(MessageId([2; 16])),
+        edited: true,
+        deleted: false,
+        reactions: vec![(account, "👍".to_owned())],
+        time: UnixMillis(1_700_000_000_000),
+        state: MessageState::Read,
+    }
+}
+
+#[test]
+fn calls_come_back_as_they_were() {
+    let to = Target::Conversation(ConversationId([9; 16]));
+    let body = Body::Text { text: "hello".to_owned(), in_reply_to: None };
+    there_and_back(&ToWorker::Hello);
+    there_and_back(&ToWorker::Call { id: 1, call: Call::Intent(Intent::Send { to, body }) });
+    there_and_back(&ToWorker::Call { id: 2, call: Call::Keep { key: "draft/1".to_owned(), value: None } });
+    there_and_back(&ToWorker::Call { id: u64::MAX, call: Call::Wipe });
+}
+
+#[test]
+fn answers_and_events_come_back_as_they_were() {
+    let connections = vec![(IdentityId(0), Connection::Waiting(UnixMillis(5)))];
+    there_and_back(&FromWorker::Here { owner: 4, build: "b".to_owned(), connections });
+    there_and_back(&FromWorker::Answer { id: 3, result: Ok(Outcome::Reply(Reply::Messages(vec![message(); 3]))) });
+    there_and_back(&FromWorker::Answer { id: 3, result: Err(Failure::NotFound("conversation")) });
+    there_and_back(&FromWorker::Event(Event::Message { conversation: ConversationId([8; 16]), message: message() }));
+}
+
+#[test]
+fn nothing_that_changes_the_world_twice_is_repeated() {
+    let invite = Intent::CreateInvite { uses: 1, ttl_s: 60 };
+    assert!(!Call::Intent(invite).is_repeatable());
+    assert!(Call::Intent(Intent::Conversations).is_repeatable());
+}

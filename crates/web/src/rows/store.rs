@@ -1,0 +1,115 @@
+//! Rows in IndexedDB. One transaction per commit, durable (`strict`) before it counts as done.
+
+use super::seal::{Damaged, Sealer};
+use super::{Row, after_prefix, idb, key};
+use crate::js::JsError;
+use js_sys::{Array, Uint8Array};
+use parlour_client::api::Changes;
+use rand_core::OsRng;
+use std::collections::BTreeMap;
+use web_sys::{IdbDatabase, IdbKeyRange};
+
+/// The open rows of this profile.
+pub struct Rows {
+    database: IdbDatabase,
+    sealer: Sealer,
+}
+
+/// Why rows could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RowsError {
+    /// The browser refused: no room, a private window, or the profile is damaged.
+    #[error("this browser's storage failed: {0}")]
+    Storage(#[from] JsError),
+    /// A row was changed by somebody without the key.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+}
+
+impl Rows {
+    /// Opens the rows; on the first visit there are none.
+    ///
+    /// # Errors
+    /// When the browser gives no storage.
+    pub async fn open() -> Result<Self, RowsError> {
+        let database = idb::open().await?;
+        let key = key::load_or_make(&database).await?;
+        Ok(Self { database, sealer: Sealer::new(&key) })
+    }
+
+    /// All rows whose key starts with `prefix`, in key order. An empty prefix means all rows.
+    ///
+    /// # Errors
+    /// When they cannot be read, or a row does not open.
+    pub async fn load(&self, prefix: &[u8]) -> Result<Vec<Row>, RowsError> {
+        let range = range(&self.sealer.blind(prefix))?;
+        let store = idb::reading(&self.database, idb::ROWS).and_then(|reading| Ok(reading.object_store(idb::ROWS)?))?;
+        let (keys, values) = match range {
+            Some(range) => (store.get_all_keys_with_key(&range), store.get_all_with_key(&range)),
+            None => (store.get_all_keys(), store.get_all()),
+        };
+        let (keys, values) = (keys.map_err(JsError::from)?, values.map_err(JsError::from)?);
+        let (keys, values) = (idb::result(&keys), idb::result(&values));
+        let (keys, values) = (Array::from(&keys.await?), Array::from(&values.await?));
+        let mut rows = Vec::with_capacity(keys.length() as usize);
+        for (key, value) in keys.iter().zip(values.iter()) {
+            let key = self.sealer.unblind(&Uint8Array::new(&key).to_vec());
+            let value = self.sealer.open(&key, &Uint8Array::new(&value).to_vec())?;
+            rows.push((key, value));
+        }
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    /// Applies all changes durably in one transaction: after a crash all of them are there or none.
+    ///
+    /// # Errors
+    /// When nothing was written. The engine that made the changes must then be dropped and opened again.
+    pub async fn commit(&self, changes: &Changes) -> Result<(), RowsError> {
+        let last: BTreeMap<&[u8], Option<&[u8]>> =
+            changes.0.iter().map(|(key, value)| (key.as_slice(), value.as_deref())).collect();
+        let transaction = idb::writing(&self.database, idb::ROWS)?;
+        let store = transaction.object_store(idb::ROWS).map_err(JsError::from)?;
+        for (key, value) in last {
+            let stored = Uint8Array::from(self.sealer.blind(key).as_slice());
+            match value {
+                Some(value) => {
+                    let sealed = self.sealer.seal(key, value, &mut OsRng);
+                    store.put_with_key(&Uint8Array::from(sealed.as_slice()), &stored).map(drop)
+                }
+                None => store.delete(&stored).map(drop),
+            }
+            .map_err(JsError::from)?;
+        }
+        let completion = idb::completion(&transaction);
+        idb::commit(&transaction)?;
+        Ok(completion.await?)
+    }
+
+    /// Deletes everything: first the key that wraps, then the database.
+    ///
+    /// # Errors
+    /// When the browser refuses; the wrapping key may be gone then, and the rows with it.
+    pub async fn wipe(self) -> Result<(), RowsError> {
+        let transaction = idb::writing(&self.database, idb::KEYS)?;
+        transaction.object_store(idb::KEYS).and_then(|keys| keys.clear()).map_err(JsError::from)?;
+        idb::completion(&transaction).await?;
+        self.database.close();
+        Ok(idb::delete().await?)
+    }
+}
+
+/// The range of a blinded prefix; `None` for all keys.
+fn range(prefix: &[u8]) -> Result<Option<IdbKeyRange>, JsError> {
+    if prefix.is_empty() {
+        return Ok(None);
+    }
+    let from = Uint8Array::from(prefix);
+    let range = match after_prefix(prefix) {
+        Some(after) => {
+            IdbKeyRange::bound_with_lower_open_and_upper_open(&from, &Uint8Array::from(after.as_slice()), false, true)
+        }
+        None => IdbKeyRange::lower_bound(&from),
+    };
+    Ok(Some(range?))
+}

@@ -1,0 +1,142 @@
+//! Where in the app one is, as the part of the address after `#`. It never reaches a server: an invite in it stays private.
+
+use parlour_client::api::ConversationId;
+
+/// A place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Route {
+    /// The conversation list.
+    #[default]
+    Chats,
+    /// A conversation.
+    Chat(ConversationId),
+    /// Who is in it, and what can be done about it.
+    About(ConversationId),
+    /// Its safety number.
+    Safety(ConversationId),
+    /// Writing to somebody new; with the invite that led here.
+    New(Option<String>),
+    /// Making a group.
+    Group,
+    /// My invite.
+    Invite,
+    /// Requests.
+    Requests,
+    /// Who may contact me.
+    Reach,
+    /// Settings.
+    Settings,
+}
+
+impl Route {
+    /// Reads the part after `#`; anything unknown is the list.
+    pub fn parse(hash: &str) -> Self {
+        let path = hash.trim_start_matches('#').trim_start_matches('/');
+        let (head, rest) = path.split_once('/').unwrap_or((path, ""));
+        match head {
+            "c" => Self::of_conversation(rest).unwrap_or_default(),
+            "i" if !rest.is_empty() => Route::New(Some(rest.to_owned())),
+            "new" => Route::New(None),
+            "group" => Route::Group,
+            "invite" => Route::Invite,
+            "requests" => Route::Requests,
+            "reach" => Route::Reach,
+            "settings" => Route::Settings,
+            _ => Route::Chats,
+        }
+    }
+
+    fn of_conversation(rest: &str) -> Option<Self> {
+        let (id, page) = rest.split_once('/').unwrap_or((rest, ""));
+        let id = conversation_from_hex(id)?;
+        Some(match page {
+            "about" => Route::About(id),
+            "safety" => Route::Safety(id),
+            _ => Route::Chat(id),
+        })
+    }
+
+    /// As [`Route::parse`] reads it, with the `#`.
+    pub fn hash(&self) -> String {
+        match self {
+            Route::Chats => "#/".to_owned(),
+            Route::Chat(id) => format!("#/c/{}", conversation_hex(*id)),
+            Route::About(id) => format!("#/c/{}/about", conversation_hex(*id)),
+            Route::Safety(id) => format!("#/c/{}/safety", conversation_hex(*id)),
+            Route::New(None) => "#/new".to_owned(),
+            Route::New(Some(invite)) => format!("#/i/{invite}"),
+            Route::Group => "#/group".to_owned(),
+            Route::Invite => "#/invite".to_owned(),
+            Route::Requests => "#/requests".to_owned(),
+            Route::Reach => "#/reach".to_owned(),
+            Route::Settings => "#/settings".to_owned(),
+        }
+    }
+
+    /// The conversation that is open in it.
+    pub fn conversation(&self) -> Option<ConversationId> {
+        match self {
+            Route::Chat(id) | Route::About(id) | Route::Safety(id) => Some(*id),
+            _ => None,
+        }
+    }
+
+    /// One step out: what Escape and the back arrow lead to.
+    pub fn parent(&self) -> Route {
+        match self {
+            Route::About(id) => Route::Chat(*id),
+            Route::Safety(id) => Route::About(*id),
+            Route::Group => Route::New(None),
+            _ => Route::Chats,
+        }
+    }
+}
+
+/// A conversation's id as text, for addresses and notes.
+pub fn conversation_hex(id: ConversationId) -> String {
+    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The other way.
+pub fn conversation_from_hex(text: &str) -> Option<ConversationId> {
+    let mut id = [0; 16];
+    if text.len() != 32 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(ConversationId(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_has_an_address_that_leads_back_to_it() {
+        let id = ConversationId([0xa7; 16]);
+        let invite = Route::New(Some("bell/AbC-_9".to_owned()));
+        let plain = [Route::Chats, Route::Group, Route::Invite, Route::Requests, Route::Reach, Route::Settings];
+        let of_one = [Route::Chat(id), Route::About(id), Route::Safety(id), Route::New(None), invite];
+        for route in plain.into_iter().chain(of_one) {
+            assert_eq!(Route::parse(&route.hash()), route);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_the_list() {
+        for hash in ["", "#", "#/c/xyz", "#/c/", "#/ü", "#/c/éééééééééééééééé", "#/i/"] {
+            assert_eq!(Route::parse(hash), Route::Chats, "{hash}");
+        }
+    }
+
+    #[test]
+    fn stepping_out_always_ends_at_the_list() {
+        let mut route = Route::Safety(ConversationId([1; 16]));
+        for _ in 0..4 {
+            route = route.parent();
+        }
+        assert_eq!(route, Route::Chats);
+    }
+}

@@ -1,0 +1,57 @@
+//! Small conversations and messages for tests.
+
+use parlour_client::api::{
+    Conversation, ConversationId, ConversationState, IdentityId, Message, MessageState, Request,
+};
+use parlour_proto::frames::{AccountRef, AppId};
+use parlour_proto::ids::{AccountId, MessageId, UnixMillis};
+
+pub(crate) fn account(n: u8) -> AccountRef {
+    AccountRef { app: AppId::parse("bell").unwrap(), account: AccountId([n; 16]) }
+}
+
+pub(crate) fn chat(n: u8, last_activity: u64) -> Conversation {
+    Conversation {
+        id: ConversationId([n; 16]),
+        identity: IdentityId(0),
+        title: format!("Somebody {n}"),
+        members: Vec::new(),
+        is_group: false,
+        state: ConversationState::Open,
+        unread: 0,
+        last_activity: UnixMillis(last_activity),
+        verified: false,
+    }
+}
+
+/// An own message; `n` is its order, its minute, and its id.
+pub(crate) fn message(n: u64, text: &str) -> Message {
+    Message {
+        id: MessageId(u128::from(n).to_be_bytes()),
+        order: n,
+        from: None,
+        from_name: None,
+        text: text.to_owned(),
+        in_reply_to: None,
+        edited: false,
+        deleted: false,
+        reactions: Vec::new(),
+        time: UnixMillis(n * 60_000),
+        state: MessageState::Sent,
+    }
+}
+
+pub(crate) fn received(n: u64, text: &str) -> Message {
+    Message { from: Some(account(1)), from_name: Some("Ana".to_owned()), state: MessageState::Received, ..message(n, text) }
+}
+
+pub(crate) fn request(n: u8) -> Request {
+    Request {
+        id: ConversationId([n; 16]),
+        from: account(n),
+        time: UnixMillis(0),
+        text: Some("hello".to_owned()),
+        claimed_name: Some("Eve".to_owned()),
+        claimed_address: None,
+    }
+}

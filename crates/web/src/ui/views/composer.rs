@@ -1,0 +1,211 @@
+//! Where one writes: grows with the text, keeps drafts, answers and edits.
+
+use super::bubble::write;
+use super::desk::{Desk, Writing};
+use super::emoji::emoji;
+use super::icon::{Icon, icon};
+use super::dom;
+use crate::ui::model::text::preview;
+use crate::ui::strings::{fill, t};
+use leptos::html;
+use leptos::prelude::*;
+use parlour_client::api::{Body, ConversationId};
+use parlour_proto::ids::MessageId;
+use std::time::Duration;
+
+/// So long after the last key a draft is kept.
+const DRAFT_AFTER: Duration = Duration::from_millis(350);
+
+#[derive(Clone, Copy)]
+struct Composer {
+    desk: Desk,
+    id: ConversationId,
+    text: RwSignal<String>,
+    area: NodeRef<html::Textarea>,
+    picking: RwSignal<bool>,
+}
+
+/// The composer of a conversation.
+pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
+    let draft = desk.drafts.with_untracked(|drafts| drafts.get(&id).cloned()).unwrap_or_default();
+    let composer = Composer { desk, id, text: RwSignal::new(draft), area: NodeRef::new(), picking: RwSignal::new(false) };
+    composer.keep_drafts();
+    composer.follow_writing();
+    let can_send = Memo::new(move |_| !composer.text.read().trim().is_empty());
+    let editing = move || matches!(desk.writing.get(), Writing::Edit(_));
+    view! {
+        <div class="composer">
+            {move || composer.context()}
+            {move || composer.picking.get().then(|| emoji(move |one| composer.insert(one), move || composer.stop_picking()))}
+            <div class="composerow">
+                <button class="iconbutton" aria-label=t().emoji title=t().emoji aria-expanded=move || composer.picking.get().to_string()
+                    on:click=move |_| composer.picking.update(|picking| *picking = !*picking)>{icon(Icon::Smile)}</button>
+                <textarea id="composer" node_ref=composer.area rows="1" dir="auto" autocomplete="off" enterkeyhint="send"
+                    placeholder=t().write aria-label=t().write maxlength="16000"
+                    prop:value=move || composer.text.get()
+                    on:input=move |event| composer.text.set(event_target_value(&event))
+                    on:keydown=move |event| composer.key(&event)></textarea>
+                <button class="sendbutton" aria-label=move || if editing() { t().save } else { t().send } disabled=move || !can_send.get()
+                    on:click=move |_| composer.send()>{move || icon(if editing() { Icon::Check } else { Icon::Send })}</button>
+            </div>
+        </div>
+    }
+}
+
+impl Composer {
+    /// Above the field: what is answered or edited.
+    fn context(self) -> Option<AnyView> {
+        let (label, id) = match self.desk.writing.get() {
+            Writing::New => return None,
+            Writing::Reply(id) => (None, id),
+            Writing::Edit(id) => (Some(t().editing.to_owned()), id),
+        };
+        let message = self.desk.thread.with_untracked(|thread| thread.message(id).cloned())?;
+        let by = if message.from.is_none() { t().you.to_owned() } else { message.from_name.clone().unwrap_or_default() };
+        let label = label.unwrap_or_else(|| fill(t().replying, &[("who", &by)]));
+        let text = preview(&message.text);
+        Some(
+            view! {
+                <div class="context">
+                    <span class="contexttext"><span class="quoteby">{label}</span><span class="quotetext" dir="auto">{text}</span></span>
+                    <button class="iconbutton" aria-label=t().cancel on:click=move |_| self.stop_writing()>{icon(Icon::Close)}</button>
+                </div>
+            }
+            .into_any(),
+        )
+    }
+
+    /// The draft follows the text, a moment later, and at once when one leaves.
+    fn keep_drafts(self) {
+        let keep = move || {
+            if let Some(text) = self.text.try_get_untracked()
+                && !matches!(self.desk.writing.get_untracked(), Writing::Edit(_))
+            {
+                self.desk.put_draft(self.id, Some(text));
+            }
+        };
+        let round = StoredValue::new(0_u32);
+        Effect::new(move |_| {
+            self.text.track();
+            self.grow();
+            round.update_value(|round| *round += 1);
+            let mine = round.get_value();
+            set_timeout(
+                move || {
+                    if round.try_get_value() == Some(mine) {
+                        keep();
+                    }
+                },
+                DRAFT_AFTER,
+            );
+        });
+        let hidden = window_event_listener(leptos::ev::pagehide, move |_| keep());
+        on_cleanup(move || {
+            hidden.remove();
+            keep();
+        });
+    }
+
+    /// Editing brings the old text into the field; stopping brings the draft back. A wide window has the focus here.
+    fn follow_writing(self) {
+        Effect::new(move |before: Option<Writing>| {
+            let writing = self.desk.writing.get();
+            if let Writing::Edit(id) = writing {
+                let text = self.desk.thread.with_untracked(|thread| thread.message(id).map(|message| message.text.clone()));
+                self.text.set(text.unwrap_or_default());
+            } else if matches!(before, Some(Writing::Edit(_))) {
+                let draft = self.desk.drafts.with_untracked(|drafts| drafts.get(&self.id).cloned());
+                self.text.set(draft.unwrap_or_default());
+            }
+            writing
+        });
+        if dom::has_keyboard() {
+            dom::focus_soon("composer");
+        }
+    }
+
+    fn grow(self) {
+        request_animation_frame(move || {
+            if let Some(area) = self.area.try_get_untracked().flatten() {
+                let style = web_sys::HtmlElement::style(&area);
+                let _ = style.set_property("height", "auto");
+                let _ = style.set_property("height", &format!("{}px", area.scroll_height()));
+            }
+        });
+    }
+
+    fn key(self, event: &web_sys::KeyboardEvent) {
+        match event.key().as_str() {
+            "Enter" if !event.shift_key() && !event.is_composing() && dom::has_keyboard() => {
+                event.prevent_default();
+                self.send();
+            }
+            "ArrowUp" if self.text.read_untracked().is_empty() => {
+                let last = self.desk.thread.with_untracked(|thread| thread.last_own().map(|message| message.id));
+                if let Some(id) = last {
+                    event.prevent_default();
+                    self.desk.writing.set(Writing::Edit(id));
+                }
+            }
+            "Escape" if self.picking.get_untracked() => {
+                event.prevent_default();
+                self.stop_picking();
+            }
+            "Escape" if self.desk.writing.get_untracked() != Writing::New => {
+                event.prevent_default();
+                self.stop_writing();
+            }
+            _ => {}
+        }
+    }
+
+    fn stop_writing(self) {
+        self.desk.writing.set(Writing::New);
+        dom::focus_soon("composer");
+    }
+
+    fn stop_picking(self) {
+        self.picking.set(false);
+        dom::focus_soon("composer");
+    }
+
+    fn insert(self, emoji: &str) {
+        let at = self.area.get_untracked().and_then(|area| area.selection_start().ok().flatten());
+        self.text.update(|text| {
+            // The browser counts in UTF-16.
+            let mut left = at.unwrap_or(u32::MAX);
+            let byte = text.char_indices().find(|(_, c)| {
+                let here = left == 0;
+                left = left.saturating_sub(c.len_utf16() as u32);
+                here
+            });
+            text.insert_str(byte.map_or(text.len(), |(byte, _)| byte), emoji);
+        });
+        self.stop_picking();
+    }
+
+    fn send(self) {
+        let text = self.text.get_untracked().trim().to_owned();
+        if text.is_empty() {
+            return;
+        }
+        let body = match self.desk.writing.get_untracked() {
+            Writing::New => self.text_body(text, None),
+            Writing::Reply(id) => self.text_body(text, Some(id)),
+            Writing::Edit(message) => Body::Edit { message, text },
+        };
+        if !matches!(body, Body::Edit { .. }) {
+            self.text.set(String::new());
+            self.desk.put_draft(self.id, None);
+        }
+        self.desk.writing.set(Writing::New);
+        self.picking.set(false);
+        write(self.desk, self.id, body);
+        dom::focus_soon("composer");
+    }
+
+    fn text_body(self, text: String, in_reply_to: Option<MessageId>) -> Body {
+        self.desk.thread.update(|thread| thread.forget_unread());
+        Body::Text { text, in_reply_to }
+    }
+}

@@ -1,0 +1,467 @@
+//! What every view has at hand: the state as signals, and the way to the engine.
+
+use super::dom;
+use crate::bus::{Call, Outcome};
+use crate::ui::model::route::{Route, conversation_from_hex, conversation_hex};
+use crate::ui::model::state::{AppState, Me, News, Trouble};
+use crate::ui::model::thread::{PAGE, Thread};
+use crate::ui::port::{Engine, Fault, Happening};
+use crate::ui::strings::{explain, fill, t};
+use futures_channel::mpsc::UnboundedReceiver;
+use futures_util::StreamExt as _;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use parlour_client::api::{ConversationId, Event, Failure, Intent, Reply};
+use parlour_proto::frames::{AppId, SignIn};
+use parlour_proto::ids::{MessageId, UnixMillis};
+use std::collections::HashMap;
+use std::rc::Rc;
+use zeroize::Zeroizing;
+
+/// How it looks here; kept outside the sealed rows, for nothing in it is about people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Looks {
+    pub theme: String,
+    pub size: String,
+    pub language: String,
+}
+
+/// A sentence at the lower edge, for a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Toast {
+    pub text: String,
+    pub is_error: bool,
+    number: u32,
+}
+
+/// An account just made, until its recovery key is kept and its name given.
+#[derive(Clone)]
+pub(crate) struct Newborn {
+    pub address: String,
+    pub words: Zeroizing<String>,
+    pub kept: bool,
+}
+
+/// Which reports go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reports {
+    pub delivered: bool,
+    pub read: bool,
+}
+
+/// What the composer is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Writing {
+    #[default]
+    New,
+    Reply(MessageId),
+    Edit(MessageId),
+}
+
+/// All of it; a handle, to be copied into every view and handler.
+#[derive(Clone, Copy)]
+pub(crate) struct Desk {
+    engine: StoredValue<Rc<dyn Engine>, LocalStorage>,
+    pub app: StoredValue<AppId>,
+    pub name: StoredValue<String>,
+    pub sign_in: SignIn,
+    pub state: RwSignal<AppState>,
+    pub thread: RwSignal<Thread>,
+    pub writing: RwSignal<Writing>,
+    pub drafts: RwSignal<HashMap<ConversationId, String>>,
+    pub keys_changed: RwSignal<HashMap<ConversationId, UnixMillis>>,
+    pub route: RwSignal<Route>,
+    pub looks: RwSignal<Looks>,
+    pub reports: RwSignal<Reports>,
+    /// Whether a message that comes while nobody looks is told of, without anything of it.
+    pub notifies: RwSignal<bool>,
+    pub newborn: RwSignal<Option<Newborn>>,
+    pub toast: RwSignal<Option<Toast>>,
+    /// For screen readers: what just happened.
+    pub said: RwSignal<String>,
+    /// Today, so that separators move at midnight.
+    pub today: RwSignal<i64>,
+}
+
+impl Desk {
+    pub(crate) fn new(app: AppId, name: String, sign_in: SignIn, engine: Rc<dyn Engine>) -> Self {
+        let desk = Self {
+            engine: StoredValue::new_local(engine),
+            app: StoredValue::new(app),
+            name: StoredValue::new(name),
+            sign_in,
+            state: RwSignal::new(AppState::default()),
+            thread: RwSignal::new(Thread::default()),
+            writing: RwSignal::new(Writing::New),
+            drafts: RwSignal::new(HashMap::new()),
+            keys_changed: RwSignal::new(HashMap::new()),
+            route: RwSignal::new(Route::parse(&dom::hash())),
+            looks: RwSignal::new(Looks::load()),
+            reports: RwSignal::new(Reports { delivered: true, read: true }),
+            notifies: RwSignal::new(super::notify::is_on()),
+            newborn: RwSignal::new(None),
+            toast: RwSignal::new(None),
+            said: RwSignal::new(String::new()),
+            today: RwSignal::new(dom::today()),
+        };
+        desk.keep_page_in_step();
+        desk
+    }
+
+    /// Asks the engine.
+    pub(crate) async fn ask(self, intent: Intent) -> Result<Reply, Fault> {
+        match self.call(Call::Intent(intent)).await? {
+            Outcome::Reply(reply) => Ok(reply),
+            Outcome::Kept(_) => Err(Fault::Interrupted),
+        }
+    }
+
+    async fn call(self, call: Call) -> Result<Outcome, Fault> {
+        let answer = self.engine.with_value(|engine| engine.call(call));
+        answer.await
+    }
+
+    /// Asks, and says so if it fails; then does something with the reply.
+    pub(crate) fn then(self, intent: Intent, with: impl FnOnce(Reply) + 'static) {
+        spawn_local(async move {
+            match self.ask(intent).await {
+                Ok(reply) => with(reply),
+                Err(fault) => self.complain(&fault),
+            }
+        });
+    }
+
+    /// Asks, and says so if it fails.
+    pub(crate) fn please(self, intent: Intent) {
+        self.then(intent, |_| {});
+    }
+
+    pub(crate) fn keep(self, key: String, value: Option<Vec<u8>>) {
+        spawn_local(async move {
+            if let Err(fault) = self.call(Call::Keep { key, value }).await {
+                self.complain(&fault);
+            }
+        });
+    }
+
+    async fn kept(self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+        match self.call(Call::Kept { prefix: prefix.to_owned() }).await {
+            Ok(Outcome::Kept(notes)) => notes,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Forgets everything here.
+    pub(crate) fn wipe(self) {
+        if let Some(storage) = dom::storage() {
+            let _ = storage.clear();
+        }
+        spawn_local(async move {
+            let _ = self.call(Call::Wipe).await;
+        });
+    }
+
+    pub(crate) fn go(self, route: Route) {
+        dom::set_hash(&route.hash());
+    }
+
+    pub(crate) fn tell(self, text: impl Into<String>) {
+        self.put_toast(text.into(), false);
+    }
+
+    pub(crate) fn complain_text(self, text: &str) {
+        self.put_toast(text.to_owned(), true);
+    }
+
+    pub(crate) fn complain(self, fault: &Fault) {
+        self.put_toast(explain(fault), true);
+    }
+
+    fn put_toast(self, text: String, is_error: bool) {
+        let number = self.toast.with_untracked(|toast| toast.as_ref().map_or(0, |toast| toast.number + 1));
+        self.toast.set(Some(Toast { text, is_error, number }));
+        let over = move || {
+            if self.toast.with_untracked(|toast| toast.as_ref().is_some_and(|toast| toast.number == number)) {
+                self.toast.set(None);
+            }
+        };
+        set_timeout(over, std::time::Duration::from_secs(if is_error { 7 } else { 4 }));
+    }
+
+    /// Listens to the engine. All that came at once is taken in at once, so that catching up does not redraw a thousand times.
+    pub(crate) fn hear(self, happenings: UnboundedReceiver<Happening>) {
+        spawn_local(async move {
+            let mut batches = happenings.ready_chunks(2000);
+            while let Some(batch) = batches.next().await {
+                self.take(batch);
+                next_frame().await;
+            }
+        });
+    }
+
+    fn take(self, batch: Vec<Happening>) {
+        let mut events = Vec::new();
+        for happening in batch {
+            match happening {
+                Happening::Event(event) => events.push(event),
+                Happening::Here => {
+                    self.state.update(|state| state.trouble = None);
+                    spawn_local(self.read_all());
+                }
+                Happening::OtherBuild => self.state.update(|state| state.trouble = Some(Trouble::OtherBuild)),
+                Happening::Broken(why) => self.state.update(|state| state.trouble = Some(Trouble::Broken(why))),
+                Happening::Wiped => {}
+            }
+        }
+        if !events.is_empty() {
+            self.take_events(&events);
+        }
+    }
+
+    fn take_events(self, events: &[Event]) {
+        let mut news = Vec::new();
+        self.state.update(|state| news.extend(events.iter().filter_map(|event| state.apply(event))));
+        let open = self.thread.with_untracked(Thread::id);
+        let here = |event: &&Event| matches!(event, Event::Message { conversation, .. } if Some(*conversation) == open);
+        if events.iter().any(|event| here(&event)) {
+            self.thread.update(|thread| {
+                for event in events.iter().filter(here) {
+                    if let Event::Message { message, .. } = event {
+                        thread.hear(message.clone());
+                    }
+                }
+            });
+        }
+        self.announce(&news);
+    }
+
+    fn announce(self, news: &[News]) {
+        let open = self.route.with_untracked(Route::conversation);
+        if !news.is_empty() && !dom::is_visible() && self.notifies.get_untracked() {
+            super::notify::notify(self);
+        }
+        for one in news {
+            match one {
+                News::Message { conversation, by, text } if Some(*conversation) == open => {
+                    let by = by.clone().unwrap_or_default();
+                    self.said.set(fill(t().said_message, &[("who", &by), ("text", text)]));
+                }
+                News::Message { .. } => {}
+                News::Request => self.said.set(t().said_request.to_owned()),
+                News::KeysChanged(conversation) => self.note_keys(*conversation),
+            }
+        }
+        let is_news = |news: &News| matches!(news, News::Message { conversation, .. } if Some(*conversation) == open);
+        if news.iter().any(is_news) {
+            self.mark_read();
+        }
+    }
+
+    fn note_keys(self, conversation: ConversationId) {
+        let now = dom::now();
+        self.keys_changed.update(|keys| {
+            keys.insert(conversation, now);
+        });
+        self.keep(format!("keys/{}", conversation_hex(conversation)), Some(now.0.to_be_bytes().to_vec()));
+        if self.thread.with_untracked(Thread::id) == Some(conversation) {
+            self.thread.update(|thread| thread.keys_changed = Some(now));
+        }
+        self.said.set(t().keys_changed_short.to_owned());
+    }
+
+    /// Reads everything that is shown, again.
+    pub(crate) async fn read_all(self) {
+        let me = match self.ask(Intent::WhoAmI).await {
+            Ok(Reply::Identities(identities)) => identities.into_iter().next().map_or(Me::Nobody, Me::Known),
+            Err(Fault::Failed(Failure::NotSignedIn)) => Me::Nobody,
+            _ => return,
+        };
+        let signed_in = matches!(me, Me::Known(_));
+        self.state.update(|state| state.me = me);
+        if signed_in {
+            self.read_notes().await;
+            self.read_chats().await;
+            self.please(Intent::Sync);
+        }
+        if let Ok(Reply::Apps(apps)) = self.ask(Intent::Apps).await {
+            self.state.update(|state| state.apps = apps);
+        }
+    }
+
+    async fn read_chats(self) {
+        if let Ok(Reply::Conversations(chats)) = self.ask(Intent::Conversations).await {
+            self.state.update(|state| state.set_conversations(chats));
+        }
+        if let Ok(Reply::Requests(requests)) = self.ask(Intent::Requests).await {
+            self.state.update(|state| state.set_requests(requests));
+        }
+        if let Some(id) = self.route.with_untracked(Route::conversation) {
+            self.thread.set(Thread::default());
+            self.open(id);
+        }
+    }
+
+    async fn read_notes(self) {
+        let id = |key: &str| conversation_from_hex(key.split_once('/')?.1);
+        let drafts = self.kept("draft/").await.into_iter();
+        let drafts = drafts.filter_map(|(key, text)| Some((id(&key)?, String::from_utf8(text).ok()?)));
+        self.drafts.set(drafts.collect());
+        let keys = self.kept("keys/").await.into_iter();
+        let keys = keys.filter_map(|(key, at)| Some((id(&key)?, UnixMillis(u64::from_be_bytes(at.try_into().ok()?)))));
+        self.keys_changed.set(keys.collect());
+        if let Some((_, flags)) = self.kept("reports").await.pop() {
+            let on = |at: usize| flags.get(at) != Some(&0);
+            self.reports.set(Reports { delivered: on(0), read: on(1) });
+        }
+    }
+
+    /// Opens a conversation: its newest page, and the unread line.
+    pub(crate) fn open(self, id: ConversationId) {
+        if self.thread.with_untracked(Thread::id) == Some(id) {
+            return;
+        }
+        let unread = self.state.with_untracked(|state| state.chat(id).map_or(0, |chat| chat.unread));
+        let mut thread = Thread::open(id, unread);
+        thread.keys_changed = self.keys_changed.with_untracked(|keys| keys.get(&id).copied());
+        thread.loading = true;
+        self.thread.set(thread);
+        self.writing.set(Writing::New);
+        self.read_page(id, None);
+        self.mark_read();
+    }
+
+    /// Reads the page before what has been read, if there is one.
+    pub(crate) fn read_older(self) {
+        let (id, before) = self.thread.with_untracked(|thread| (thread.id(), thread.page_before()));
+        if let (Some(id), Some(before)) = (id, before) {
+            self.thread.update(|thread| thread.loading = true);
+            self.read_page(id, Some(before));
+        }
+    }
+
+    fn read_page(self, id: ConversationId, before: Option<u64>) {
+        let intent = Intent::Messages { conversation: id, before, limit: PAGE };
+        spawn_local(async move {
+            let page = match self.ask(intent).await {
+                Ok(Reply::Messages(page)) => page,
+                Ok(_) => return,
+                Err(fault) => return self.complain(&fault),
+            };
+            if self.thread.with_untracked(Thread::id) == Some(id) {
+                self.thread.update(|thread| thread.add_page(page));
+            }
+        });
+    }
+
+    /// The open conversation is being looked at.
+    pub(crate) fn mark_read(self) {
+        let Some(id) = self.route.with_untracked(Route::conversation) else { return };
+        let unread = self.state.with_untracked(|state| state.chat(id).map_or(0, |chat| chat.unread));
+        if unread > 0 && dom::is_visible() {
+            self.please(Intent::MarkRead { conversation: id });
+        }
+    }
+
+    /// The last message of a conversation that came into view in the list.
+    pub(crate) fn want_preview(self, id: ConversationId) {
+        if self.state.with_untracked(|state| state.preview(id).is_some()) {
+            return;
+        }
+        spawn_local(async move {
+            let intent = Intent::Messages { conversation: id, before: None, limit: 1 };
+            if let Ok(Reply::Messages(page)) = self.ask(intent).await
+                && let Some(message) = page.last()
+            {
+                self.state.update(|state| state.put_preview(id, message));
+            }
+        });
+    }
+
+    /// A draft changed; `None` when it was sent or emptied.
+    pub(crate) fn put_draft(self, id: ConversationId, text: Option<String>) {
+        let text = text.filter(|text| !text.trim().is_empty());
+        let known = self.drafts.with_untracked(|drafts| drafts.get(&id).cloned());
+        if known == text {
+            return;
+        }
+        self.keep(format!("draft/{}", conversation_hex(id)), text.clone().map(String::into_bytes));
+        self.drafts.update(|drafts| match text {
+            Some(text) => drop(drafts.insert(id, text)),
+            None => drop(drafts.remove(&id)),
+        });
+    }
+
+    pub(crate) fn set_reports(self, reports: Reports) {
+        self.reports.set(reports);
+        self.keep("reports".to_owned(), Some(vec![u8::from(reports.delivered), u8::from(reports.read)]));
+        self.please(Intent::SetReports { delivered: reports.delivered, read: reports.read });
+    }
+
+    /// The name of the app this is.
+    pub(crate) fn app_name(self) -> String {
+        self.name.get_value()
+    }
+
+    /// Address, title, favicon, theme and language follow the state.
+    fn keep_page_in_step(self) {
+        let moved = window_event_listener(leptos::ev::hashchange, move |_| self.route.set(Route::parse(&dom::hash())));
+        let shown = window_event_listener(leptos::ev::visibilitychange, move |_| {
+            self.today.set(dom::today());
+            self.mark_read();
+        });
+        on_cleanup(move || {
+            moved.remove();
+            shown.remove();
+        });
+        Effect::new(move |_| {
+            if let Some(id) = self.route.with(Route::conversation) {
+                self.open(id);
+                self.mark_read();
+            }
+        });
+        let unread = Memo::new(move |_| self.state.with(AppState::unread));
+        Effect::new(move |_| {
+            let name = self.app_name();
+            let unread = unread.get();
+            dom::set_title(&if unread > 0 { format!("({unread}) {name}") } else { name });
+            self.app.with_value(|app| dom::set_favicon(app.as_str(), unread > 0));
+        });
+        Effect::new(move |_| self.looks.with(Looks::apply));
+    }
+}
+
+impl Looks {
+    fn load() -> Self {
+        let of = |key: &str| dom::storage().and_then(|storage| storage.get_item(key).ok()?);
+        Self {
+            theme: of("theme").unwrap_or_else(|| "system".to_owned()),
+            size: of("size").unwrap_or_else(|| "normal".to_owned()),
+            language: of("language").unwrap_or_else(dom::language),
+        }
+    }
+
+    fn apply(&self) {
+        dom::set_root_attribute("data-theme", &self.theme);
+        dom::set_root_attribute("data-size", &self.size);
+        dom::set_root_attribute("lang", t().code);
+        dom::set_root_attribute("dir", "ltr");
+    }
+
+    /// Keeps them for the next start.
+    pub(crate) fn save(&self) {
+        if let Some(storage) = dom::storage() {
+            for (key, value) in [("theme", &self.theme), ("size", &self.size), ("language", &self.language)] {
+                let _ = storage.set_item(key, value);
+            }
+        }
+    }
+}
+
+/// Waits about as long as a picture stands. (Not `requestAnimationFrame`: it never comes in a tab that was just hidden.)
+async fn next_frame() {
+    let (tell, told) = futures_channel::oneshot::channel::<()>();
+    set_timeout(move || {
+        let _ = tell.send(());
+    }, std::time::Duration::from_millis(16));
+    let _ = told.await;
+}

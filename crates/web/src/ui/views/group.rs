@@ -1,0 +1,71 @@
+//! Making a group: a title, and people from among those one talks to.
+
+use super::chats::seed;
+use super::desk::Desk;
+use super::frame::bar;
+use super::mark::avatar;
+use crate::ui::model::route::Route;
+use crate::ui::strings::{plural, t};
+use leptos::prelude::*;
+use parlour_client::api::{Conversation, ConversationId, ConversationState, Intent, Reply, Target};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The page.
+pub(crate) fn group(desk: Desk) -> impl IntoView {
+    let title = RwSignal::new(String::new());
+    let chosen = RwSignal::new(BTreeSet::<ConversationId>::new());
+    let make = move |event: web_sys::SubmitEvent| {
+        event.prevent_default();
+        let members = chosen.get_untracked().into_iter().map(Target::Conversation).collect();
+        let title = title.get_untracked().trim().to_owned();
+        desk.then(Intent::CreateGroup { title, members }, move |reply| {
+            if let Reply::Conversation(group) = reply {
+                let id = group.id;
+                desk.state.update(|state| state.put_conversation(group));
+                desk.go(Route::Chat(id));
+            }
+        });
+    };
+    let ready = move || !title.read().trim().is_empty() && !chosen.read().is_empty();
+    view! {
+        {bar(desk, t().new_group, ().into_any())}
+        <form class="page narrow" on:submit=make>
+            <label class="field">
+                <span class="label">{t().group_title}</span>
+                <input class="input large" type="text" maxlength="60" autocomplete="off" dir="auto"
+                    on:input=move |event| title.set(event_target_value(&event)) />
+            </label>
+            <fieldset class="people">
+                <legend class="label">{t().group_people}</legend>
+                {people(desk, chosen, &BTreeSet::new())}
+            </fieldset>
+            <div class="sticky">
+                <button class="button primary wide" disabled=move || !ready()>
+                    {move || if chosen.read().is_empty() { t().group_make.to_owned() } else { plural(t().group_make_with, chosen.read().len()) }}
+                </button>
+            </div>
+        </form>
+    }
+}
+
+/// Those one talks to, to be ticked; without some.
+pub(super) fn people(desk: Desk, chosen: RwSignal<BTreeSet<ConversationId>>, without: &BTreeSet<[u8; 16]>) -> impl IntoView + use<> {
+    let fits = |chat: &&Arc<Conversation>| {
+        !chat.is_group && chat.state == ConversationState::Open && !chat.members.iter().any(|member| without.contains(&member.account.account.0))
+    };
+    let chats: Vec<Arc<Conversation>> = desk.state.with_untracked(|state| state.chats().iter().filter(fits).cloned().collect());
+    let none = chats.is_empty().then(|| view! { <p class="hint">{t().group_nobody}</p> });
+    let one = move |chat: Arc<Conversation>| {
+        let id = chat.id;
+        let toggle = move |_| chosen.update(|chosen| if !chosen.remove(&id) { chosen.insert(id); });
+        view! {
+            <label class="person">
+                {avatar(&seed(&chat), &chat.title, false)}
+                <span class="personname"><bdi>{chat.title.clone()}</bdi></span>
+                <input type="checkbox" class="tick" prop:checked=move || chosen.read().contains(&id) on:change=toggle />
+            </label>
+        }
+    };
+    view! { {none}{chats.into_iter().map(one).collect_view()} }
+}

@@ -1,0 +1,91 @@
+//! My invite: a link and a QR code that lead to me without telling any handle.
+
+use super::desk::Desk;
+use super::dialog::confirm;
+use super::dom;
+use super::frame::{bar, what_they_see};
+use super::icon::{Icon, icon};
+use super::mark::qr;
+use crate::ui::model::when::{Local, day_name};
+use crate::ui::strings::{fill, t};
+use leptos::prelude::*;
+use parlour_client::api::{Intent, Reply};
+use parlour_proto::ids::UnixMillis;
+
+/// How many people can use one invite, and for how long.
+const USES: u32 = 20;
+const LIFE_S: u64 = 30 * 86_400;
+
+/// The page.
+pub(crate) fn invite(desk: Desk) -> impl IntoView {
+    let made = RwSignal::new(None::<(String, UnixMillis)>);
+    let revoking = RwSignal::new(false);
+    let make = move || desk.then(Intent::CreateInvite { uses: USES, ttl_s: LIFE_S }, move |reply| {
+        if let Reply::Invite { text, expires } = reply {
+            made.set(Some((link(&text), expires)));
+        }
+    });
+    make();
+    let revoke = move || {
+        revoking.set(false);
+        desk.then(Intent::RevokeInvites, move |_| {
+            made.set(None);
+            desk.tell(t().invites_revoked);
+            make();
+        });
+    };
+    view! {
+        {bar(desk, t().my_invite, ().into_any())}
+        <div class="page narrow">
+            <p class="lead">{t().invite_lead}</p>
+            <div class="invitecard">
+                {move || match made.get() {
+                    Some((link, expires)) => shown(desk, link, expires).into_any(),
+                    None => view! { <div class="qr waiting" aria-busy="true"></div> }.into_any(),
+                }}
+            </div>
+            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk)}</p>
+            <button class="button quiet bad" on:click=move |_| revoking.set(true)>{t().invite_revoke}</button>
+        </div>
+        {move || revoking.get().then(|| confirm(t().revoke_question, t().revoke_text, t().invite_revoke, revoke, move || revoking.set(false)))}
+    }
+}
+
+fn shown(desk: Desk, link: String, expires: UnixMillis) -> impl IntoView {
+    let at = Local::of(expires, dom::offset_min(expires));
+    let until = day_name(at.day, desk.today.get_untracked(), t());
+    let copied = link.clone();
+    let copy = move |_| {
+        dom::copy(&copied);
+        desk.tell(t().copied);
+    };
+    let plain = link.split_once("://").map_or(link.as_str(), |(_, rest)| rest).to_owned();
+    view! {
+        {qr(&link, t().invite_qr)}
+        <p class="link"><bdi>{plain}</bdi></p>
+        <button class="button primary" on:click=copy>{icon(Icon::Copy)}{t().copy_link}</button>
+        <p class="fine">{fill(t().invite_until, &[("day", &until)])}</p>
+    }
+}
+
+/// An invite as a link to this origin (`…/i#token`); what is after `#` never reaches a server.
+fn link(text: &str) -> String {
+    let token = text.rsplit(['/', '#']).next().unwrap_or_default();
+    format!("{}/i#{token}", dom::origin())
+}
+
+/// The invite in what was pasted or scanned: a link of any app here, or its short form.
+pub(super) fn invite_in(pasted: &str) -> Option<String> {
+    parlour_proto::address::Invite::parse(pasted).ok().map(|invite| invite.to_text())
+}
+
+/// The page was opened by an invite's link: the place where it is used, without the link staying in the history.
+pub(super) fn opened_by_link(app: &str) {
+    let Some(window) = dom::try_window() else { return };
+    let token = dom::hash();
+    let is_invite = window.location().pathname().is_ok_and(|path| path == "/i") && token.len() > 1;
+    if let (true, Ok(history)) = (is_invite, window.history()) {
+        let place = format!("/#/i/{app}/{}", token.trim_start_matches('#'));
+        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&place));
+    }
+}

@@ -1,0 +1,113 @@
+//! What can be done with a message: beside it with a pointer, a sheet from below on a phone.
+
+use super::bubble::{react, write};
+use super::desk::{Desk, Writing};
+use super::dialog::confirm;
+use super::emoji::QUICK;
+use super::icon::{Icon, icon};
+use super::stream::Stream;
+use super::dom;
+use crate::ui::model::thread::can_edit;
+use crate::ui::strings::t;
+use leptos::html;
+use leptos::prelude::*;
+use parlour_client::api::{Body, Message};
+use parlour_proto::ids::MessageId;
+use std::sync::Arc;
+
+/// Which message, and where the pointer was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Menu {
+    pub message: MessageId,
+    pub at: (f64, f64),
+}
+
+/// The menu, while it is open.
+pub(super) fn menu(stream: Stream, desk: Desk) -> impl IntoView {
+    let deleting = RwSignal::new(None::<MessageId>);
+    let delete = move || {
+        if let (Some(message), Some(id)) = (deleting.get_untracked(), desk.thread.with_untracked(|thread| thread.id())) {
+            write(desk, id, Body::Delete { message });
+        }
+        deleting.set(None);
+    };
+    view! {
+        {move || stream.menu.get().and_then(|menu| {
+            let message = desk.thread.with_untracked(|thread| thread.message(menu.message).cloned())?;
+            Some(opened(stream, desk, menu, message, deleting))
+        })}
+        {move || deleting.get().map(|_| confirm(t().delete_question, t().delete_text, t().delete_for_all, delete, move || deleting.set(None)))}
+    }
+}
+
+fn opened(stream: Stream, desk: Desk, menu: Menu, message: Arc<Message>, deleting: RwSignal<Option<MessageId>>) -> impl IntoView {
+    let dialog = NodeRef::<html::Dialog>::new();
+    Effect::new(move |_| {
+        if let Some(dialog) = dialog.get() {
+            let _ = dialog.show_modal();
+            place(&dialog, menu.at);
+        }
+    });
+    let id = message.id;
+    let close = move || stream.menu.set(None);
+    let leave = move || {
+        close();
+        stream.focus(id);
+    };
+    let with = move |act: Box<dyn Fn()>| move |_: web_sys::MouseEvent| { close(); act(); };
+    let text = message.text.clone();
+    let own = message.from.is_none();
+    let mine = desk.state.with_untracked(|state| state.identity().map(|me| me.account.clone()));
+    let given = message.reactions.iter().find(|(who, _)| Some(who) == mine.as_ref()).map(|(_, emoji)| emoji.clone());
+    let quick = QUICK.map(|emoji| {
+        let is_given = given.as_deref() == Some(emoji);
+        let act = with(Box::new(move || {
+            react(desk, id, if is_given { String::new() } else { emoji.to_owned() });
+            stream.focus(id);
+        }));
+        view! { <button class="quick" class:own=is_given aria-pressed=is_given.to_string() on:click=act>{emoji}</button> }
+    });
+    let writes = move |writing: Writing| with(Box::new(move || {
+        desk.writing.set(writing);
+        dom::focus_soon("composer");
+    }));
+    let copy = with(Box::new(move || {
+        dom::copy(&text);
+        desk.tell(t().copied);
+    }));
+    let editable = can_edit(&message);
+    view! {
+        <dialog class="menu popup" node_ref=dialog aria-label=t().message_menu on:close=move |_| leave()
+            on:click=move |event| if is_backdrop(&event) { leave() }
+            on:keydown=|event| dom::rove(&event, 1)>
+            <div class="menubox">
+                <div class="quicks">{quick.collect_view()}</div>
+                <button class="menuitem" on:click=writes(Writing::Reply(id))>{icon(Icon::Reply)}{t().reply}</button>
+                <button class="menuitem" on:click=copy>{icon(Icon::Copy)}{t().copy}</button>
+                {(own && editable).then(|| view! {
+                    <button class="menuitem" on:click=writes(Writing::Edit(id))>{icon(Icon::Edit)}{t().edit}</button>
+                    <button class="menuitem bad" on:click=with(Box::new(move || deleting.set(Some(id))))>{icon(Icon::Trash)}{t().delete_for_all}</button>
+                })}
+            </div>
+        </dialog>
+    }
+}
+
+/// Whether a click went beside a dialog's box.
+pub(super) fn is_backdrop(event: &web_sys::MouseEvent) -> bool {
+    use wasm_bindgen::JsCast as _;
+    event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()).is_some_and(|target| target.tag_name() == "DIALOG")
+}
+
+/// Near the pointer, and within the window. The style puts it at the lower edge on a phone.
+fn place(dialog: &web_sys::HtmlDialogElement, (x, y): (f64, f64)) {
+    let Some(window) = dom::try_window() else { return };
+    let size = |value: Result<wasm_bindgen::JsValue, _>| value.ok().and_then(|value| value.as_f64()).unwrap_or(0.0);
+    let (width, height) = (size(window.inner_width()), size(window.inner_height()));
+    let area = dialog.get_bounding_client_rect();
+    let left = (x - area.width() / 2.0).clamp(8.0, (width - area.width() - 8.0).max(8.0));
+    let top = (y + 8.0).clamp(8.0, (height - area.height() - 8.0).max(8.0));
+    let style = web_sys::HtmlElement::style(dialog);
+    let _ = style.set_property("--menu-x", &format!("{left}px"));
+    let _ = style.set_property("--menu-y", &format!("{top}px"));
+}

@@ -1,0 +1,197 @@
+//! Writing to somebody new: by address, by invite, by QR code. What they will see of me is said before anything is sent.
+
+use super::desk::Desk;
+use super::dom;
+use super::frame::{bar, what_they_see};
+use super::icon::{Icon, icon};
+use super::invite::invite_in;
+use super::mark::avatar;
+use super::scan::scan;
+use crate::ui::model::phone;
+use crate::ui::model::route::Route;
+use crate::ui::model::text::preview;
+use crate::ui::port::Fault;
+use crate::ui::strings::{explain, fill, t};
+use leptos::prelude::*;
+use parlour_client::api::{Body, Failure, Intent, Reply, Target};
+use parlour_proto::frames::{AppId, SignIn};
+
+/// Whom it will go to, once what was typed can be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// A handle without its app.
+    Handle,
+    Address { handle: String, app: AppId },
+    Invite(String),
+}
+
+/// The page; with the invite that led here.
+pub(crate) fn new(desk: Desk, invite: Option<String>) -> impl IntoView {
+    let typed = RwSignal::new(invite.map(|invite| format!("parlour:invite/{invite}")).unwrap_or_default());
+    let found = Memo::new(move |_| typed.with(|typed| read(desk, typed)));
+    let scanning = RwSignal::new(false);
+    let can_scan = super::scan::can_scan();
+    if dom::has_keyboard() {
+        dom::focus_soon("whom");
+    }
+    let by_hand = move || !matches!(found.get(), Found::Invite(_));
+    view! {
+        {bar(desk, t().new_chat, ().into_any())}
+        <div class="page narrow">
+            {move || by_hand().then(|| view! {
+                <label class="field">
+                    <span class="label">{t().whom}</span>
+                    <input id="whom" class="input large" type="text" autocomplete="off" autocapitalize="none" spellcheck="false"
+                        placeholder=t().whom_example prop:value=move || typed.get()
+                        on:input=move |event| typed.set(event_target_value(&event)) />
+                </label>
+                {move || matches!(found.get(), Found::Handle).then(|| chips(desk, typed))}
+                {move || matches!(found.get(), Found::Nothing).then(|| view! {
+                    <nav class="ways" aria-label=t().other_ways>
+                        {can_scan.then(|| view! { <button class="way" on:click=move |_| scanning.set(true)>{icon(Icon::Camera)}<span><strong>{t().scan}</strong><small>{t().scan_says}</small></span></button> })}
+                        <a class="way" href=Route::Invite.hash()>{icon(Icon::Qr)}<span><strong>{t().my_invite}</strong><small>{t().my_invite_says}</small></span></a>
+                        <a class="way" href=Route::Group.hash()>{icon(Icon::Group)}<span><strong>{t().new_group}</strong><small>{t().new_group_says}</small></span></a>
+                    </nav>
+                })}
+            })}
+            {move || match found.get() {
+                Found::Address { handle, app } => letter(desk, Target::Address(format!("{handle}@{app}")), Some((handle, app)), typed).into_any(),
+                Found::Invite(invite) => letter(desk, Target::Invite(invite), None, typed).into_any(),
+                Found::Nothing | Found::Handle => ().into_any(),
+            }}
+        </div>
+        {move || scanning.get().then(|| scan(
+            move |text: String| { scanning.set(false); typed.set(text); },
+            move || scanning.set(false),
+        ))}
+    }
+}
+
+/// Understands what was typed.
+fn read(desk: Desk, typed: &str) -> Found {
+    if let Some(invite) = invite_in(typed) {
+        return Found::Invite(invite);
+    }
+    let typed = typed.trim();
+    let (handle, app) = match typed.rsplit_once('@') {
+        Some((handle, app)) if !handle.is_empty() => (handle, app),
+        _ => return if typed.trim_start_matches('@').len() >= 3 { Found::Handle } else { Found::Nothing },
+    };
+    let app = AppId::parse(app).ok().filter(|app| {
+        desk.state.with(|state| state.apps.is_empty() || state.apps.iter().any(|known| known.app == *app))
+    });
+    match app {
+        Some(app) if handle.trim_start_matches('@').len() >= 3 => Found::Address { handle: handle.to_owned(), app },
+        _ => Found::Handle,
+    }
+}
+
+/// The apps to choose from, when only a handle was typed.
+fn chips(desk: Desk, typed: RwSignal<String>) -> impl IntoView {
+    let fits = move |sign_in: SignIn, text: &str| match sign_in {
+        SignIn::Phone => text.starts_with('+') || text.starts_with("00"),
+        SignIn::Username => !text.starts_with('+') && !text.starts_with('@'),
+        SignIn::AtHandle => !text.starts_with('+'),
+    };
+    let chips = move || {
+        let text = typed.get();
+        let (handle, begun) = match text.trim().rsplit_once('@') {
+            Some((handle, begun)) if !handle.is_empty() => (handle.to_owned(), begun.to_owned()),
+            _ => (text.trim().to_owned(), String::new()),
+        };
+        let apps = desk.state.with(|state| state.apps.clone());
+        let fitting = apps.into_iter().filter(|app| fits(app.sign_in, &handle) && app.app.as_str().starts_with(&begun));
+        fitting
+            .map(|app| {
+                let handle = if app.sign_in == SignIn::Phone { phone::complete(&handle).unwrap_or(handle.clone()) } else { handle.clone() };
+                let full = format!("{handle}@{}", app.app);
+                view! { <button class="chip" on:click=move |_| typed.set(full.clone())><bdi>{handle}</bdi><b>"@"{app.app.as_str().to_owned()}</b></button> }
+            })
+            .collect_view()
+    };
+    view! { <p class="hint">{t().which_app}</p><div class="chips">{chips}</div> }
+}
+
+/// Who it goes to, what they will see, and the first words.
+fn letter(desk: Desk, target: Target, address: Option<(String, AppId)>, typed: RwSignal<String>) -> impl IntoView {
+    let text = RwSignal::new(String::new());
+    let busy = RwSignal::new(false);
+    let problem = RwSignal::new(None::<String>);
+    let send = move |_| {
+        let body = Body::Text { text: text.get_untracked().trim().to_owned(), in_reply_to: None };
+        let intent = Intent::Send { to: target.clone(), body };
+        busy.set(true);
+        problem.set(None);
+        leptos::task::spawn_local(async move {
+            match desk.ask(intent).await {
+                Ok(Reply::Queued { conversation, .. }) => desk.go(Route::Chat(conversation)),
+                Ok(_) => {}
+                Err(Fault::Failed(Failure::NotReachable)) => problem.set(Some(t().not_reachable.to_owned())),
+                Err(fault) => problem.set(Some(explain(&fault))),
+            }
+            busy.set(false);
+        });
+    };
+    let title = match &address {
+        Some((handle, app)) => {
+            let app = desk.state.with_untracked(|state| state.app_name(app));
+            view! {
+                {avatar(handle.as_bytes(), handle.trim_start_matches('@'), false)}
+                <div class="cardtext"><h2><bdi>{phone::grouped(handle)}</bdi></h2><p>{fill(t().on_app, &[("app", &app)])}</p></div>
+            }
+            .into_any()
+        }
+        None => view! {
+            <span class="avatar neutral" aria-hidden="true">{icon(Icon::Link)}</span>
+            <div class="cardtext"><h2>{t().by_invite}</h2><p>{t().by_invite_says}</p></div>
+        }
+        .into_any(),
+    };
+    view! {
+        <section class="card letter">
+            <div class="cardhead">{title}
+                <button class="iconbutton" aria-label=t().cancel on:click=move |_| typed.set(String::new())>{icon(Icon::Close)}</button>
+            </div>
+            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk)}</p>
+            {move || desk.state.with(|state| state.identity().is_some_and(|me| me.name.is_empty())).then(|| your_name(desk))}
+            <label class="field">
+                <span class="label">{t().first_words}</span>
+                <textarea class="input" rows="3" dir="auto" maxlength="4000" placeholder=t().first_words_example
+                    prop:value=move || text.get() on:input=move |event| text.set(event_target_value(&event))></textarea>
+            </label>
+            <p class="fine">{t().one_message}</p>
+            {move || problem.get().map(|problem| view! { <p class="problem" role="alert">{icon(Icon::Warn)}<span>{problem}</span></p> })}
+            <button class="button primary wide" disabled=move || busy.get() || text.read().trim().is_empty() on:click=send>
+                {move || if busy.get() { t().sending } else { t().send_request }}
+            </button>
+            <span class="unseen" role="status">{move || preview(if busy.get() { t().sending } else { "" })}</span>
+        </section>
+    }
+}
+
+/// A name, where there is none yet.
+fn your_name(desk: Desk) -> impl IntoView {
+    let name = RwSignal::new(String::new());
+    let save = move || set_name(desk, name.get_untracked());
+    view! {
+        <form class="inline" on:submit=move |event| { event.prevent_default(); save(); }>
+            <input class="input" type="text" autocomplete="name" maxlength="60" placeholder=t().your_name aria-label=t().your_name
+                on:input=move |event| name.set(event_target_value(&event)) />
+            <button class="button" disabled=move || name.read().trim().is_empty()>{t().save}</button>
+        </form>
+    }
+}
+
+/// The name people see.
+pub(super) fn set_name(desk: Desk, name: String) {
+    let name = name.trim().to_owned();
+    desk.then(Intent::SetName { name: name.clone() }, move |_| {
+        desk.state.update(|state| {
+            if let crate::ui::model::state::Me::Known(me) = &mut state.me {
+                me.name = name;
+            }
+        });
+        desk.tell(t().saved);
+    });
+}

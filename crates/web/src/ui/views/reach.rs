@@ -1,0 +1,95 @@
+//! Who may contact me: one row for each app, one choice in each; every rule is two taps away.
+
+use super::desk::Desk;
+use super::frame::bar;
+use super::icon::{Icon, icon};
+use super::mark::glyph;
+use crate::ui::strings::{fill, t};
+use leptos::prelude::*;
+use parlour_client::api::{Intent, Reply};
+use parlour_proto::frames::{AppId, ReachRule};
+
+const RULES: [ReachRule; 3] = [ReachRule::Ask, ReachRule::Invite, ReachRule::Nobody];
+
+/// The page.
+pub(crate) fn reach(desk: Desk) -> impl IntoView {
+    let rules = RwSignal::new(Vec::<(AppId, ReachRule)>::new());
+    let take = move |reply| {
+        if let Reply::Reach(read) = reply {
+            rules.set(read);
+        }
+    };
+    desk.then(Intent::Reach, take);
+    let own = desk.app.get_value();
+    let rows = move || {
+        let mut rows = rules.get();
+        rows.sort_by_key(|(app, _)| (*app != own, app.clone()));
+        rows.into_iter().map(|(app, _)| app).collect::<Vec<_>>()
+    };
+    view! {
+        {bar(desk, t().reach, ().into_any())}
+        <div class="page">
+            <p class="lead">{t().reach_lead}</p>
+            <div class="board">
+                <For each=rows key=|app| app.clone() children=move |app| row(desk, app, rules) />
+            </div>
+            <p class="fine">{icon(Icon::Info)}{t().reach_fine}</p>
+        </div>
+    }
+}
+
+fn row(desk: Desk, app: AppId, rules: RwSignal<Vec<(AppId, ReachRule)>>) -> impl IntoView {
+    let name = desk.state.with_untracked(|state| state.app_name(&app));
+    let is_own = desk.app.with_value(|own| *own == app);
+    let of = app.clone();
+    let rule = Memo::new(move |_| rules.with(|rules| rules.iter().find(|(known, _)| *known == of).map(|(_, rule)| *rule)));
+    let title = fill(t().people_on, &[("app", &name)]);
+    let group = format!("reach-{app}");
+    let choice = {
+        let app = app.clone();
+        move |wanted: ReachRule| {
+            let app = app.clone();
+            let choose = move |_| set(desk, app.clone(), wanted, rules);
+            let label = match wanted {
+                ReachRule::Ask => t().rule_ask,
+                ReachRule::Invite => t().rule_invite,
+                ReachRule::Nobody => t().rule_nobody,
+            };
+            view! {
+                <label class="segment">
+                    <input type="radio" name=group.clone() prop:checked=move || rule.get() == Some(wanted) on:change=choose />
+                    <span>{label}</span>
+                </label>
+            }
+        }
+    };
+    view! {
+        <fieldset class="boardrow" data-of=app.as_str().to_owned()>
+            <legend class="boardname">
+                <span class="boardmark">{glyph(app.as_str())}</span>
+                <span>{title}{is_own.then(|| view! { <small>{t().your_app}</small> })}</span>
+            </legend>
+            <div class="segments">{RULES.map(choice).collect_view()}</div>
+            <p class="boardsays">{move || rule.get().map(|rule| match rule {
+                ReachRule::Ask => t().rule_ask_says,
+                ReachRule::Invite => t().rule_invite_says,
+                ReachRule::Nobody => t().rule_nobody_says,
+            })}</p>
+        </fieldset>
+    }
+}
+
+fn set(desk: Desk, app: AppId, rule: ReachRule, rules: RwSignal<Vec<(AppId, ReachRule)>>) {
+    let before = rules.get_untracked();
+    rules.update(|rules| rules.iter_mut().filter(|(known, _)| *known == app).for_each(|(_, known)| *known = rule));
+    leptos::task::spawn_local(async move {
+        match desk.ask(Intent::SetReach { from: app, rule }).await {
+            Ok(Reply::Reach(now)) => rules.set(now),
+            Ok(_) => {}
+            Err(fault) => {
+                rules.set(before);
+                desk.complain(&fault);
+            }
+        }
+    });
+}

@@ -1,0 +1,203 @@
+//! Settings: who I am, what goes out about me, how it looks, what is here, and leaving.
+
+use super::desk::{Desk, Reports};
+use super::dialog::modal;
+use super::frame::{bar, what_they_see};
+use super::icon::{Icon, icon};
+use super::mark::avatar;
+use super::new::set_name;
+use crate::ui::model::phone;
+use crate::ui::strings::{LANGUAGES, t};
+use leptos::prelude::*;
+use parlour_client::api::{Intent, Reply, Status};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    SignOut,
+    Delete,
+}
+
+/// The page.
+pub(crate) fn settings(desk: Desk) -> impl IntoView {
+    let leaving = RwSignal::new(None::<Leaving>);
+    view! {
+        {bar(desk, t().settings, ().into_any())}
+        <div class="page">
+            {profile(desk)}
+            {privacy(desk)}
+            {looks(desk)}
+            {here(desk)}
+            <section class="group">
+                <button class="item" on:click=move |_| leaving.set(Some(Leaving::SignOut))>{icon(Icon::Exit)}<span>{t().sign_out}<small>{t().sign_out_says}</small></span></button>
+                <button class="item bad" on:click=move |_| leaving.set(Some(Leaving::Delete))>{icon(Icon::Trash)}<span>{t().delete_account}<small>{t().delete_account_says}</small></span></button>
+            </section>
+            <p class="fine center">{format!("{} · Parlour {}", desk.app_name(), env!("CARGO_PKG_VERSION"))}</p>
+        </div>
+        {move || leaving.get().map(|which| leave(desk, which, move || leaving.set(None)))}
+    }
+}
+
+fn profile(desk: Desk) -> impl IntoView {
+    let me = desk.state.with_untracked(|state| state.identity().cloned());
+    let name = RwSignal::new(me.as_ref().map(|me| me.name.clone()).unwrap_or_default());
+    let known = Memo::new(move |_| desk.state.with(|state| state.identity().map(|me| me.name.clone()).unwrap_or_default()));
+    let address = me.as_ref().map(|me| me.address.clone()).unwrap_or_default();
+    let seed = me.as_ref().map_or([0; 16], |me| me.account.account.0);
+    let shown = address.split_once('@').filter(|_| address.starts_with('+')).map(|(handle, app)| format!("{}@{app}", phone::grouped(handle)));
+    let shown = shown.unwrap_or(address);
+    view! {
+        <section class="group me">
+            <div class="meline">
+                {move || avatar(&seed, &name.get(), false)}
+                <form class="mename" on:submit=move |event| { event.prevent_default(); set_name(desk, name.get_untracked()); }>
+                    <label class="field">
+                        <span class="label">{t().your_name}</span>
+                        <span class="inline">
+                            <input class="input" type="text" maxlength="60" autocomplete="name" dir="auto" prop:value=move || name.get()
+                                on:input=move |event| name.set(event_target_value(&event)) />
+                            {move || (name.get().trim() != known.get()).then(|| view! { <button class="button primary">{t().save}</button> })}
+                        </span>
+                    </label>
+                    <p class="address"><bdi>{shown}</bdi></p>
+                </form>
+            </div>
+            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk)}</p>
+        </section>
+    }
+}
+
+fn privacy(desk: Desk) -> impl IntoView {
+    let switch = move |name: &'static str, says: &'static str, is: fn(&Reports) -> bool, set: fn(&mut Reports, bool)| {
+        let toggle = move |event| {
+            let mut reports = desk.reports.get_untracked();
+            set(&mut reports, event_target_checked(&event));
+            desk.set_reports(reports);
+        };
+        view! {
+            <label class="item">
+                <span>{name}<small>{says}</small></span>
+                <input type="checkbox" role="switch" class="switch" prop:checked=move || is(&desk.reports.get()) on:change=toggle />
+            </label>
+        }
+    };
+    view! {
+        <section class="group">
+            <h2 class="grouptitle">{t().privacy}</h2>
+            {switch(t().reports_read, t().reports_read_says, |reports| reports.read, |reports, on| reports.read = on)}
+            {super::notify::can_notify().then(|| view! {
+                <label class="item">
+                    <span>{t().notify}<small>{t().notify_says}</small></span>
+                    <input type="checkbox" role="switch" class="switch" prop:checked=move || desk.notifies.get()
+                        on:change=move |event| super::notify::choose(desk, event_target_checked(&event)) />
+                </label>
+            })}
+            {switch(t().reports_delivered, t().reports_delivered_says, |reports| reports.delivered, |reports, on| reports.delivered = on)}
+        </section>
+    }
+}
+
+fn looks(desk: Desk) -> impl IntoView {
+    let change = move |with: Box<dyn Fn(&mut super::desk::Looks)>| {
+        desk.looks.update(|looks| with(looks));
+        desk.looks.with_untracked(super::desk::Looks::save);
+    };
+    let theme = move |value: &'static str, name: &'static str| view! {
+        <label class="segment">
+            <input type="radio" name="theme" prop:checked=move || desk.looks.read().theme == value
+                on:change=move |_| change(Box::new(move |looks| value.clone_into(&mut looks.theme))) />
+            <span>{name}</span>
+        </label>
+    };
+    let size = move |value: &'static str, name: &'static str| view! {
+        <label class="segment">
+            <input type="radio" name="size" aria-label=name prop:checked=move || desk.looks.read().size == value
+                on:change=move |_| change(Box::new(move |looks| value.clone_into(&mut looks.size))) />
+            <span class=format!("sample {value}") aria-hidden="true">"Aa"</span>
+        </label>
+    };
+    let language = move |event| {
+        let value = event_target_value(&event);
+        change(Box::new(move |looks| looks.language.clone_from(&value)));
+    };
+    view! {
+        <section class="group">
+            <h2 class="grouptitle">{t().look}</h2>
+            <fieldset class="item bare"><legend class="unseen">{t().theme}</legend><span aria-hidden="true">{t().theme}</span>
+                <div class="segments">{theme("system", t().theme_system)}{theme("light", t().theme_light)}{theme("dark", t().theme_dark)}</div>
+            </fieldset>
+            <fieldset class="item bare"><legend class="unseen">{t().text_size}</legend><span aria-hidden="true">{t().text_size}</span>
+                <div class="segments">{size("small", t().size_small)}{size("normal", t().size_normal)}{size("large", t().size_large)}{size("huge", t().size_huge)}</div>
+            </fieldset>
+            <label class="item">
+                <span>{t().language}</span>
+                <select class="select" on:change=language>
+                    {LANGUAGES.map(|words| view! { <option value=words.code selected=words.code == t().code>{words.own_name}</option> }).collect_view()}
+                </select>
+            </label>
+        </section>
+    }
+}
+
+fn here(desk: Desk) -> impl IntoView {
+    let status = RwSignal::new(None::<Status>);
+    desk.then(Intent::Status, move |reply| {
+        if let Reply::Status(read) = reply {
+            status.set(Some(read));
+        }
+    });
+    let line = move |name: &'static str, of: fn(&Status) -> u64| view! {
+        <div><dt>{name}</dt><dd>{move || status.get().map_or_else(|| "–".to_owned(), |status| of(&status).to_string())}</dd></div>
+    };
+    view! {
+        <section class="group">
+            <h2 class="grouptitle">{t().here}</h2>
+            <p class="grouptext">{t().here_text}</p>
+            <dl class="figures">
+                {line(t().here_chats, |s| s.conversations)}
+                {line(t().here_received, |s| s.received)}
+                {line(t().here_queued, |s| s.queued)}
+                {line(t().here_repairs, |s| s.repairs)}
+                {line(t().here_unreadable, |s| s.unreadable)}
+            </dl>
+        </section>
+    }
+}
+
+/// Signing out asks once; deleting asks for a word.
+fn leave(desk: Desk, which: Leaving, close: impl Fn() + Copy + 'static) -> impl IntoView {
+    let typed = RwSignal::new(String::new());
+    let busy = RwSignal::new(false);
+    let act = move |_| match which {
+        Leaving::SignOut => desk.wipe(),
+        Leaving::Delete => {
+            busy.set(true);
+            leptos::task::spawn_local(async move {
+                match desk.ask(Intent::DeleteAccount).await {
+                    Ok(_) => desk.wipe(),
+                    Err(fault) => desk.complain(&fault),
+                }
+                busy.set(false);
+            });
+        }
+    };
+    let (title, text, answer) = match which {
+        Leaving::SignOut => (t().sign_out_question, t().sign_out_text, t().sign_out),
+        Leaving::Delete => (t().delete_account_question, t().delete_account_text, t().delete_account),
+    };
+    let barred = move || busy.get() || which == Leaving::Delete && typed.read().trim().to_lowercase() != t().delete_word;
+    modal(title, close, move || {
+        view! {
+            <p>{text}</p>
+            {(which == Leaving::Delete).then(|| view! {
+                <label class="field"><span class="label">{t().delete_type}</span>
+                    <input class="input" type="text" autocomplete="off" autocapitalize="none" on:input=move |event| typed.set(event_target_value(&event)) />
+                </label>
+            })}
+            <div class="answers">
+                <button class="button" on:click=move |_| close()>{t().cancel}</button>
+                <button class="button bad" disabled=barred on:click=act>{answer}</button>
+            </div>
+        }
+        .into_any()
+    })
+}

@@ -1,0 +1,167 @@
+//! One Chromium with a profile of its own.
+
+use crate::command::Command;
+use crate::{Driver, PATIENCE};
+use anyhow::{Context as _, Result};
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Flags that work in a container, and that keep Chromium from talking to anybody else.
+const FLAGS: [&str; 10] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+];
+
+/// A browser.
+pub struct Browser {
+    /// For everything that has no method here.
+    pub client: Client,
+    profile: TempDir,
+}
+
+impl Browser {
+    /// Opens one, with a window of this size.
+    ///
+    /// # Errors
+    /// When Chromium does not start.
+    pub async fn open(driver: &Driver, width: u32, height: u32) -> Result<Self> {
+        let profile = tempfile::tempdir()?;
+        let mut flags: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
+        flags.push(format!("--user-data-dir={}", profile.path().display()));
+        flags.push(format!("--window-size={width},{height}"));
+        let capabilities = json!({
+            "goog:chromeOptions": { "args": flags },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        });
+        let capabilities = capabilities.as_object().cloned().unwrap_or_default();
+        let client = ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&driver.url).await?;
+        let browser = Self { client, profile };
+        browser.size(width, height).await?;
+        Ok(browser)
+    }
+
+    /// The profile's folder (for looking at what is stored).
+    pub fn profile(&self) -> &Path {
+        self.profile.path()
+    }
+
+    /// The size of the page itself; a window cannot be made narrower than 500 pixels, a page can.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn size(&self, width: u32, height: u32) -> Result<()> {
+        let params = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.tools("Emulation.setDeviceMetricsOverride", params).await.map(drop)
+    }
+
+    /// Light or dark.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn colours(&self, scheme: &str) -> Result<()> {
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.tools("Emulation.setEmulatedMedia", json!({ "features": features })).await.map(drop)
+    }
+
+    /// Waits until this is there.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub async fn wait(&self, css: &str) -> Result<fantoccini::elements::Element> {
+        let wait = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css));
+        wait.await.with_context(|| format!("{css} does not show"))
+    }
+
+    /// Waits until the text of this contains that; gives the whole text.
+    ///
+    /// # Errors
+    /// When it does not come; says what was there instead.
+    pub async fn wait_text(&self, css: &str, wanted: &str) -> Result<String> {
+        let started = tokio::time::Instant::now();
+        loop {
+            let text = match self.client.find(Locator::Css(css)).await {
+                Ok(element) => element.text().await.unwrap_or_default(),
+                Err(_) => String::new(),
+            };
+            if text.contains(wanted) {
+                return Ok(text);
+            }
+            anyhow::ensure!(started.elapsed() < PATIENCE, "{css}: wanted {wanted:?}, found {text:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Types into this.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn type_into(&self, css: &str, text: &str) -> Result<()> {
+        Ok(self.wait(css).await?.send_keys(text).await?)
+    }
+
+    /// Clicks on this.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn click(&self, css: &str) -> Result<()> {
+        Ok(self.wait(css).await?.click().await?)
+    }
+
+    /// Runs JavaScript in the page and gives what it returns.
+    ///
+    /// # Errors
+    /// What it throws.
+    pub async fn run(&self, script: &str) -> Result<Value> {
+        Ok(self.client.execute(script, Vec::new()).await?)
+    }
+
+    /// A picture of the page, in `target/screens/NAME.png`.
+    ///
+    /// # Errors
+    /// When it cannot be taken.
+    pub async fn screenshot(&self, name: &str) -> Result<PathBuf> {
+        let dir = crate::target().join("screens");
+        tokio::fs::create_dir_all(&dir).await?;
+        let path = dir.join(format!("{name}.png"));
+        tokio::fs::write(&path, self.client.screenshot().await?).await?;
+        Ok(path)
+    }
+
+    /// Errors and warnings of the console since the last time, violations of the Content-Security-Policy among them.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn faults(&self) -> Result<Vec<String>> {
+        let lines = self.client.issue_cmd(Command::Log).await?;
+        let lines = lines.as_array().cloned().unwrap_or_default();
+        let bad = lines.iter().filter(|line| line["level"] == "SEVERE" || line["level"] == "WARNING");
+        Ok(bad.map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect())
+    }
+
+    /// One command of the Chrome DevTools Protocol.
+    ///
+    /// # Errors
+    /// What it answers.
+    pub async fn tools(&self, method: &'static str, params: Value) -> Result<Value> {
+        Ok(self.client.issue_cmd(Command::DevTools { method, params }).await?)
+    }
+
+    /// Closes it.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub async fn close(self) -> Result<()> {
+        Ok(self.client.close().await?)
+    }
+}

@@ -1,0 +1,37 @@
+//! chromedriver.
+
+use anyhow::{Context as _, Result, bail};
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// A running chromedriver; killed when dropped, with all its browsers.
+pub struct Driver {
+    /// Its address.
+    pub url: String,
+    _child: Child,
+}
+
+impl Driver {
+    /// Starts one on a free port.
+    ///
+    /// # Errors
+    /// When it is not installed (Debian: `chromium-driver`).
+    pub async fn start() -> Result<Self> {
+        let mut child = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("no chromedriver: on Debian, `apt-get install chromium chromium-driver`")?;
+        let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+        while let Some(line) = lines.next_line().await? {
+            if let Some(port) = line.rsplit("started successfully on port ").next().filter(|rest| *rest != line) {
+                let port: u16 = port.trim_end_matches('.').parse()?;
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Ok(Self { url: format!("http://127.0.0.1:{port}"), _child: child });
+            }
+        }
+        bail!("chromedriver ended without a port")
+    }
+}

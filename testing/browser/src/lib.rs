@@ -1,0 +1,30 @@
+//! Real browsers against the real server: Chromium, driven over WebDriver.
+//!
+//! [`Server`] runs the built binary on a fresh folder; [`Driver`] is one chromedriver; [`Browser`] is one Chromium with a
+//! profile of its own. [`Browser::faults`] gives what a test must not leave behind: console errors and violations of the
+//! Content-Security-Policy.
+
+mod browser;
+mod command;
+mod driver;
+mod server;
+
+pub use browser::Browser;
+pub use driver::Driver;
+pub use server::Server;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long something may take to show before a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The workspace's root folder.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// The folder cargo builds into.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
