@@ -58,11 +58,11 @@ fn test_browser(rest: &[String]) -> Result<()> {
 }
 
 fn test_workspace(rest: &[String]) -> Result<()> {
-    let mut args = vec!["test", "--workspace", "--no-fail-fast"];
-    if let Some(filter) = rest.first() {
-        args.push(filter);
-    }
-    cargo(&args)
+    let mut command = Command::new("cargo");
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(rest.first());
+    // The scenarios' binary: this same run builds it first, so that they need not.
+    command.env("PARLOUR_BIN", target().join("debug/parlour"));
+    run(&mut command)
 }
 
 /// Measures the release build.
