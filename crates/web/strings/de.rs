@@ -7,7 +7,17 @@ pub static DE: Strings = Strings {
     weekdays: ["Montag", "Dienstag", "Mittwoch", "Donnerstag", "Freitag", "Samstag", "Sonntag"],
     weekdays_short: ["Mo", "Di", "Mi", "Do", "Fr", "Sa", "So"],
     months: [
-        "Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November",
+        "Januar",
+        "Februar",
+        "März",
+        "April",
+        "Mai",
+        "Juni",
+        "Juli",
+        "August",
+        "September",
+        "Oktober",
+        "November",
         "Dezember",
     ],
     months_short: ["Jan.", "Feb.", "März", "Apr.", "Mai", "Juni", "Juli", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."],
@@ -319,6 +329,12 @@ pub static DE: Strings = Strings {
     unread_line: ("{n} ungelesene Nachricht", "{n} ungelesene Nachrichten"),
     requests_waiting: ("{n} Person möchte dir schreiben", "{n} Leute möchten dir schreiben"),
     group_make_with: ("Gruppe mit {n} Person anlegen", "Gruppe mit {n} Leuten anlegen"),
-    fail_slow: ("Das war zu schnell. Versuch es in {n} Minute wieder.", "Das war zu schnell. Versuch es in {n} Minuten wieder."),
-    fail_new_people: ("Genug neue Leute für jetzt. Versuch es in {n} Minute wieder.", "Genug neue Leute für jetzt. Versuch es in {n} Minuten wieder."),
+    fail_slow: (
+        "Das war zu schnell. Versuch es in {n} Minute wieder.",
+        "Das war zu schnell. Versuch es in {n} Minuten wieder.",
+    ),
+    fail_new_people: (
+        "Genug neue Leute für jetzt. Versuch es in {n} Minute wieder.",
+        "Genug neue Leute für jetzt. Versuch es in {n} Minuten wieder.",
+    ),
 };

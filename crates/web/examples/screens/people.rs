@@ -55,7 +55,10 @@ pub(crate) fn conversations(now: UnixMillis, more: u32) -> Vec<Conversation> {
     let named = LINES.iter().enumerate().map(|(n, line)| conversation(n as u32, line, now));
     let rest = (LINES.len() as u32..more).map(|n| {
         let line = ("", "bell", None, "", 50_000 + u64::from(n) * 37, 0, false);
-        Conversation { title: format!("{} {}", FIRST[n as usize % FIRST.len()], LAST[n as usize / 7 % LAST.len()]), ..conversation(n, &line, now) }
+        Conversation {
+            title: format!("{} {}", FIRST[n as usize % FIRST.len()], LAST[n as usize / 7 % LAST.len()]),
+            ..conversation(n, &line, now)
+        }
     });
     named.chain(rest).collect()
 }
@@ -72,7 +75,13 @@ fn conversation(n: u32, line: &Line, now: UnixMillis) -> Conversation {
         name: Some(name.to_owned()),
     };
     let members = if is_group {
-        vec![member(2, "Mara", "den", None), member(30, "Edda", "den", None), member(31, "Paul", "bell", None), member(32, "Kofi", "porch", None), member(33, "Lin", "den", None)]
+        vec![
+            member(2, "Mara", "den", None),
+            member(30, "Edda", "den", None),
+            member(31, "Paul", "bell", None),
+            member(32, "Kofi", "porch", None),
+            member(33, "Lin", "den", None),
+        ]
     } else {
         vec![member(n + 1, title, on, *address)]
     };
@@ -102,10 +111,18 @@ const MARA: [(u32, u64, &str); 24] = [
     (0, 2998, "If it does not rain."),
     (1, 2990, "It will not. I looked at three forecasts and chose the one I liked."),
     (1, 1510, "Look what I found in the cellar"),
-    (1, 1510, "Two sleeping bags, one stove, and half a monopoly. The stove may even work. I cleaned it with vinegar, which the internet says one must never do, and it has been shining at me reproachfully ever since."),
+    (
+        1,
+        1510,
+        "Two sleeping bags, one stove, and half a monopoly. The stove may even work. I cleaned it with vinegar, which the internet says one must never do, and it has been shining at me reproachfully ever since.",
+    ),
     (0, 1495, "😂"),
     (0, 1494, "Bring the monopoly."),
-    (1, 1490, "The map of the shore path: https://walks.example.org/lake/east-shore?from=station, the last bit is steep."),
+    (
+        1,
+        1490,
+        "The map of the shore path: https://walks.example.org/lake/east-shore?from=station, the last bit is steep.",
+    ),
     (0, 1480, "Perfect, thank you"),
     (1, 300, "מה שלומך? (I am practising)"),
     (0, 295, "טוב מאוד, תודה!"),
@@ -146,12 +163,23 @@ pub(crate) fn messages(chat: u32, now: UnixMillis, many: u64) -> Vec<Message> {
             .collect(),
         0 => MARA.iter().map(|(who, ago, text)| (*who, *ago, (*text).to_owned())).collect(),
         1 => CHOIR.iter().map(|(who, ago, text)| (*who, *ago, (*text).to_owned())).collect(),
-        n => LINES.get(n as usize).filter(|line| !line.3.is_empty()).map(|line| (n + 1, line.4, line.3.to_owned())).into_iter().collect(),
+        n => LINES
+            .get(n as usize)
+            .filter(|line| !line.3.is_empty())
+            .map(|line| (n + 1, line.4, line.3.to_owned()))
+            .into_iter()
+            .collect(),
     };
     for (n, (who, ago, text)) in spoken.into_iter().enumerate() {
         let n = n as u64;
         let own = who == 0;
-        let on = if who == 31 { "bell" } else if who == 32 { "porch" } else { "den" };
+        let on = if who == 31 {
+            "bell"
+        } else if who == 32 {
+            "porch"
+        } else {
+            "den"
+        };
         out.push(Message {
             id: message_id(chat, n),
             order: n + 1,
@@ -221,6 +249,15 @@ pub(crate) fn in_a_month(now: UnixMillis) -> UnixMillis {
 }
 
 const LOREM: [&str; 11] = [
-    "Yes.", "On my way", "Did you see that the bakery is open again?", "Ha!", "I will ask her tomorrow, she is at her sister’s until then and never looks at her phone.",
-    "ok", "Good night", "That is exactly what I said, and nobody wanted to hear it; now they all do.", "👍", "When?", "A bit later than we thought, sorry",
+    "Yes.",
+    "On my way",
+    "Did you see that the bakery is open again?",
+    "Ha!",
+    "I will ask her tomorrow, she is at her sister’s until then and never looks at her phone.",
+    "ok",
+    "Good night",
+    "That is exactly what I said, and nobody wanted to hear it; now they all do.",
+    "👍",
+    "When?",
+    "A bit later than we thought, sorry",
 ];

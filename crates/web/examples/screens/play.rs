@@ -34,13 +34,21 @@ struct Play(Rc<RefCell<Stage>>);
 pub(crate) fn start() {
     let search = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
     let asked = |name: &str| {
-        search.trim_start_matches('?').split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name)).map(|(_, value)| value.to_owned())
+        search
+            .trim_start_matches('?')
+            .split('&')
+            .find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name))
+            .map(|(_, value)| value.to_owned())
     };
     let number = |name: &str| asked(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
     let app = people::app(&asked("app").unwrap_or_else(|| "bell".to_owned()));
     let now = UnixMillis(js_sys::Date::now() as u64);
     let (tell, happenings) = unbounded();
-    let chats = if asked("stage").as_deref() == Some("empty") { Vec::new() } else { people::conversations(now, number("chats") as u32) };
+    let chats = if asked("stage").as_deref() == Some("empty") {
+        Vec::new()
+    } else {
+        people::conversations(now, number("chats") as u32)
+    };
     let requests = if chats.is_empty() { Vec::new() } else { people::requests(now) };
     let mut messages = HashMap::new();
     for n in 0..chats.len() as u32 {
@@ -48,10 +56,27 @@ pub(crate) fn start() {
     }
     let mut notes = HashMap::new();
     if number("many") == 0 {
-        notes.insert(format!("keys/{}", parlour_web::ui::model::route::conversation_hex(people::id(0))), people::keys_changed_at(now).0.to_be_bytes().to_vec());
-        notes.insert(format!("draft/{}", parlour_web::ui::model::route::conversation_hex(people::id(3))), b"They are wonderful, who".to_vec());
+        notes.insert(
+            format!("keys/{}", parlour_web::ui::model::route::conversation_hex(people::id(0))),
+            people::keys_changed_at(now).0.to_be_bytes().to_vec(),
+        );
+        notes.insert(
+            format!("draft/{}", parlour_web::ui::model::route::conversation_hex(people::id(3))),
+            b"They are wonderful, who".to_vec(),
+        );
     }
-    let reach = ["bell", "den", "porch"].map(|one| (people::app(one), if one == app.as_str() { ReachRule::Ask } else if one == "den" { ReachRule::Invite } else { ReachRule::Nobody }));
+    let reach = ["bell", "den", "porch"].map(|one| {
+        (
+            people::app(one),
+            if one == app.as_str() {
+                ReachRule::Ask
+            } else if one == "den" {
+                ReachRule::Invite
+            } else {
+                ReachRule::Nobody
+            },
+        )
+    });
     let (name, sign_in) = match app.as_str() {
         "den" => ("Den", SignIn::Username),
         "porch" => ("Porch", SignIn::AtHandle),
@@ -59,10 +84,20 @@ pub(crate) fn start() {
     };
     let signed_in = asked("stage").as_deref() != Some("new");
     let stage = Rc::new(RefCell::new(Stage {
-        app: app.clone(), now, signed_in, name: if signed_in { "Robin".to_owned() } else { String::new() }, chats, messages, notes, reach: reach.to_vec(), requests, tell: tell.clone(),
+        app: app.clone(),
+        now,
+        signed_in,
+        name: if signed_in { "Robin".to_owned() } else { String::new() },
+        chats,
+        messages,
+        notes,
+        reach: reach.to_vec(),
+        requests,
+        tell: tell.clone(),
     }));
     let _ = tell.unbounded_send(Happening::Here);
-    let connection = if asked("state").as_deref() == Some("offline") { Connection::Waiting(now) } else { Connection::Online };
+    let connection =
+        if asked("state").as_deref() == Some("offline") { Connection::Waiting(now) } else { Connection::Online };
     let _ = tell.unbounded_send(Happening::Event(Event::Connection { identity: IdentityId(0), state: connection }));
     parlour_web::ui::mount(Page { app, name: name.to_owned(), sign_in, engine: Rc::new(Play(stage)), happenings });
 }
@@ -81,9 +116,14 @@ impl Engine for Play {
                     }
                     Ok(Outcome::Kept(Vec::new()))
                 }
-                Call::Kept { prefix } => {
-                    Ok(Outcome::Kept(stage.notes.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(key, value)| (key.clone(), value.clone())).collect()))
-                }
+                Call::Kept { prefix } => Ok(Outcome::Kept(
+                    stage
+                        .notes
+                        .iter()
+                        .filter(|(key, _)| key.starts_with(&prefix))
+                        .map(|(key, value)| (key.clone(), value.clone()))
+                        .collect(),
+                )),
                 Call::Wipe => {
                     let _ = web_sys::window().map(|window| window.location().set_search("?stage=new"));
                     Ok(Outcome::Kept(Vec::new()))
@@ -105,7 +145,11 @@ impl Stage {
                 self.signed_in = true;
                 self.chats.clear();
                 self.requests.clear();
-                Reply::SignedUp { account: people::account(0, self.app.as_str()), address: self.address(), recovery_key: WORDS.to_owned().into() }
+                Reply::SignedUp {
+                    account: people::account(0, self.app.as_str()),
+                    address: self.address(),
+                    recovery_key: WORDS.to_owned().into(),
+                }
             }
             Intent::WhoAmI if !self.signed_in => return Err(Failure::NotSignedIn),
             Intent::WhoAmI => Reply::Identities(vec![Identity {
@@ -118,7 +162,10 @@ impl Stage {
             Intent::Conversations => Reply::Conversations(self.chats.clone()),
             Intent::Messages { conversation, before, limit } => {
                 let all = self.messages.get(&conversation).map(Vec::as_slice).unwrap_or_default();
-                let end = all.iter().position(|message| before.is_some_and(|before| message.order >= before)).unwrap_or(all.len());
+                let end = all
+                    .iter()
+                    .position(|message| before.is_some_and(|before| message.order >= before))
+                    .unwrap_or(all.len());
                 Reply::Messages(all[end.saturating_sub(limit as usize)..end].to_vec())
             }
             Intent::MarkRead { conversation } => {
@@ -128,7 +175,14 @@ impl Stage {
             Intent::Requests => Reply::Requests(self.requests.clone()),
             Intent::Accept { request } => {
                 self.requests.retain(|known| known.id != request);
-                let chat = Conversation { id: request, title: "Amira Haddad".to_owned(), state: ConversationState::Open, unread: 0, verified: false, ..people::conversations(self.now, 0)[3].clone() };
+                let chat = Conversation {
+                    id: request,
+                    title: "Amira Haddad".to_owned(),
+                    state: ConversationState::Open,
+                    unread: 0,
+                    verified: false,
+                    ..people::conversations(self.now, 0)[3].clone()
+                };
                 self.chats.insert(0, chat.clone());
                 self.messages.insert(request, people::messages(3, self.now, 0));
                 Reply::Conversation(chat)
@@ -164,11 +218,24 @@ impl Stage {
                 Reply::Ok
             }
             Intent::CreateGroup { title, .. } => {
-                let chat = Conversation { id: people::id(700), title, last_activity: self.now, unread: 0, ..people::conversations(self.now, 0)[1].clone() };
+                let chat = Conversation {
+                    id: people::id(700),
+                    title,
+                    last_activity: self.now,
+                    unread: 0,
+                    ..people::conversations(self.now, 0)[1].clone()
+                };
                 self.chats.insert(0, chat.clone());
                 Reply::Conversation(chat)
             }
-            Intent::Status => Reply::Status(Status { received: 4812, unreadable: 0, queued: 1, repairs: 2, conversations: self.chats.len() as u64, requests: 2 }),
+            Intent::Status => Reply::Status(Status {
+                received: 4812,
+                unreadable: 0,
+                queued: 1,
+                repairs: 2,
+                conversations: self.chats.len() as u64,
+                requests: 2,
+            }),
             _ => Reply::Ok,
         })
     }
@@ -195,7 +262,15 @@ impl Stage {
             Target::Address(address) if address.starts_with("nobody") => return Err(Failure::NotReachable),
             Target::Address(title) | Target::Invite(title) => {
                 let id = people::id(500 + self.chats.len() as u32);
-                let chat = Conversation { id, title, state: ConversationState::Asked, unread: 0, last_activity: self.now, verified: false, ..people::conversations(self.now, 0)[0].clone() };
+                let chat = Conversation {
+                    id,
+                    title,
+                    state: ConversationState::Asked,
+                    unread: 0,
+                    last_activity: self.now,
+                    verified: false,
+                    ..people::conversations(self.now, 0)[0].clone()
+                };
                 self.chats.insert(0, chat.clone());
                 let _ = self.tell.unbounded_send(Happening::Event(Event::Conversation(chat)));
                 id
@@ -207,16 +282,30 @@ impl Stage {
             Body::Text { text, in_reply_to } => {
                 let order = all.last().map_or(1, |last| last.order + 1);
                 let message = Message {
-                    id: people::message_id(999, order), order, from: None, from_name: None, text, in_reply_to,
-                    edited: false, deleted: false, reactions: Vec::new(),
-                    time: UnixMillis(js_sys::Date::now() as u64), state: MessageState::Queued,
+                    id: people::message_id(999, order),
+                    order,
+                    from: None,
+                    from_name: None,
+                    text,
+                    in_reply_to,
+                    edited: false,
+                    deleted: false,
+                    reactions: Vec::new(),
+                    time: UnixMillis(js_sys::Date::now() as u64),
+                    state: MessageState::Queued,
                 };
                 all.push(message.clone());
                 later(self.tell.clone(), conversation, message.clone());
                 message
             }
-            Body::Edit { message, text } => edit(all, message, |known| { known.text = text; known.edited = true; })?,
-            Body::Delete { message } => edit(all, message, |known| { known.text = String::new(); known.deleted = true; })?,
+            Body::Edit { message, text } => edit(all, message, |known| {
+                known.text = text;
+                known.edited = true;
+            })?,
+            Body::Delete { message } => edit(all, message, |known| {
+                known.text = String::new();
+                known.deleted = true;
+            })?,
             Body::Reaction { message, emoji } => edit(all, message, |known| {
                 known.reactions.retain(|(who, _)| *who != me);
                 if !emoji.is_empty() {
@@ -230,7 +319,11 @@ impl Stage {
     }
 }
 
-fn edit(all: &mut [Message], id: parlour_proto::ids::MessageId, with: impl FnOnce(&mut Message)) -> Result<Message, Failure> {
+fn edit(
+    all: &mut [Message],
+    id: parlour_proto::ids::MessageId,
+    with: impl FnOnce(&mut Message),
+) -> Result<Message, Failure> {
     let known = all.iter_mut().find(|message| message.id == id).ok_or(Failure::NotFound("message"))?;
     with(known);
     Ok(known.clone())
@@ -249,7 +342,13 @@ fn later(tell: UnboundedSender<Happening>, conversation: ConversationId, message
 
 fn apps() -> Vec<AppInfo> {
     [("bell", "Bell", SignIn::Phone), ("den", "Den", SignIn::Username), ("porch", "Porch", SignIn::AtHandle)]
-        .map(|(app, name, sign_in)| AppInfo { app: people::app(app), name: name.to_owned(), domain: format!("{app}.example.org"), sign_in, expiry_s: 31_536_000 })
+        .map(|(app, name, sign_in)| AppInfo {
+            app: people::app(app),
+            name: name.to_owned(),
+            domain: format!("{app}.example.org"),
+            sign_in,
+            expiry_s: 31_536_000,
+        })
         .to_vec()
 }
 

@@ -5,8 +5,8 @@
 
 pub mod heights;
 pub mod phone;
-pub mod rows;
 pub mod route;
+pub mod rows;
 pub mod state;
 pub mod strength;
 pub mod text;

@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn every_language_fills_in_the_same_names() {
         fn names(text: &str) -> Vec<&str> {
-            let mut names: Vec<&str> = text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect();
+            let mut names: Vec<&str> =
+                text.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0)).collect();
             names.sort_unstable();
             names
         }

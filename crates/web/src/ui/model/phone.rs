@@ -51,7 +51,13 @@ pub fn grouped(number: &str) -> String {
     let mut out = format!("+{country}");
     let mut left = rest;
     while !left.is_empty() {
-        let take = if left.len() > 4 { 3 } else if left.len() == 4 { 2 } else { left.len() };
+        let take = if left.len() > 4 {
+            3
+        } else if left.len() == 4 {
+            2
+        } else {
+            left.len()
+        };
         let (group, more) = left.split_at(take);
         out.push('\u{a0}');
         out.push_str(group);

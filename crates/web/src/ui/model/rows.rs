@@ -127,7 +127,9 @@ impl Rows {
                 keys = None;
                 before = None;
             }
-            if before.as_ref().is_none_or(|(b, _)| b.day < at.day) && !rows.iter().rev().any(|row| *row == Row::Day(at.day)) {
+            if before.as_ref().is_none_or(|(b, _)| b.day < at.day)
+                && !rows.iter().rev().any(|row| *row == Row::Day(at.day))
+            {
                 rows.push(Row::Day(at.day));
                 before = None;
             }
@@ -237,7 +239,10 @@ mod tests {
     fn a_quote_of_something_deleted_or_unread_has_no_text() {
         let answer = |n, to: &Message| Message { in_reply_to: Some(to.id), ..message(n, "answer") };
         let (there, gone) = (received(1, "one\nline"), Message { deleted: true, ..received(2, "") });
-        let rows = laid_out(vec![there.clone(), gone.clone(), answer(3, &there), answer(4, &gone), answer(5, &received(9, ""))], 0);
+        let rows = laid_out(
+            vec![there.clone(), gone.clone(), answer(3, &there), answer(4, &gone), answer(5, &received(9, ""))],
+            0,
+        );
         let quotes: Vec<Option<String>> = rows
             .iter()
             .filter_map(|row| match row {

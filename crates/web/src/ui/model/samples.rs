@@ -42,7 +42,12 @@ pub(crate) fn message(n: u64, text: &str) -> Message {
 }
 
 pub(crate) fn received(n: u64, text: &str) -> Message {
-    Message { from: Some(account(1)), from_name: Some("Ana".to_owned()), state: MessageState::Received, ..message(n, text) }
+    Message {
+        from: Some(account(1)),
+        from_name: Some("Ana".to_owned()),
+        state: MessageState::Received,
+        ..message(n, text)
+    }
 }
 
 pub(crate) fn request(n: u8) -> Request {

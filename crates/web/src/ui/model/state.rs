@@ -96,7 +96,8 @@ impl AppState {
     /// One conversation is new or changed.
     pub fn put_conversation(&mut self, conversation: Conversation) {
         self.chats.retain(|known| known.id != conversation.id);
-        self.requests.retain(|request| request.id != conversation.id || conversation.state == ConversationState::Request);
+        self.requests
+            .retain(|request| request.id != conversation.id || conversation.state == ConversationState::Request);
         if is_listed(&conversation) {
             self.chats.push(Arc::new(conversation));
             self.sort();
@@ -177,8 +178,11 @@ impl AppState {
         let known = self.previews.get(&conversation).map(|known| known.order);
         self.put_preview(conversation, message);
         let is_new = message.state == MessageState::Received && known.is_none_or(|known| known < message.order);
-        (is_new && !message.deleted && !message.edited)
-            .then(|| News::Message { conversation, by: message.from_name.clone(), text: message.text.clone() })
+        (is_new && !message.deleted && !message.edited).then(|| News::Message {
+            conversation,
+            by: message.from_name.clone(),
+            text: message.text.clone(),
+        })
     }
 
     fn put_request(&mut self, request: &Request) -> Option<News> {

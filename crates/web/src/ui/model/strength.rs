@@ -36,16 +36,18 @@ fn bits(chars: &[char]) -> i32 {
     let mut before = None::<char>;
     for c in chars {
         let follows = before.is_some_and(|b| (*c as i64 - b as i64).abs() <= 1);
-        bits += if follows { 1 } else if seen.contains(c) { 2 } else { 4 };
+        bits += if follows {
+            1
+        } else if seen.contains(c) {
+            2
+        } else {
+            4
+        };
         seen.push(*c);
         before = Some(*c);
     }
-    let kinds: [fn(&char) -> bool; 4] = [
-        |c| c.is_lowercase(),
-        |c| c.is_uppercase(),
-        |c| c.is_numeric(),
-        |c| !c.is_alphanumeric(),
-    ];
+    let kinds: [fn(&char) -> bool; 4] =
+        [|c| c.is_lowercase(), |c| c.is_uppercase(), |c| c.is_numeric(), |c| !c.is_alphanumeric()];
     bits + 4 * (kinds.iter().filter(|kind| chars.iter().any(|c| kind(c))).count() as i32 - 1)
 }
 

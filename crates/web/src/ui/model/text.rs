@@ -97,7 +97,8 @@ fn is_emoji_start(c: char) -> bool {
 }
 
 fn is_emoji_part(c: char) -> bool {
-    is_emoji_start(c) || matches!(c, '\u{200d}' | '\u{fe0f}' | '\u{20e3}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}')
+    is_emoji_start(c)
+        || matches!(c, '\u{200d}' | '\u{fe0f}' | '\u{20e3}' | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0020}'..='\u{e007f}')
 }
 
 /// One or two letters for a picture that is not there.
@@ -147,7 +148,10 @@ mod tests {
 
     #[test]
     fn links_end_where_the_sentence_goes_on() {
-        assert_eq!(links("see https://a.example/x, then (www.b.example)."), ["https://a.example/x", "https://www.b.example"]);
+        assert_eq!(
+            links("see https://a.example/x, then (www.b.example)."),
+            ["https://a.example/x", "https://www.b.example"]
+        );
         assert_eq!(links("https://a.example/w_(x)"), ["https://a.example/w_(x)"]);
         assert_eq!(links("(https://a.example/w_(x))!"), ["https://a.example/w_(x)"]);
         assert_eq!(links("http://bell.localhost:8080/#/i/x"), ["http://bell.localhost:8080/#/i/x"]);
@@ -155,14 +159,22 @@ mod tests {
 
     #[test]
     fn other_schemes_and_disguises_stay_text() {
-        for text in ["javascript:alert(1)", "data:text/html,x", "https://bank.example@evil.example/", "https://", "www.", "http://x"] {
+        for text in [
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "https://bank.example@evil.example/",
+            "https://",
+            "www.",
+            "http://x",
+        ] {
             assert!(links(text).is_empty(), "{text}");
         }
     }
 
     #[test]
     fn nothing_of_a_text_is_lost() {
-        for text in ["", " a  b\n\nc ", "see https://a.example.", "«https://ü.example»", "אבג https://a.example שלום"] {
+        for text in ["", " a  b\n\nc ", "see https://a.example.", "«https://ü.example»", "אבג https://a.example שלום"]
+        {
             let whole: String = pieces(text)
                 .into_iter()
                 .map(|piece| match piece {

@@ -35,7 +35,11 @@ pub fn day_name(day: i64, today: i64, words: &Strings) -> String {
             let (year, month, date) = civil(day);
             let name = words.months[month - 1];
             let point = words.after_date;
-            if civil(today).0 == year { format!("{date}{point} {name}") } else { format!("{date}{point} {name} {year}") }
+            if civil(today).0 == year {
+                format!("{date}{point} {name}")
+            } else {
+                format!("{date}{point} {name} {year}")
+            }
         }
     }
 }

@@ -38,7 +38,13 @@ pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
     }
 }
 
-fn inside(desk: Desk, chat: &Conversation, blocking: RwSignal<bool>, leaving: RwSignal<bool>, adding: RwSignal<bool>) -> impl IntoView + use<> {
+fn inside(
+    desk: Desk,
+    chat: &Conversation,
+    blocking: RwSignal<bool>,
+    leaving: RwSignal<bool>,
+    adding: RwSignal<bool>,
+) -> impl IntoView + use<> {
     let id = chat.id;
     let is_closed = chat.state == ConversationState::Closed;
     let app = chat.members.first().map(|member| desk.state.with_untracked(|state| state.app_name(&member.account.app)));

@@ -16,9 +16,10 @@ pub(super) fn bubble(stream: Stream, desk: Desk, bubble: Bubble) -> impl IntoVie
     let Bubble { message, first, last, at, quote } = bubble;
     let id = message.id;
     let own = message.from.is_none();
-    let in_group = desk.thread.with_untracked(|thread| thread.id()).is_some_and(|id| {
-        desk.state.with_untracked(|state| state.chat(id).is_some_and(|chat| chat.is_group))
-    });
+    let in_group = desk
+        .thread
+        .with_untracked(|thread| thread.id())
+        .is_some_and(|id| desk.state.with_untracked(|state| state.chat(id).is_some_and(|chat| chat.is_group)));
     let jumbo = !message.deleted && quote.is_none() && is_jumbo(&message.text);
     let mut class = format!("said {}", if own { "own" } else { "theirs" });
     for (is, name) in [(first, " first"), (last, " last"), (jumbo, " jumbo"), (message.deleted, " deleted")] {

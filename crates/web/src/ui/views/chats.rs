@@ -1,10 +1,10 @@
 //! The conversation list: only what is on screen is in the page.
 
 use super::desk::Desk;
+use super::dom;
 use super::frame::banner;
 use super::icon::{Icon, icon, ticks};
 use super::mark::{avatar, glyph, wordmark};
-use super::dom;
 use crate::ui::model::route::Route;
 use crate::ui::model::when::{Local, short};
 use crate::ui::strings::{fill, plural, t};
@@ -49,7 +49,12 @@ pub(crate) fn chats(desk: Desk) -> impl IntoView {
     }
 }
 
-fn search_key(desk: Desk, search: RwSignal<String>, found: Memo<Vec<Arc<Conversation>>>, event: &web_sys::KeyboardEvent) {
+fn search_key(
+    desk: Desk,
+    search: RwSignal<String>,
+    found: Memo<Vec<Arc<Conversation>>>,
+    event: &web_sys::KeyboardEvent,
+) {
     match event.key().as_str() {
         "Escape" if !search.read_untracked().is_empty() => {
             event.prevent_default();
@@ -72,12 +77,14 @@ fn search_key(desk: Desk, search: RwSignal<String>, found: Memo<Vec<Arc<Conversa
 fn tray(desk: Desk) -> impl IntoView {
     let waiting = Memo::new(move |_| desk.state.with(|state| state.requests.len()));
     move || {
-        (waiting.get() > 0).then(|| view! {
-            <a class="trayentry" href=Route::Requests.hash()>
-                <span class="traysign">{icon(Icon::Tray)}</span>
-                <span class="traytext">{plural(t().requests_waiting, waiting.get())}</span>
-                {icon(Icon::Next)}
-            </a>
+        (waiting.get() > 0).then(|| {
+            view! {
+                <a class="trayentry" href=Route::Requests.hash()>
+                    <span class="traysign">{icon(Icon::Tray)}</span>
+                    <span class="traytext">{plural(t().requests_waiting, waiting.get())}</span>
+                    {icon(Icon::Next)}
+                </a>
+            }
         })
     }
 }
@@ -123,9 +130,13 @@ fn list(desk: Desk, found: Memo<Vec<Arc<Conversation>>>) -> impl IntoView {
     });
     let shown = move || {
         let (first, last) = window.get();
-        found.with(|found| found.get(first..last.min(found.len())).unwrap_or_default().iter().map(|chat| chat.id).collect::<Vec<_>>())
+        found.with(|found| {
+            found.get(first..last.min(found.len())).unwrap_or_default().iter().map(|chat| chat.id).collect::<Vec<_>>()
+        })
     };
-    let step = move |event: web_sys::KeyboardEvent| list_key(&event, active, found.with_untracked(Vec::len), scroller, row.get_untracked());
+    let step = move |event: web_sys::KeyboardEvent| {
+        list_key(&event, active, found.with_untracked(Vec::len), scroller, row.get_untracked())
+    };
     view! {
         <div class="chats" node_ref=scroller on:scroll=move |_| look()>
             <ul class="chatrows" aria-label=t().chats style:height=move || format!("{}px", found.with(Vec::len) as f64 * row.get()) on:keydown=step>
@@ -135,7 +146,13 @@ fn list(desk: Desk, found: Memo<Vec<Arc<Conversation>>>) -> impl IntoView {
     }
 }
 
-fn list_key(event: &web_sys::KeyboardEvent, active: RwSignal<usize>, count: usize, scroller: NodeRef<html::Div>, row: f64) {
+fn list_key(
+    event: &web_sys::KeyboardEvent,
+    active: RwSignal<usize>,
+    count: usize,
+    scroller: NodeRef<html::Div>,
+    row: f64,
+) {
     let here = active.get_untracked();
     let there = match event.key().as_str() {
         "ArrowDown" => here + 1,
@@ -163,7 +180,13 @@ fn list_key(event: &web_sys::KeyboardEvent, active: RwSignal<usize>, count: usiz
     request_animation_frame(|| dom::focus_soon("row-active"));
 }
 
-fn chat_row(desk: Desk, id: ConversationId, found: Memo<Vec<Arc<Conversation>>>, row: Memo<f64>, active: RwSignal<usize>) -> impl IntoView {
+fn chat_row(
+    desk: Desk,
+    id: ConversationId,
+    found: Memo<Vec<Arc<Conversation>>>,
+    row: Memo<f64>,
+    active: RwSignal<usize>,
+) -> impl IntoView {
     let at = Memo::new(move |_| found.with(|found| found.iter().position(|chat| chat.id == id).unwrap_or_default()));
     let chat = Memo::new(move |_| desk.state.with(|state| state.chat(id).cloned()));
     let is_open = Memo::new(move |_| desk.route.with(|route| route.conversation() == Some(id)));
@@ -233,7 +256,9 @@ fn second_line(desk: Desk, id: ConversationId, state: ConversationState, is_grou
 /// A conversation's picture, with the mark of their app when it is another one than this.
 pub(crate) fn picture(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
     let elsewhere = match chat.members.as_slice() {
-        [only] if !chat.is_group && desk.app.with_value(|own| *own != only.account.app) => Some(only.account.app.as_str().to_owned()),
+        [only] if !chat.is_group && desk.app.with_value(|own| *own != only.account.app) => {
+            Some(only.account.app.as_str().to_owned())
+        }
         _ => None,
     };
     let mark = elsewhere.map(|app| view! { <span class="appmark" data-of=app.clone()>{glyph(&app)}</span> });

@@ -2,9 +2,9 @@
 
 use super::bubble::write;
 use super::desk::{Desk, Writing};
+use super::dom;
 use super::emoji::emoji;
 use super::icon::{Icon, icon};
-use super::dom;
 use crate::ui::model::text::preview;
 use crate::ui::strings::{fill, t};
 use leptos::html;
@@ -28,7 +28,8 @@ struct Composer {
 /// The composer of a conversation.
 pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
     let draft = desk.drafts.with_untracked(|drafts| drafts.get(&id).cloned()).unwrap_or_default();
-    let composer = Composer { desk, id, text: RwSignal::new(draft), area: NodeRef::new(), picking: RwSignal::new(false) };
+    let composer =
+        Composer { desk, id, text: RwSignal::new(draft), area: NodeRef::new(), picking: RwSignal::new(false) };
     composer.keep_drafts();
     composer.follow_writing();
     let can_send = Memo::new(move |_| !composer.text.read().trim().is_empty());
@@ -61,7 +62,8 @@ impl Composer {
             Writing::Edit(id) => (Some(t().editing.to_owned()), id),
         };
         let message = self.desk.thread.with_untracked(|thread| thread.message(id).cloned())?;
-        let by = if message.from.is_none() { t().you.to_owned() } else { message.from_name.clone().unwrap_or_default() };
+        let by =
+            if message.from.is_none() { t().you.to_owned() } else { message.from_name.clone().unwrap_or_default() };
         let label = label.unwrap_or_else(|| fill(t().replying, &[("who", &by)]));
         let text = preview(&message.text);
         Some(
@@ -111,7 +113,8 @@ impl Composer {
         Effect::new(move |before: Option<Writing>| {
             let writing = self.desk.writing.get();
             if let Writing::Edit(id) = writing {
-                let text = self.desk.thread.with_untracked(|thread| thread.message(id).map(|message| message.text.clone()));
+                let text =
+                    self.desk.thread.with_untracked(|thread| thread.message(id).map(|message| message.text.clone()));
                 self.text.set(text.unwrap_or_default());
             } else if matches!(before, Some(Writing::Edit(_))) {
                 let draft = self.desk.drafts.with_untracked(|drafts| drafts.get(&self.id).cloned());

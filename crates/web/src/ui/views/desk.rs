@@ -460,8 +460,11 @@ impl Looks {
 /// Waits about as long as a picture stands. (Not `requestAnimationFrame`: it never comes in a tab that was just hidden.)
 async fn next_frame() {
     let (tell, told) = futures_channel::oneshot::channel::<()>();
-    set_timeout(move || {
-        let _ = tell.send(());
-    }, std::time::Duration::from_millis(16));
+    set_timeout(
+        move || {
+            let _ = tell.send(());
+        },
+        std::time::Duration::from_millis(16),
+    );
     let _ = told.await;
 }

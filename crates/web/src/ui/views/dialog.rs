@@ -26,7 +26,11 @@ pub(super) fn confirm(
 }
 
 /// A modal dialog; Escape and a click beside it close it.
-pub(super) fn modal(title: &'static str, close: impl Fn() + Copy + 'static, inside: impl FnOnce() -> AnyView) -> impl IntoView {
+pub(super) fn modal(
+    title: &'static str,
+    close: impl Fn() + Copy + 'static,
+    inside: impl FnOnce() -> AnyView,
+) -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
     Effect::new(move |_| {
         if let Some(dialog) = dialog.get() {

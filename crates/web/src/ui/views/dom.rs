@@ -111,7 +111,9 @@ pub(crate) fn set_title(title: &str) {
 /// The favicon with or without its dot.
 pub(crate) fn set_favicon(app: &str, unread: bool) {
     let href = if unread { format!("/icon/{app}-unread.svg") } else { format!("/icon/{app}.svg") };
-    if let Some(link) = try_window().and_then(|w| w.document()).and_then(|d| d.query_selector("link[rel~=icon]").ok()?) {
+    if let Some(link) =
+        try_window().and_then(|w| w.document()).and_then(|d| d.query_selector("link[rel~=icon]").ok()?)
+    {
         if link.get_attribute("href").as_deref() != Some(&href) {
             let _ = link.set_attribute("href", &href);
         }
@@ -165,7 +167,8 @@ pub(crate) fn rove(event: &web_sys::KeyboardEvent, columns: i32) {
         let group: Element = event.current_target()?.dyn_into().ok()?;
         let active = try_window()?.document()?.active_element()?;
         let items = group.query_selector_all("button:not([disabled]), a[href]").ok()?;
-        let here = (0..items.length()).find(|at| items.item(*at).is_some_and(|item| item.is_same_node(Some(&active))))?;
+        let here =
+            (0..items.length()).find(|at| items.item(*at).is_some_and(|item| item.is_same_node(Some(&active))))?;
         let there = (here as i32 + step).clamp(0, items.length() as i32 - 1) as u32;
         let item: HtmlElement = items.item(there)?.dyn_into().ok()?;
         event.prevent_default();

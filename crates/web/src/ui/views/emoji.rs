@@ -15,7 +15,8 @@ pub(super) fn emoji(pick: impl Fn(&'static str) + Copy + 'static, close: impl Fn
     let one = move |emoji: &'static str| view! { <button class="quick" on:click=move |_| pick(emoji)>{emoji}</button> };
     request_animation_frame(|| {
         let first = dom::by_id("emoji").and_then(|grid| grid.query_selector("button").ok()?);
-        if let Some(first) = first.and_then(|first| wasm_bindgen::JsCast::dyn_into::<web_sys::HtmlElement>(first).ok()) {
+        if let Some(first) = first.and_then(|first| wasm_bindgen::JsCast::dyn_into::<web_sys::HtmlElement>(first).ok())
+        {
             let _ = first.focus();
         }
     });

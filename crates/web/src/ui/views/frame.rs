@@ -142,7 +142,8 @@ fn app(desk: Desk) -> impl IntoView {
 
 fn nav(desk: Desk, route: Memo<Route>) -> impl IntoView {
     let waiting = Memo::new(move |_| desk.state.with(|state| state.requests.len()));
-    let unread = Memo::new(move |_| desk.state.with(|state| state.chats().iter().map(|chat| chat.unread as usize).sum()));
+    let unread =
+        Memo::new(move |_| desk.state.with(|state| state.chats().iter().map(|chat| chat.unread as usize).sum()));
     let item = move |to: Route, name: &'static str, sign: Icon, count: Option<Memo<usize>>| {
         let hash = to.hash();
         let is_here = move || {
@@ -193,7 +194,8 @@ fn nothing_open(desk: Desk) -> impl IntoView {
 fn shortcut(desk: Desk, event: &web_sys::KeyboardEvent) {
     use wasm_bindgen::JsCast as _;
     let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-    let is_typing = target.as_ref().is_some_and(|target| matches!(target.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT"));
+    let is_typing =
+        target.as_ref().is_some_and(|target| matches!(target.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT"));
     let in_dialog = target.is_some_and(|target| target.closest("dialog, .popup").ok().flatten().is_some());
     if event.default_prevented() || event.ctrl_key() || event.meta_key() || event.alt_key() || in_dialog {
         return;

@@ -50,15 +50,28 @@ pub(crate) fn group(desk: Desk) -> impl IntoView {
 }
 
 /// Those one talks to, to be ticked; without some.
-pub(super) fn people(desk: Desk, chosen: RwSignal<BTreeSet<ConversationId>>, without: &BTreeSet<[u8; 16]>) -> impl IntoView + use<> {
+pub(super) fn people(
+    desk: Desk,
+    chosen: RwSignal<BTreeSet<ConversationId>>,
+    without: &BTreeSet<[u8; 16]>,
+) -> impl IntoView + use<> {
     let fits = |chat: &&Arc<Conversation>| {
-        !chat.is_group && chat.state == ConversationState::Open && !chat.members.iter().any(|member| without.contains(&member.account.account.0))
+        !chat.is_group
+            && chat.state == ConversationState::Open
+            && !chat.members.iter().any(|member| without.contains(&member.account.account.0))
     };
-    let chats: Vec<Arc<Conversation>> = desk.state.with_untracked(|state| state.chats().iter().filter(fits).cloned().collect());
+    let chats: Vec<Arc<Conversation>> =
+        desk.state.with_untracked(|state| state.chats().iter().filter(fits).cloned().collect());
     let none = chats.is_empty().then(|| view! { <p class="hint">{t().group_nobody}</p> });
     let one = move |chat: Arc<Conversation>| {
         let id = chat.id;
-        let toggle = move |_| chosen.update(|chosen| if !chosen.remove(&id) { chosen.insert(id); });
+        let toggle = move |_| {
+            chosen.update(|chosen| {
+                if !chosen.remove(&id) {
+                    chosen.insert(id);
+                }
+            })
+        };
         view! {
             <label class="person">
                 {avatar(&seed(&chat), &chat.title, false)}

@@ -65,11 +65,17 @@ pub(crate) fn ticks(state: parlour_client::api::MessageState) -> AnyView {
     use crate::ui::strings::t;
     use parlour_client::api::MessageState as S;
     let (kind, path, said) = match state {
-        S::Queued => ("queued", "M8 1.500a4.500 4.500 0 1 0 0 9a4.500 4.500 0 1 0 0-9zM8 3.700V6l1.600 1.200", t().tick_queued),
+        S::Queued => {
+            ("queued", "M8 1.500a4.500 4.500 0 1 0 0 9a4.500 4.500 0 1 0 0-9zM8 3.700V6l1.600 1.200", t().tick_queued)
+        }
         S::Sent => ("sent", "M4 6.500l3 3 6-7", t().tick_sent),
         S::Delivered => ("delivered", "M1 6.500l3 3 6-7M7.700 8.300L9 9.500l6-7", t().tick_delivered),
         S::Read => ("read", "M1 6.500l3 3 6-7M7.700 8.300L9 9.500l6-7", t().tick_read),
-        S::Failed => ("failed", "M8 1.500a4.500 4.500 0 1 0 0 9a4.500 4.500 0 1 0 0-9zM8 3.700V6.300M8 8.200v.01", t().tick_failed),
+        S::Failed => (
+            "failed",
+            "M8 1.500a4.500 4.500 0 1 0 0 9a4.500 4.500 0 1 0 0-9zM8 3.700V6.300M8 8.200v.01",
+            t().tick_failed,
+        ),
         S::Received => return ().into_any(),
     };
     view! {

@@ -20,11 +20,13 @@ const LIFE_S: u64 = 30 * 86_400;
 pub(crate) fn invite(desk: Desk) -> impl IntoView {
     let made = RwSignal::new(None::<(String, UnixMillis)>);
     let revoking = RwSignal::new(false);
-    let make = move || desk.then(Intent::CreateInvite { uses: USES, ttl_s: LIFE_S }, move |reply| {
-        if let Reply::Invite { text, expires } = reply {
-            made.set(Some((link(&text), expires)));
-        }
-    });
+    let make = move || {
+        desk.then(Intent::CreateInvite { uses: USES, ttl_s: LIFE_S }, move |reply| {
+            if let Reply::Invite { text, expires } = reply {
+                made.set(Some((link(&text), expires)));
+            }
+        })
+    };
     make();
     let revoke = move || {
         revoking.set(false);

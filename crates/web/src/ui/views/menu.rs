@@ -3,10 +3,10 @@
 use super::bubble::{react, write};
 use super::desk::{Desk, Writing};
 use super::dialog::confirm;
+use super::dom;
 use super::emoji::QUICK;
 use super::icon::{Icon, icon};
 use super::stream::Stream;
-use super::dom;
 use crate::ui::model::thread::can_edit;
 use crate::ui::strings::t;
 use leptos::html;
@@ -26,7 +26,8 @@ pub(super) struct Menu {
 pub(super) fn menu(stream: Stream, desk: Desk) -> impl IntoView {
     let deleting = RwSignal::new(None::<MessageId>);
     let delete = move || {
-        if let (Some(message), Some(id)) = (deleting.get_untracked(), desk.thread.with_untracked(|thread| thread.id())) {
+        if let (Some(message), Some(id)) = (deleting.get_untracked(), desk.thread.with_untracked(|thread| thread.id()))
+        {
             write(desk, id, Body::Delete { message });
         }
         deleting.set(None);
@@ -40,7 +41,13 @@ pub(super) fn menu(stream: Stream, desk: Desk) -> impl IntoView {
     }
 }
 
-fn opened(stream: Stream, desk: Desk, menu: Menu, message: Arc<Message>, deleting: RwSignal<Option<MessageId>>) -> impl IntoView {
+fn opened(
+    stream: Stream,
+    desk: Desk,
+    menu: Menu,
+    message: Arc<Message>,
+    deleting: RwSignal<Option<MessageId>>,
+) -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
     Effect::new(move |_| {
         if let Some(dialog) = dialog.get() {
@@ -54,7 +61,12 @@ fn opened(stream: Stream, desk: Desk, menu: Menu, message: Arc<Message>, deletin
         close();
         stream.focus(id);
     };
-    let with = move |act: Box<dyn Fn()>| move |_: web_sys::MouseEvent| { close(); act(); };
+    let with = move |act: Box<dyn Fn()>| {
+        move |_: web_sys::MouseEvent| {
+            close();
+            act();
+        }
+    };
     let text = message.text.clone();
     let own = message.from.is_none();
     let mine = desk.state.with_untracked(|state| state.identity().map(|me| me.account.clone()));
@@ -67,10 +79,12 @@ fn opened(stream: Stream, desk: Desk, menu: Menu, message: Arc<Message>, deletin
         }));
         view! { <button class="quick" class:own=is_given aria-pressed=is_given.to_string() on:click=act>{emoji}</button> }
     });
-    let writes = move |writing: Writing| with(Box::new(move || {
-        desk.writing.set(writing);
-        dom::focus_soon("composer");
-    }));
+    let writes = move |writing: Writing| {
+        with(Box::new(move || {
+            desk.writing.set(writing);
+            dom::focus_soon("composer");
+        }))
+    };
     let copy = with(Box::new(move || {
         dom::copy(&text);
         desk.tell(t().copied);
@@ -96,7 +110,10 @@ fn opened(stream: Stream, desk: Desk, menu: Menu, message: Arc<Message>, deletin
 /// Whether a click went beside a dialog's box.
 pub(super) fn is_backdrop(event: &web_sys::MouseEvent) -> bool {
     use wasm_bindgen::JsCast as _;
-    event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok()).is_some_and(|target| target.tag_name() == "DIALOG")
+    event
+        .target()
+        .and_then(|target| target.dyn_into::<web_sys::Element>().ok())
+        .is_some_and(|target| target.tag_name() == "DIALOG")
 }
 
 /// Near the pointer, and within the window. The style puts it at the lower edge on a phone.

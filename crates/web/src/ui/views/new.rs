@@ -22,7 +22,10 @@ enum Found {
     Nothing,
     /// A handle without its app.
     Handle,
-    Address { handle: String, app: AppId },
+    Address {
+        handle: String,
+        app: AppId,
+    },
     Invite(String),
 }
 

@@ -14,7 +14,7 @@ pub(super) fn can_notify() -> bool {
 }
 
 fn class() -> Option<Function> {
-    Reflect::get(&dom::try_window()?, &"Notification".into()).ok()?.dyn_into().ok()
+    Reflect::get(&dom::try_window()?.into(), &"Notification".into()).ok()?.dyn_into().ok()
 }
 
 fn is_granted() -> bool {

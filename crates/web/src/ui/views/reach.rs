@@ -42,7 +42,8 @@ fn row(desk: Desk, app: AppId, rules: RwSignal<Vec<(AppId, ReachRule)>>) -> impl
     let name = desk.state.with_untracked(|state| state.app_name(&app));
     let is_own = desk.app.with_value(|own| *own == app);
     let of = app.clone();
-    let rule = Memo::new(move |_| rules.with(|rules| rules.iter().find(|(known, _)| *known == of).map(|(_, rule)| *rule)));
+    let rule =
+        Memo::new(move |_| rules.with(|rules| rules.iter().find(|(known, _)| *known == of).map(|(_, rule)| *rule)));
     let title = fill(t().people_on, &[("app", &name)]);
     let group = format!("reach-{app}");
     let choice = {

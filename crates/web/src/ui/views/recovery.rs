@@ -28,21 +28,32 @@ pub(crate) fn recovery(desk: Desk) -> impl IntoView {
 }
 
 fn key(desk: Desk) -> impl IntoView {
-    let Newborn { address, words, .. } = desk.newborn.get_untracked().unwrap_or(Newborn { address: String::new(), words: String::new().into(), kept: false });
+    let Newborn { address, words, .. } = desk.newborn.get_untracked().unwrap_or(Newborn {
+        address: String::new(),
+        words: String::new().into(),
+        kept: false,
+    });
     let words = words_in(&words);
-    let sheet = StoredValue::new(sheet(&fill(t().key_sheet, &[("app", &desk.app_name())]), &address, t().key_sheet_advice, &words));
+    let sheet = StoredValue::new(sheet(
+        &fill(t().key_sheet, &[("app", &desk.app_name())]),
+        &address,
+        t().key_sheet_advice,
+        &words,
+    ));
     let agreed = RwSignal::new(false);
     let file = format!("{}-recovery-key.txt", desk.app.with_value(|app| app.as_str().to_owned()));
     let copy = move |_| {
         sheet.with_value(|sheet| dom::copy(sheet));
         desk.tell(t().key_copied);
     };
-    let done = move |_| desk.newborn.update(|newborn| {
-        if let Some(newborn) = newborn {
-            newborn.kept = true;
-            newborn.words = String::new().into();
-        }
-    });
+    let done = move |_| {
+        desk.newborn.update(|newborn| {
+            if let Some(newborn) = newborn {
+                newborn.kept = true;
+                newborn.words = String::new().into();
+            }
+        })
+    };
     view! {
         <div class="ritehead"><span class="ritemark">{icon(Icon::Key)}</span><p class="step">{t().step_key}</p></div>
         <h1>{t().key_title}</h1>

@@ -1,9 +1,9 @@
 //! The requests: people who ask. Nothing of theirs is drawn before the choice, neither name nor text.
 
 use super::desk::Desk;
+use super::dom;
 use super::frame::bar;
 use super::icon::{Icon, icon};
-use super::dom;
 use crate::ui::model::route::Route;
 use crate::ui::model::when::{Local, short};
 use crate::ui::strings::{fill, t};
@@ -32,16 +32,18 @@ fn card(desk: Desk, request: &Request) -> impl IntoView + use<> {
     let id = request.id;
     let app = desk.state.with_untracked(|state| state.app_name(&request.from.app));
     let at = Local::of(request.time, dom::offset_min(request.time));
-    let accept = move |_| desk.then(Intent::Accept { request: id }, move |reply| {
-        if let Reply::Conversation(conversation) = reply {
-            let id = conversation.id;
-            desk.state.update(|state| {
-                state.forget(id);
-                state.put_conversation(conversation);
-            });
-            desk.go(Route::Chat(id));
-        }
-    });
+    let accept = move |_| {
+        desk.then(Intent::Accept { request: id }, move |reply| {
+            if let Reply::Conversation(conversation) = reply {
+                let id = conversation.id;
+                desk.state.update(|state| {
+                    state.forget(id);
+                    state.put_conversation(conversation);
+                });
+                desk.go(Route::Chat(id));
+            }
+        })
+    };
     view! {
         <li class="card request">
             <span class="avatar neutral" aria-hidden="true">{icon(Icon::Person)}</span>

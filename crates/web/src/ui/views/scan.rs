@@ -49,7 +49,10 @@ pub(super) fn scan(found: impl Fn(String) + Copy + 'static, close: impl Fn() + C
 }
 
 /// Shows the camera and asks the detector about five times a second; `None` when the dialog was closed.
-async fn look(video: &web_sys::HtmlVideoElement, kept: StoredValue<Option<JsValue>, LocalStorage>) -> Result<Option<String>, JsValue> {
+async fn look(
+    video: &web_sys::HtmlVideoElement,
+    kept: StoredValue<Option<JsValue>, LocalStorage>,
+) -> Result<Option<String>, JsValue> {
     let window = dom::try_window().ok_or(JsValue::NULL)?;
     let devices = Reflect::get(&window.navigator(), &"mediaDevices".into())?;
     let wanted = Object::new();
@@ -97,8 +100,11 @@ fn stop(stream: &JsValue) {
 
 async fn pause() {
     let (tell, told) = futures_channel::oneshot::channel::<()>();
-    set_timeout(move || {
-        let _ = tell.send(());
-    }, std::time::Duration::from_millis(200));
+    set_timeout(
+        move || {
+            let _ = tell.send(());
+        },
+        std::time::Duration::from_millis(200),
+    );
     let _ = told.await;
 }

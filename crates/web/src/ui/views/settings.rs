@@ -40,10 +40,14 @@ pub(crate) fn settings(desk: Desk) -> impl IntoView {
 fn profile(desk: Desk) -> impl IntoView {
     let me = desk.state.with_untracked(|state| state.identity().cloned());
     let name = RwSignal::new(me.as_ref().map(|me| me.name.clone()).unwrap_or_default());
-    let known = Memo::new(move |_| desk.state.with(|state| state.identity().map(|me| me.name.clone()).unwrap_or_default()));
+    let known =
+        Memo::new(move |_| desk.state.with(|state| state.identity().map(|me| me.name.clone()).unwrap_or_default()));
     let address = me.as_ref().map(|me| me.address.clone()).unwrap_or_default();
     let seed = me.as_ref().map_or([0; 16], |me| me.account.account.0);
-    let shown = address.split_once('@').filter(|_| address.starts_with('+')).map(|(handle, app)| format!("{}@{app}", phone::grouped(handle)));
+    let shown = address
+        .split_once('@')
+        .filter(|_| address.starts_with('+'))
+        .map(|(handle, app)| format!("{}@{app}", phone::grouped(handle)));
     let shown = shown.unwrap_or(address);
     view! {
         <section class="group me">
@@ -67,7 +71,10 @@ fn profile(desk: Desk) -> impl IntoView {
 }
 
 fn privacy(desk: Desk) -> impl IntoView {
-    let switch = move |name: &'static str, says: &'static str, is: fn(&Reports) -> bool, set: fn(&mut Reports, bool)| {
+    let switch = move |name: &'static str,
+                       says: &'static str,
+                       is: fn(&Reports) -> bool,
+                       set: fn(&mut Reports, bool)| {
         let toggle = move |event| {
             let mut reports = desk.reports.get_untracked();
             set(&mut reports, event_target_checked(&event));
@@ -101,19 +108,23 @@ fn looks(desk: Desk) -> impl IntoView {
         desk.looks.update(|looks| with(looks));
         desk.looks.with_untracked(super::desk::Looks::save);
     };
-    let theme = move |value: &'static str, name: &'static str| view! {
-        <label class="segment">
-            <input type="radio" name="theme" prop:checked=move || desk.looks.read().theme == value
-                on:change=move |_| change(Box::new(move |looks| value.clone_into(&mut looks.theme))) />
-            <span>{name}</span>
-        </label>
+    let theme = move |value: &'static str, name: &'static str| {
+        view! {
+            <label class="segment">
+                <input type="radio" name="theme" prop:checked=move || desk.looks.read().theme == value
+                    on:change=move |_| change(Box::new(move |looks| value.clone_into(&mut looks.theme))) />
+                <span>{name}</span>
+            </label>
+        }
     };
-    let size = move |value: &'static str, name: &'static str| view! {
-        <label class="segment">
-            <input type="radio" name="size" aria-label=name prop:checked=move || desk.looks.read().size == value
-                on:change=move |_| change(Box::new(move |looks| value.clone_into(&mut looks.size))) />
-            <span class=format!("sample {value}") aria-hidden="true">"Aa"</span>
-        </label>
+    let size = move |value: &'static str, name: &'static str| {
+        view! {
+            <label class="segment">
+                <input type="radio" name="size" aria-label=name prop:checked=move || desk.looks.read().size == value
+                    on:change=move |_| change(Box::new(move |looks| value.clone_into(&mut looks.size))) />
+                <span class=format!("sample {value}") aria-hidden="true">"Aa"</span>
+            </label>
+        }
     };
     let language = move |event| {
         let value = event_target_value(&event);
@@ -145,8 +156,10 @@ fn here(desk: Desk) -> impl IntoView {
             status.set(Some(read));
         }
     });
-    let line = move |name: &'static str, of: fn(&Status) -> u64| view! {
-        <div><dt>{name}</dt><dd>{move || status.get().map_or_else(|| "–".to_owned(), |status| of(&status).to_string())}</dd></div>
+    let line = move |name: &'static str, of: fn(&Status) -> u64| {
+        view! {
+            <div><dt>{name}</dt><dd>{move || status.get().map_or_else(|| "–".to_owned(), |status| of(&status).to_string())}</dd></div>
+        }
     };
     view! {
         <section class="group">
@@ -184,7 +197,8 @@ fn leave(desk: Desk, which: Leaving, close: impl Fn() + Copy + 'static) -> impl 
         Leaving::SignOut => (t().sign_out_question, t().sign_out_text, t().sign_out),
         Leaving::Delete => (t().delete_account_question, t().delete_account_text, t().delete_account),
     };
-    let barred = move || busy.get() || which == Leaving::Delete && typed.read().trim().to_lowercase() != t().delete_word;
+    let barred =
+        move || busy.get() || which == Leaving::Delete && typed.read().trim().to_lowercase() != t().delete_word;
     modal(title, close, move || {
         view! {
             <p>{text}</p>

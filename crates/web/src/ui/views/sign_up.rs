@@ -44,8 +44,17 @@ struct Form {
 pub(super) fn form(desk: Desk, way: Way, ways: RwSignal<Way>) -> impl IntoView {
     let text = || RwSignal::new(String::new());
     let form = Form {
-        desk, way, handle: text(), sent_to: RwSignal::new(None), code: text(), password: text(), again: text(), words: text(),
-        shown: RwSignal::new(false), busy: RwSignal::new(false), problem: RwSignal::new(None),
+        desk,
+        way,
+        handle: text(),
+        sent_to: RwSignal::new(None),
+        code: text(),
+        password: text(),
+        again: text(),
+        words: text(),
+        shown: RwSignal::new(false),
+        busy: RwSignal::new(false),
+        problem: RwSignal::new(None),
     };
     if dom::has_keyboard() {
         dom::focus_soon("handle");
@@ -89,7 +98,8 @@ impl Form {
 
     /// A number; then the code that was sent to it.
     fn phone(self) -> impl IntoView {
-        move || match self.sent_to.get() {
+        move || {
+            match self.sent_to.get() {
             None => view! {
                 <label class="field">
                     <span class="label">{t().phone}</span>
@@ -117,6 +127,7 @@ impl Form {
                 .into_any()
             }
         }
+        }
     }
 
     /// A name and a password.
@@ -126,7 +137,11 @@ impl Form {
         let app = self.desk.app.with_value(|app| app.as_str().to_owned());
         let sample = move || {
             let typed = self.handle.read().trim().trim_start_matches('@').to_lowercase();
-            if typed.is_empty() { hint.to_owned() } else { fill(t().will_be, &[("address", &format!("{}{typed}@{app}", if at { "@" } else { "" }))]) }
+            if typed.is_empty() {
+                hint.to_owned()
+            } else {
+                fill(t().will_be, &[("address", &format!("{}{typed}@{app}", if at { "@" } else { "" }))])
+            }
         };
         view! {
             <label class="field">
@@ -149,7 +164,13 @@ impl Form {
         }
     }
 
-    fn secret(self, label: &'static str, value: RwSignal<String>, id: &'static str, complete: &'static str) -> impl IntoView {
+    fn secret(
+        self,
+        label: &'static str,
+        value: RwSignal<String>,
+        id: &'static str,
+        complete: &'static str,
+    ) -> impl IntoView {
         view! {
             <label class="field">
                 <span class="label">{label}</span>
@@ -164,7 +185,9 @@ impl Form {
     }
 
     fn meter(self) -> impl IntoView {
-        let strength = Memo::new(move |_| (!self.password.read().is_empty()).then(|| strength(&self.password.read(), &self.handle.read())));
+        let strength = Memo::new(move |_| {
+            (!self.password.read().is_empty()).then(|| strength(&self.password.read(), &self.handle.read()))
+        });
         let class = move || match strength.get() {
             None => "meter",
             Some(Strength::TooShort) => "meter s0",
@@ -202,7 +225,8 @@ impl Form {
         }
         if self.desk.sign_in == SignIn::Phone {
             return match phone::complete(&self.handle.get_untracked()) {
-                Ok(_) => (self.sent_to.get_untracked().is_some() && self.code.get_untracked().trim().is_empty()).then(|| t().code_lack.to_owned()),
+                Ok(_) => (self.sent_to.get_untracked().is_some() && self.code.get_untracked().trim().is_empty())
+                    .then(|| t().code_lack.to_owned()),
                 Err(Lack::Empty | Lack::TooShort) => Some(t().phone_short.to_owned()),
                 Err(Lack::Country) => Some(t().phone_country.to_owned()),
                 Err(Lack::Digits | Lack::TooLong) => Some(t().phone_digits.to_owned()),
@@ -228,7 +252,9 @@ impl Form {
         let handle = self.handle.get_untracked();
         match (self.desk.sign_in, self.sent_to.get_untracked()) {
             (SignIn::Phone, None) => self.request_code(phone::complete(&handle).unwrap_or(handle)),
-            (SignIn::Phone, Some(number)) => self.enter(number, Proof::Code(self.code.get_untracked().trim().to_owned())),
+            (SignIn::Phone, Some(number)) => {
+                self.enter(number, Proof::Code(self.code.get_untracked().trim().to_owned()))
+            }
             _ => self.enter(handle.trim().to_owned(), Proof::Password(Zeroizing::new(self.password.get_untracked()))),
         }
     }
@@ -270,8 +296,16 @@ impl Form {
 
     fn fail(self, fault: &Fault) {
         let text = match fault {
-            Fault::Failed(Failure::Refused(problem)) if problem.code == Code::HandleTaken && self.desk.sign_in == SignIn::Phone => t().phone_taken.to_owned(),
-            Fault::Failed(Failure::Refused(problem)) if problem.code == Code::NotAuthenticated && self.desk.sign_in == SignIn::Phone => t().code_wrong.to_owned(),
+            Fault::Failed(Failure::Refused(problem))
+                if problem.code == Code::HandleTaken && self.desk.sign_in == SignIn::Phone =>
+            {
+                t().phone_taken.to_owned()
+            }
+            Fault::Failed(Failure::Refused(problem))
+                if problem.code == Code::NotAuthenticated && self.desk.sign_in == SignIn::Phone =>
+            {
+                t().code_wrong.to_owned()
+            }
             Fault::Failed(Failure::BadInput(_)) if self.way == Way::In => t().words_wrong.to_owned(),
             fault => explain(fault),
         };

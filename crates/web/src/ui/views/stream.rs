@@ -82,7 +82,9 @@ pub(crate) fn stream(desk: Desk, id: ConversationId) -> impl IntoView {
     stream.watch_size();
     let shown = move || {
         let (first, last) = stream.window.get();
-        stream.rows.with(|rows| rows.rows.get(first..last.min(rows.rows.len())).unwrap_or_default().iter().map(Row::key).collect::<Vec<_>>())
+        stream.rows.with(|rows| {
+            rows.rows.get(first..last.min(rows.rows.len())).unwrap_or_default().iter().map(Row::key).collect::<Vec<_>>()
+        })
     };
     view! {
         <div class="streambox">
@@ -148,7 +150,10 @@ fn row_id(key: RowKey) -> String {
 }
 
 fn start(desk: Desk) -> impl IntoView {
-    let chat = desk.thread.with_untracked(|thread| thread.id()).and_then(|id| desk.state.with_untracked(|state| state.chat(id).cloned()));
+    let chat = desk
+        .thread
+        .with_untracked(|thread| thread.id())
+        .and_then(|id| desk.state.with_untracked(|state| state.chat(id).cloned()));
     chat.map(|chat| {
         view! {
             <div class="start">
@@ -161,7 +166,10 @@ fn start(desk: Desk) -> impl IntoView {
 }
 
 fn keys_note(desk: Desk, time: String) -> impl IntoView {
-    let chat = desk.thread.with_untracked(|thread| thread.id()).and_then(|id| desk.state.with_untracked(|state| state.chat(id).cloned()));
+    let chat = desk
+        .thread
+        .with_untracked(|thread| thread.id())
+        .and_then(|id| desk.state.with_untracked(|state| state.chat(id).cloned()));
     chat.map(|chat| {
         view! {
             <div class="keysnote" role="note">
@@ -371,7 +379,10 @@ impl Stream {
     /// Arrow keys walk through the messages; Enter opens what can be done with one.
     fn key(self, event: &web_sys::KeyboardEvent) {
         let Some(RowKey::Message(id)) = self.focused.get_untracked() else { return };
-        let is_row = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok()).is_some_and(|target| target.tag_name() == "LI");
+        let is_row = event
+            .target()
+            .and_then(|target| target.dyn_into::<HtmlElement>().ok())
+            .is_some_and(|target| target.tag_name() == "LI");
         if !is_row {
             return;
         }
