@@ -249,7 +249,8 @@ impl Engine {
                     self.redo(room);
                 }
                 Code::Behind => self.fall_behind(room),
-                Code::NoSuchRoom | Code::BadSignature => self.break_room(room),
+                Code::NoSuchRoom => self.shut_out(room),
+                Code::BadSignature => self.break_room(room),
                 Code::Succeeded => self.supersede(room, problem.successor),
                 _ => self.commit_refused(room, problem),
             },
@@ -289,6 +290,7 @@ impl Engine {
         self.flights.retain(|_, flight| flight.purpose != Purpose::Commit(room));
         self.s.work(room).pending = None;
         self.behind.remove(&room);
+        self.let_in(room);
         let secret = self.group(&room).map(|group: &mut Group| group.member_key_pair().to_bytes().to_vec());
         let Some(r) = self.s.rooms.get_mut(&room) else { return };
         r.head = r.head.max(room_seq);

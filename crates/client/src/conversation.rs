@@ -115,8 +115,11 @@ impl Engine {
         if matches!(now, ConversationState::Closed | ConversationState::Request) {
             return;
         }
-        let best = self.best_room(conversation).and_then(|id| self.s.rooms.get(&id));
+        let best = self.best_room(conversation);
+        let outside = best.is_some_and(|id| self.is_outside_long(&id));
+        let best = best.and_then(|id| self.s.rooms.get(&id));
         let standing = match best {
+            Some(_) if outside => Standing::Repairing,
             Some(room) if room.open_there => Standing::Open,
             Some(room) if room.hello_sent => Standing::Asked,
             Some(_) => Standing::Starting,
@@ -184,6 +187,7 @@ impl Engine {
         self.s.work.remove(room);
         self.behind.remove(room);
         self.drop_group(room);
+        self.fail_group_intents(*room);
         let left = self.s.conversations.get(&conversation).is_some_and(|c| {
             c.rooms.iter().all(|id| self.s.rooms.get(id).is_none_or(|r| matches!(r.phase, Phase::Left)))
         });

@@ -17,7 +17,7 @@ use crate::api::ConversationId;
 use crate::contacts::Trust;
 use crate::engine::{Engine, Load};
 use crate::mls::Ready;
-use crate::state::{Phase, Waiting, Want};
+use crate::state::{Phase, Repair as Repairing, Waiting, Want};
 use parlour_e2ee::{Group, Invalid, Processed, Repair, RowMeta, StagedChange};
 use parlour_proto::frames::{Request, Row, RowBody};
 use parlour_proto::ids::{MessageId, RoomId};
@@ -254,6 +254,7 @@ impl Engine {
             return self.break_room(row.room);
         }
         self.head_moved(row.room, row.room_seq);
+        self.let_in(row.room);
         if let Some(room) = self.s.rooms.get_mut(&row.room) {
             room.voids.clear();
         }
@@ -286,12 +287,13 @@ impl Engine {
         if self.s.work.get(&room).is_some_and(|work| work.pending.is_some()) {
             self.redo(room);
         }
-        let wanted = self
-            .s
-            .work
-            .get(&room)
-            .is_some_and(|work| work.wants.iter().any(|want| matches!(want, Want::Update { .. })));
-        if !wanted {
+        self.want_undo(room);
+    }
+
+    /// A commit of ours is to undo the void rows, unless somebody else's comes first.
+    pub(crate) fn want_undo(&mut self, room: RoomId) {
+        let wants = self.s.work.get(&room).map_or(&[][..], |work| &work.wants);
+        if !wants.iter().any(|want| matches!(want, Want::Update { .. })) {
             self.want(room, Want::Update { for_voids: true });
         }
     }
@@ -305,7 +307,8 @@ impl Engine {
 
     /// We are out of the group: by a removal, or for a moment, until the Welcome of a swap is read.
     fn removed_from(&mut self, room: RoomId) {
-        if self.s.work.get(&room).is_some_and(|work| work.repair.is_some()) {
+        let repair = self.s.work.get(&room).and_then(|work| work.repair.as_ref());
+        if repair.is_some_and(|repair| !matches!(repair, Repairing::Outside { .. })) {
             return;
         }
         if let Some(r) = self.s.rooms.get(&room)

@@ -8,6 +8,10 @@
 //! | Rebuild | a successor, by compare-and-set, then a first contact by the door token ([`crate::claims`]) | the new room is there |
 //!
 //! A room without usable MLS state is `Broken`: its messages are counted unreadable and asked for again afterwards.
+//!
+//! **Outside.** A member of a group whose state is whole, but whom the server does not know, was thrown out by a void commit:
+//! it may not commit any more, but the next valid commit of anybody brings its entry back under the same member key. So it
+//! keeps its state and what it wants to say, waits for that commit, and asks for the log now and then, ever more rarely.
 
 use crate::api::Role;
 use crate::contacts::proto_account;
@@ -21,7 +25,7 @@ use crate::state::{Joiner, Phase, Repair, Standing, Start, Want, Whom};
 use bytes::Bytes;
 use parlour_e2ee::Policy;
 use parlour_proto::frames::{Answer, Pool, Request, Row, RowBody};
-use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId};
+use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
 
@@ -29,6 +33,14 @@ use rand_core::CryptoRngCore;
 const KNOCK_MS: u64 = 20_000;
 /// A group's knock is repeated.
 const KNOCK_AGAIN_MS: u64 = 24 * 3_600_000;
+/// Who is outside looks for the first time after so long, …
+const LOOK_MS: u64 = 30_000;
+/// … and at last as rarely as this.
+const LONGEST_LOOK_MS: u64 = 6 * 3_600_000;
+/// A void commit that nobody undid: as long as a row of it may wait for those who could.
+const VOID_PATIENCE_MS: u64 = 30 * 24 * 3_600_000;
+/// Not known to the server, and no void commit seen: the row that tells why is late by no more than this.
+const PATIENCE_MS: u64 = 600_000;
 
 record! {
     /// What a knock carries, sealed for the members.
@@ -58,6 +70,7 @@ impl Engine {
         work.wants.clear();
         work.create = None;
         work.repair = Some(Repair::Log);
+        self.fail_group_intents(room);
         self.forget_sealed(conversation, room);
         if was_building {
             // Nobody else is in it: made anew.
@@ -111,7 +124,58 @@ impl Engine {
                 }
             }
             Repair::Rebuild => {}
+            Repair::Outside { .. } => self.fetch_log(room),
         }
+    }
+
+    /// The server does not know our entry. In a group whose state is whole somebody's commit may bring it back: wait.
+    pub(crate) fn shut_out(&mut self, room: RoomId) {
+        let Some(r) = self.s.rooms.get(&room) else { return };
+        let (conversation, whole, thrown_out) = (r.conversation, matches!(r.phase, Phase::Live), !r.voids.is_empty());
+        let is_group = self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
+        if !whole || !is_group {
+            return self.break_room(room);
+        }
+        let waited = self.now.since(self.outside_since(room));
+        let patience = if thrown_out { VOID_PATIENCE_MS } else { PATIENCE_MS };
+        if waited >= patience {
+            return self.leave_room(&room);
+        }
+        self.behind.remove(&room);
+        self.later(Purpose::Log(room), (waited / 2).clamp(LOOK_MS, LONGEST_LOOK_MS));
+        self.weigh(conversation);
+        self.again = true;
+    }
+
+    /// Since when we are outside; from now on if we were not.
+    fn outside_since(&mut self, room: RoomId) -> UnixMillis {
+        let now = self.now;
+        let repair = &mut self.s.work(room).repair;
+        if let Some(Repair::Outside { since }) = repair {
+            return *since;
+        }
+        *repair = Some(Repair::Outside { since: now });
+        self.s.counters().repairs += 1;
+        now
+    }
+
+    /// Whether we are outside for longer than the next commit takes among people who are there.
+    pub(crate) fn is_outside_long(&self, room: &RoomId) -> bool {
+        let repair = self.s.work.get(room).and_then(|work| work.repair.as_ref());
+        matches!(repair, Some(Repair::Outside { since }) if self.now.since(*since) >= LOOK_MS)
+    }
+
+    /// The server knows our entry again: what waited goes on.
+    pub(crate) fn let_in(&mut self, room: RoomId) {
+        if !self.s.work.get(&room).is_some_and(|work| matches!(work.repair, Some(Repair::Outside { .. }))) {
+            return;
+        }
+        self.s.work(room).repair = None;
+        self.later.remove(&Purpose::Log(room));
+        if let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) {
+            self.weigh(conversation);
+        }
+        self.again = true;
     }
 
     pub(crate) fn fetch_log(&mut self, room: RoomId) {
@@ -134,6 +198,7 @@ impl Engine {
             self.supersede(room, Some(successor));
             return;
         }
+        self.let_in(room);
         for row in log.rows.iter().filter(|row| row.room == room && matches!(row.body, RowBody::Commit { .. })) {
             self.take_log_row(row, rng);
         }
@@ -143,6 +208,8 @@ impl Engine {
             return self.prepare_knock(room, rng);
         }
         if log.more && progress {
+            // The next page, at once.
+            self.behind.insert(room, UnixMillis(0));
             return;
         }
         self.behind.remove(&room);
@@ -150,7 +217,7 @@ impl Engine {
             // Rows of an epoch that not even the log leads to.
             self.break_room(room);
         } else if !progress && r_has_voids(self, room) {
-            self.want(room, Want::Update { for_voids: true });
+            self.want_undo(room);
         } else if !progress {
             // The server refuses our key and has nothing newer: try once more, slowly.
             if let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) {
@@ -171,14 +238,15 @@ impl Engine {
         match problem.code {
             Code::NoSuchRoom | Code::BadSignature if broken => self.rebuild(room, rng),
             Code::LogGone if broken => self.prepare_knock(room, rng),
-            Code::NoSuchRoom | Code::LogGone => {
-                // The room does not know us any more.
+            Code::NoSuchRoom => self.shut_out(room),
+            Code::LogGone => {
                 self.behind.remove(&room);
                 self.break_room(room);
             }
             Code::NoRight => {
                 // Our entry is not open yet.
                 self.behind.remove(&room);
+                self.later(Purpose::Log(room), 5_000);
             }
             _ => self.later(Purpose::Log(room), 5_000),
         }
@@ -229,11 +297,11 @@ impl Engine {
         } else {
             // Not even knocking is possible: on to the next way at once.
             *sent = true;
-            *since = parlour_proto::ids::UnixMillis(0);
+            *since = UnixMillis(0);
         }
     }
 
-    fn wait_for_welcome(&mut self, room: RoomId, since: parlour_proto::ids::UnixMillis, rng: &mut dyn CryptoRngCore) {
+    fn wait_for_welcome(&mut self, room: RoomId, since: UnixMillis, rng: &mut dyn CryptoRngCore) {
         let conversation = self.s.rooms.get(&room).map(|r| r.conversation);
         let is_group = conversation.and_then(|c| self.s.conversations.get(&c)).is_some_and(|c| c.is_group);
         let patience = if is_group { KNOCK_AGAIN_MS } else { KNOCK_MS };

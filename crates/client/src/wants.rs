@@ -46,6 +46,16 @@ impl Engine {
         self.again = true;
     }
 
+    /// Tells those who waited for a group's changes that nothing comes of them: its state is of no use.
+    pub(crate) fn fail_group_intents(&mut self, room: RoomId) {
+        let (mine, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.group_intents).into_iter().partition(|(_, r, _)| *r == room);
+        self.group_intents = others;
+        for (intent, _, failure) in mine {
+            self.done(intent, Err(failure.unwrap_or(Failure::NotFound("group that can be changed now"))));
+        }
+    }
+
     /// Tells those who waited for a group's changes, once none is left.
     pub(crate) fn finish_group_intents(&mut self, room: RoomId) {
         if self.s.work.get(&room).is_some_and(|work| !work.wants.is_empty() || work.pending.is_some()) {

@@ -306,6 +306,71 @@ fn a_void_commit_by_an_insider_is_skipped_and_undone() {
     assert_eq!(w.texts(ada, at_ada), w.texts(ben, at_ben));
 }
 
+/// A group of three; the second one's entry is thrown out by noise while the others are away.
+fn thrown_out(seed: u64) -> (World, Vec<usize>, Vec<ConversationId>) {
+    let (mut w, users, groups) = group(seed, 3);
+    w.offline(users[0]);
+    w.offline(users[2]);
+    let account = w.account(users[1]);
+    let room = w.server.largest_room();
+    w.server.throw_out(room, &account);
+    w.run();
+    w.say(users[1], groups[1], "is anybody there?");
+    (w, users, groups)
+}
+
+#[test]
+fn who_was_thrown_out_by_a_void_commit_waits_for_somebody_to_undo_it() {
+    let (mut w, users, groups) = thrown_out(121);
+    w.run_for(120_000);
+    assert_eq!(the_group(&mut w, users[1]).state, ConversationState::Repairing);
+    assert_eq!(w.status(users[1]).queued, 1);
+    w.crash(users[1]);
+    w.run_for(DAY_MS);
+    let fetched = w.server.log_fetches;
+    w.run_for(DAY_MS);
+    assert!(w.server.log_fetches - fetched < 6, "it looks rarely after a while");
+    w.online(users[0]);
+    assert_eq!(w.texts(users[0], groups[0]), ["is anybody there?"]);
+    assert_eq!(the_group(&mut w, users[1]).state, ConversationState::Open);
+    w.online(users[2]);
+    w.say(users[2], groups[2], "yes");
+    w.run_for(5_000);
+    assert_eq!(w.texts(users[1], groups[1]), ["is anybody there?", "yes"]);
+    assert_eq!(w.server.knocks, 0, "nobody's state was lost");
+}
+
+#[test]
+fn who_was_thrown_out_meanwhile_goes_on_without_a_repair_when_others_are_there() {
+    let (mut w, users, groups) = group(122, 3);
+    let account = w.account(users[1]);
+    let room = w.server.largest_room();
+    for round in 0..4 {
+        w.server.throw_out(room, &account);
+        for (n, user) in users.iter().enumerate() {
+            w.say(*user, groups[n], &format!("{round} {n}"));
+        }
+        w.run_for(40_000);
+        let texts = w.texts(users[0], groups[0]);
+        assert_eq!(texts.len(), 3 * (round + 1), "{texts:?}");
+        for (n, user) in users.iter().enumerate() {
+            assert_eq!(w.texts(*user, groups[n]), texts);
+        }
+    }
+    assert_eq!(w.server.knocks, 0);
+}
+
+#[test]
+fn a_void_removal_that_nobody_undoes_closes_the_group_after_thirty_days() {
+    let (mut w, users, groups) = thrown_out(123);
+    w.run_for(29 * DAY_MS);
+    assert_eq!(the_group(&mut w, users[1]).state, ConversationState::Repairing);
+    w.run_for(2 * DAY_MS);
+    assert_eq!(the_group(&mut w, users[1]).state, ConversationState::Closed);
+    let said = w.messages(users[1], groups[1]).pop().unwrap();
+    assert_eq!(said.state, MessageState::Failed);
+}
+
 #[test]
 fn somebody_who_was_away_for_almost_thirty_days_reads_everything() {
     let (mut w, users, groups) = group(112, 3);

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use parlour_client::api::{ConversationId, ConversationState, Intent, Reply, Target};
-use parlour_proto::frames::{ClientFrame, Push, Request, RowBody, ServerFrame};
-use parlour_proto::ids::{Digest, RoomId};
+use parlour_proto::frames::{ClientFrame, EntryChange, Push, Request, RowBody, ServerFrame};
+use parlour_proto::ids::{Digest, MemberKey, RoomId};
 use parlour_scenario::device::{Device, WireRoom, claim, noise};
 use parlour_scenario::host::Host;
 use parlour_scenario::insider::Insider;
@@ -549,4 +549,45 @@ async fn void_commit_by_an_insider() -> Result<()> {
     let mallory = Person::back(&place).await?;
     all_talk(&[(&ana, there[0]), (&ben, there[1]), (&mallory, there[2])], "peace").await?;
     Ok(())
+}
+
+/// A void commit by Mallory that throws Ben's entry out; then he speaks first, alone, or Ana does.
+async fn thrown_out_by_a_void_commit(victim_first: bool) -> Result<()> {
+    let host = Host::up().await?;
+    let Pair { ana, ben, .. } = pair(&host).await?;
+    let mallory = Person::on_bell(host.scratch(), "mallory", "+4930000666", host.site()).await?;
+    befriend(&ana, &mallory).await?;
+    let there = group(&[&ana, &ben, &mallory], "with Mallory").await?;
+    all_talk(&[(&ana, there[0]), (&ben, there[1]), (&mallory, there[2])], "hello").await?;
+    let place = mallory.stop().await;
+    let mut insiders = Insider::all(&mut *place.rows()?, host.site()).await?;
+    let insider = insiders.iter_mut().find(|insider| insider.group.members().len() == 3).context("in the group")?;
+    let account = ben.account().await?.account.0;
+    let of_ben = insider.group.members().into_iter().find(|member| member.account().id == account);
+    let member_key = MemberKey(of_ben.context("Ben is in the group")?.member_key());
+    let next = Digest(noise(32).as_ref().try_into()?);
+    if victim_first {
+        ana.go_offline().await?;
+    }
+    insider.force(noise(300), next, vec![EntryChange::Remove { member_key }]).await?;
+    if victim_first {
+        // Nobody is there who could let him in again; he waits, and so does what he says.
+        ben.say(there[1], "to whoever is there").await?;
+        ana.sync().await?;
+        ana.until_heard(there[0], "to whoever is there").await?;
+    } else {
+        ana.say(there[0], "back in").await?;
+        ben.until_heard(there[1], "back in").await?;
+    }
+    all_talk(&[(&ana, there[0]), (&ben, there[1])], "after the entry").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn void_commit_that_throws_somebody_out() -> Result<()> {
+    thrown_out_by_a_void_commit(false).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn void_commit_that_throws_out_who_speaks_first() -> Result<()> {
+    thrown_out_by_a_void_commit(true).await
 }

@@ -246,6 +246,8 @@ choice! {
         2 Knock { member_key: MemberKey, knock_id: MessageId, payload: Bytes, sent: bool, since: UnixMillis, },
         /// A new room is being made.
         3 Rebuild,
+        /// Our state is whole, but the server does not know our entry since then: another member's commit brings it back.
+        4 Outside { since: UnixMillis, },
     }
 }
 

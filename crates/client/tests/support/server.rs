@@ -193,15 +193,34 @@ impl Server {
         self.rooms.keys().copied().collect()
     }
 
+    /// The room with the most entries.
+    pub fn largest_room(&self) -> RoomId {
+        *self.rooms.iter().max_by_key(|(_, room)| room.entries.len()).unwrap().0
+    }
+
     pub fn entries(&self, room: &RoomId) -> usize {
         self.rooms[room].entries.len()
     }
 
     /// An insider's commit that no member can follow: the server takes it, being blind.
     pub fn commit_rubbish(&mut self, room: RoomId) {
+        self.commit_noise(room, &[]);
+    }
+
+    /// The same, removing the entries of an account beside it.
+    pub fn throw_out(&mut self, room: RoomId, account: &AccountRef) {
+        let mailboxes: Vec<MailboxId> = self.accounts[account].devices.values().map(|device| device.mailbox).collect();
+        let entries = &self.rooms[&room].entries;
+        let theirs = entries.iter().filter(|(_, entry)| mailboxes.contains(&entry.mailbox)).map(|(key, _)| *key);
+        let theirs: Vec<MemberKey> = theirs.collect();
+        assert!(!theirs.is_empty(), "they have no entry there");
+        self.commit_noise(room, &theirs);
+    }
+
+    fn commit_noise(&mut self, room: RoomId, removes: &[MemberKey]) {
         let (head, member_key) = {
             let r = &self.rooms[&room];
-            (r.head, *r.entries.iter().find(|(_, e)| !e.asked).unwrap().0)
+            (r.head, *r.entries.iter().find(|(key, e)| !e.asked && !removes.contains(key)).unwrap().0)
         };
         let mut id = [0; 16];
         self.rng.fill_bytes(&mut id);
@@ -211,7 +230,7 @@ impl Server {
             commit_id: MessageId(id),
             payload: Bytes::from_static(b"rubbish"),
             next_send_key: Digest([9; 32]),
-            changes: vec![],
+            changes: removes.iter().map(|key| EntryChange::Remove { member_key: *key }).collect(),
             voids: vec![],
             welcome: None,
             member_key,

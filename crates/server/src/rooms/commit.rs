@@ -209,7 +209,8 @@ impl<S: Store> Rooms<S> {
 }
 
 /// Who commits: the committer's slot. It must be an entry now, before void rows are undone: else whoever was removed could
-/// call its removal void, again and again. (Whoever is locked out by a void row rebuilds the conversation instead.)
+/// call its removal void, again and again. (Whoever a void row locks out waits for another member's commit; a conversation
+/// of two is rebuilt.)
 fn may_commit(state: &RoomState, commit: &frames::Commit) -> Result<u32, Refused> {
     let entry = state.entry(&commit.member_key).ok_or_else(no_such_room)?;
     if !entry.open || !entry.rights.allow(Rights::COMMIT) {
