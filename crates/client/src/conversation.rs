@@ -260,6 +260,7 @@ impl Engine {
         let now = self.now;
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
             c.last_activity = now;
+            self.touched.insert(conversation);
         }
     }
 

@@ -103,6 +103,8 @@ pub struct Engine {
     pub(crate) to_ack: Option<u64>,
     /// Messages of the rows since the last acknowledgement that want a delivered report.
     pub(crate) delivered: BTreeMap<(ConversationId, RoomId), Vec<MessageId>>,
+    /// Where something was said since the last input: told once, however much it was.
+    pub(crate) touched: BTreeSet<ConversationId>,
     /// Rooms that wait for handshake rows: since when, and the epoch or head that did not do.
     pub(crate) behind: BTreeMap<RoomId, UnixMillis>,
 
@@ -171,6 +173,7 @@ impl Engine {
             mailbox: VecDeque::new(),
             to_ack: None,
             delivered: BTreeMap::new(),
+            touched: BTreeSet::new(),
             behind: BTreeMap::new(),
             groups: HashMap::new(),
             uses: 0,
@@ -300,6 +303,9 @@ impl Engine {
     }
 
     fn finish(&mut self) {
+        for conversation in std::mem::take(&mut self.touched) {
+            self.tell_conversation(conversation);
+        }
         self.shrink_groups();
         self.s.flush(&mut self.changes);
         if !self.changes.0.is_empty() {

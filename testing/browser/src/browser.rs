@@ -1,6 +1,7 @@
 //! One Chromium with a profile of its own.
 
 use crate::command::Command;
+use crate::person::LOOK_AGAIN;
 use crate::{Driver, PATIENCE};
 use anyhow::{Context as _, Result};
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -98,7 +99,7 @@ impl Browser {
                 return Ok(text);
             }
             anyhow::ensure!(started.elapsed() < PATIENCE, "{css}: wanted {wanted:?}, found {text:?}");
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
@@ -116,6 +117,31 @@ impl Browser {
     /// When it is not there.
     pub async fn click(&self, css: &str) -> Result<()> {
         Ok(self.wait(css).await?.click().await?)
+    }
+
+    /// Clicks on this where a click would land on something that covers it (a radio button under its label).
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn press(&self, css: &str) -> Result<()> {
+        self.wait(css).await?;
+        self.run(&format!("document.querySelector({}).click()", serde_json::to_string(css)?)).await.map(drop)
+    }
+
+    /// Waits until this JavaScript expression is true.
+    ///
+    /// # Errors
+    /// When it does not come true.
+    pub async fn wait_for(&self, expression: &str) -> Result<()> {
+        let started = tokio::time::Instant::now();
+        while self.run(&format!("return Boolean({expression})")).await? != true {
+            if started.elapsed() > PATIENCE {
+                let shown = self.run("return document.body.innerText").await?;
+                anyhow::bail!("does not come true: {expression}\nthe page: {}", shown.as_str().unwrap_or_default());
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
     }
 
     /// Runs JavaScript in the page and gives what it returns.

@@ -7,10 +7,12 @@
 mod browser;
 mod command;
 mod driver;
+mod person;
 mod server;
 
 pub use browser::Browser;
 pub use driver::Driver;
+pub use person::{PASSWORD, Person};
 pub use server::Server;
 
 use std::path::PathBuf;

@@ -10,6 +10,7 @@ use parlour_client::api::{
     Connection, Conversation, ConversationId, ConversationState, Event, Identity, Message, MessageState, Request,
 };
 use parlour_proto::frames::{AppId, AppInfo};
+use parlour_proto::ids::MessageId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub enum Me {
 /// The last message of a conversation, as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
+    id: MessageId,
     order: u64,
     /// One line.
     pub text: String,
@@ -117,7 +119,9 @@ impl AppState {
 
     /// The newest message of a conversation, as just read for the list.
     pub fn put_preview(&mut self, conversation: ConversationId, message: &Message) {
-        let fits = self.previews.get(&conversation).is_none_or(|known| known.order <= message.order);
+        // A waiting message stands last and then takes its place among the others: the same message always fits.
+        let fits = |known: &Preview| known.id == message.id || known.order <= message.order;
+        let fits = self.previews.get(&conversation).is_none_or(fits);
         if fits {
             self.previews.insert(conversation, preview(message));
         }
@@ -222,6 +226,7 @@ fn is_listed(conversation: &Conversation) -> bool {
 
 fn preview(message: &Message) -> Preview {
     Preview {
+        id: message.id,
         order: message.order,
         text: super::text::preview(&message.text),
         by: message.from_name.clone(),
@@ -264,6 +269,17 @@ mod tests {
         state.put_preview(chat(1, 0).id, &received(9, "newest"));
         state.put_preview(chat(1, 0).id, &received(4, "older, edited"));
         assert_eq!(state.preview(chat(1, 0).id).unwrap().text, "newest");
+    }
+
+    #[test]
+    fn an_own_message_that_got_its_place_makes_room_for_an_answer() {
+        let mut state = AppState::default();
+        let queued = Message { order: 1 << 40, state: MessageState::Queued, ..message(3, "mine") };
+        state.put_preview(chat(1, 0).id, &queued);
+        state.put_preview(chat(1, 0).id, &Message { order: 3, state: MessageState::Sent, ..queued });
+        assert_eq!(state.preview(chat(1, 0).id).unwrap().state, MessageState::Sent);
+        state.put_preview(chat(1, 0).id, &received(4, "answer"));
+        assert_eq!(state.preview(chat(1, 0).id).unwrap().text, "answer");
     }
 
     #[test]

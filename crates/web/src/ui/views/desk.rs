@@ -251,10 +251,6 @@ impl Desk {
                 News::KeysChanged(conversation) => self.note_keys(*conversation),
             }
         }
-        let is_news = |news: &News| matches!(news, News::Message { conversation, .. } if Some(*conversation) == open);
-        if news.iter().any(is_news) {
-            self.mark_read();
-        }
     }
 
     fn note_keys(self, conversation: ConversationId) {
@@ -327,7 +323,6 @@ impl Desk {
         self.thread.set(thread);
         self.writing.set(Writing::New);
         self.read_page(id, None);
-        self.mark_read();
     }
 
     /// Reads the page before what has been read, if there is one.
@@ -416,6 +411,14 @@ impl Desk {
         Effect::new(move |_| {
             if let Some(id) = self.route.with(Route::conversation) {
                 self.open(id);
+            }
+        });
+        let unread_here = Memo::new(move |_| {
+            let open = self.route.with(Route::conversation);
+            open.map_or(0, |id| self.state.with(|state| state.chat(id).map_or(0, |chat| chat.unread)))
+        });
+        Effect::new(move |_| {
+            if unread_here.get() > 0 {
                 self.mark_read();
             }
         });

@@ -150,19 +150,23 @@ fn row_id(key: RowKey) -> String {
 }
 
 fn start(desk: Desk) -> impl IntoView {
-    let chat = desk
-        .thread
-        .with_untracked(|thread| thread.id())
-        .and_then(|id| desk.state.with_untracked(|state| state.chat(id).cloned()));
-    chat.map(|chat| {
-        view! {
-            <div class="start">
-                {super::mark::avatar(&super::chats::seed(&chat), &chat.title, chat.is_group)}
-                <p class="startname"><bdi>{chat.title.clone()}</bdi></p>
-                <p>{icon(Icon::Key)}{t().encrypted}</p>
-            </div>
-        }
-    })
+    let open = desk.thread.with_untracked(|thread| thread.id());
+    // Names come later than the first message.
+    let chat = Memo::new(move |_| {
+        let chat = open.and_then(|id| desk.state.with(|state| state.chat(id).cloned()))?;
+        Some((super::chats::seed(&chat), chat.title.clone(), chat.is_group))
+    });
+    move || {
+        chat.get().map(|(seed, title, is_group)| {
+            view! {
+                <div class="start">
+                    {super::mark::avatar(&seed, &title, is_group)}
+                    <p class="startname"><bdi>{title}</bdi></p>
+                    <p>{icon(Icon::Key)}{t().encrypted}</p>
+                </div>
+            }
+        })
+    }
 }
 
 fn keys_note(desk: Desk, time: String) -> impl IntoView {

@@ -1,0 +1,147 @@
+//! Somebody at a browser: what people do, by the same clicks and keys.
+
+use crate::{Browser, Driver, Server};
+use anyhow::{Context as _, Result, ensure};
+use std::time::Duration;
+
+/// One person on one app in a browser of her own.
+pub struct Person {
+    /// Her browser.
+    pub browser: Browser,
+    /// Her app's origin.
+    pub origin: String,
+    /// Her address, as others may type it.
+    pub address: String,
+    /// Her recovery key's words, as they were shown.
+    pub words: Vec<String>,
+}
+
+/// The password of everybody here.
+pub const PASSWORD: &str = "blue kettle on the ninth stair";
+
+impl Person {
+    /// Opens a browser on an app, signs up, keeps the recovery key and gives a name.
+    ///
+    /// `app` is `bell` (then `handle` is a phone number), `den` or `porch`.
+    ///
+    /// # Errors
+    /// When a step does not show what it should.
+    pub async fn sign_up(server: &Server, driver: &Driver, app: &str, handle: &str, name: &str) -> Result<Self> {
+        let browser = Browser::open(driver, 1180, 800).await?;
+        Self::sign_up_in(browser, server, app, handle, name).await
+    }
+
+    /// The same in a browser that is open already.
+    ///
+    /// # Errors
+    /// When a step does not show what it should.
+    pub async fn sign_up_in(browser: Browser, server: &Server, app: &str, handle: &str, name: &str) -> Result<Self> {
+        let origin = server.origin(app);
+        browser.client.goto(&origin).await?;
+        browser.type_into("#handle", handle).await?;
+        if app == "bell" {
+            browser.click("form.entry .primary").await?;
+            browser.wait("#code").await?;
+            browser.type_into("#code", &server.code_for(handle).await?).await?;
+        } else {
+            browser.type_into("#password", PASSWORD).await?;
+            browser.type_into("#again", PASSWORD).await?;
+        }
+        browser.click("form.entry .primary").await?;
+        browser.wait(".words li").await.context("the recovery key does not show")?;
+        let words =
+            browser.run("return [...document.querySelectorAll('.words li')].map((word) => word.innerText)").await?;
+        let words: Vec<String> = serde_json::from_value(words)?;
+        ensure!(words.len() == 24, "{} words", words.len());
+        browser.click(".agree input").await?;
+        browser.click(".rite .primary").await?;
+        browser.type_into("#name", name).await?;
+        browser.click(".rite .primary").await?;
+        browser.wait(".app").await?;
+        Ok(Self { browser, address: format!("{handle}@{app}"), origin, words })
+    }
+
+    /// Goes to a page of the app (`/requests`, `/reach`…) as a link would.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn go(&self, hash: &str) -> Result<()> {
+        self.browser.run(&format!("location.hash = {}", serde_json::to_string(hash)?)).await.map(drop)
+    }
+
+    /// Opens the door to people of another app: `0` may ask, `1` only with an invite, `2` nobody.
+    ///
+    /// # Errors
+    /// When the board does not take it.
+    pub async fn set_reach(&self, from: &str, rule: usize) -> Result<()> {
+        self.go("#/reach").await?;
+        let choice = format!(".boardrow[data-of='{from}'] .segment:nth-child({}) input", rule + 1);
+        self.browser.wait(&choice).await?;
+        self.browser.press(&choice).await?;
+        self.browser.wait(&format!("{choice}:checked")).await.map(drop)
+    }
+
+    /// Writes the first words to somebody, who gets them as a request.
+    ///
+    /// # Errors
+    /// When the form refuses.
+    pub async fn write_first(&self, to: &str, text: &str) -> Result<()> {
+        self.go("#/new").await?;
+        self.browser.type_into("#whom", to).await?;
+        self.browser.type_into(".letter textarea", text).await?;
+        self.browser.click(".letter .primary").await?;
+        self.browser.wait("#composer").await.map(drop)
+    }
+
+    /// Accepts the only request; the conversation opens.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn accept(&self) -> Result<()> {
+        self.go("#/requests").await?;
+        self.browser.click(".request .primary").await?;
+        self.browser.wait("#composer").await.map(drop)
+    }
+
+    /// Writes in the open conversation.
+    ///
+    /// # Errors
+    /// When nothing is open.
+    pub async fn say(&self, text: &str) -> Result<()> {
+        self.browser.type_into("#composer", text).await?;
+        self.browser.click(".sendbutton").await
+    }
+
+    /// Waits until the open conversation shows this text.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub async fn sees(&self, text: &str) -> Result<()> {
+        self.browser.wait_text(".stream", text).await.map(drop)
+    }
+
+    /// Waits until her newest own message has this tick (`queued`, `sent`, `delivered`, `read`).
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub async fn ticks(&self, state: &str) -> Result<()> {
+        self.browser
+            .wait_for(&format!(
+                "[...document.querySelectorAll('.said.own .ticks')].at(-1)?.classList.contains('{state}')"
+            ))
+            .await
+    }
+
+    /// Fails if her browser's console complained, or something broke the Content-Security-Policy.
+    ///
+    /// # Errors
+    /// When it did.
+    pub async fn has_no_faults(&self) -> Result<()> {
+        let faults = self.browser.faults().await?;
+        ensure!(faults.is_empty(), "{}: {faults:#?}", self.address);
+        Ok(())
+    }
+}
+
+/// How often a page is asked whether something shows.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(20);
