@@ -200,7 +200,7 @@ pub enum Event {
     Message { conversation: ConversationId, message: Message },
     /// A request came in.
     Request(Request),
-    /// A conversation is new or changed.
+    /// A conversation is new or changed (people, state, newest message, unread count).
     Conversation(Conversation),
     /// The keys of somebody changed: compare safety numbers again.
     KeysChanged { conversation: ConversationId, who: AccountRef },
@@ -260,8 +260,24 @@ pub struct Conversation {
     pub is_group: bool,
     pub state: ConversationState,
     pub unread: u32,
+    /// The newest message; `None` without one, and while it is a request.
+    pub last: Option<Preview>,
     pub last_activity: UnixMillis,
     pub verified: bool,
+}
+
+/// The newest message of a conversation, as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    pub id: MessageId,
+    /// `None`: own.
+    pub from: Option<AccountRef>,
+    pub from_name: Option<String>,
+    /// The beginning, at most 256 bytes; empty when deleted.
+    pub text: String,
+    pub deleted: bool,
+    pub time: UnixMillis,
+    pub state: MessageState,
 }
 
 /// Somebody in a conversation.

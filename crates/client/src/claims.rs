@@ -341,7 +341,7 @@ impl Engine {
             if let Some(item) = self.s.outgoing.remove(&(conversation, at))
                 && matches!(item.saying, Saying::Text { .. })
             {
-                self.show_outgoing(conversation, at, &item, MessageState::Failed);
+                self.show_final(conversation, &item, MessageState::Failed);
             }
         }
         self.answer_send_intents(conversation, &Err(failure));
@@ -361,6 +361,16 @@ impl Engine {
         for (intent, conversation, message) in mine {
             let reply = outcome.clone().map(|()| Reply::Queued { conversation, message });
             self.done(intent, reply);
+        }
+    }
+
+    /// Tells what the inputs since the last time changed in conversations' summaries.
+    pub(crate) fn tell_changed(&mut self) {
+        for conversation in std::mem::take(&mut self.changed) {
+            let asks = self.s.conversations.get(&conversation).is_none_or(|c| matches!(c.standing, Standing::Request));
+            if !asks {
+                self.tell_conversation(conversation);
+            }
         }
     }
 

@@ -74,7 +74,9 @@ impl Engine {
                 members,
                 title: String::new(),
                 rooms: Vec::new(),
-                unread: Vec::new(),
+                unread: 0,
+                read_up_to: 0,
+                newest: None,
                 last_activity: self.now,
                 next_order: 1,
                 asking: None,
@@ -166,7 +168,17 @@ impl Engine {
                 contact.conversation = None;
             }
         }
+        self.wipe_messages(conversation);
+    }
+
+    /// Deletes all messages of a conversation, and what is remembered of them.
+    pub(crate) fn wipe_messages(&mut self, conversation: ConversationId) {
         self.wipe(messages_prefix(self.s.number, &conversation));
+        self.wipe(crate::pages::index_prefix(self.s.number, &conversation));
+        if let Some(c) = self.s.conversations.get_mut(&conversation) {
+            c.newest = None;
+            c.unread = 0;
+        }
     }
 
     /// Removes a room; its later rows are dropped unread.
@@ -203,10 +215,10 @@ impl Engine {
         self.s.starts.remove(&conversation);
         let items: Vec<u64> = self.s.outgoing_of(conversation).map(|(at, _)| at).collect();
         for at in items {
-            if let Some(item) = self.s.outgoing.remove(&(conversation, at))
-                && !item.accepted
-            {
-                self.show_outgoing(conversation, at, &item, api::MessageState::Failed);
+            if let Some(item) = self.s.outgoing.remove(&(conversation, at)) {
+                // What the server has may have been read, though its echo does not come any more.
+                let state = if item.accepted { api::MessageState::Sent } else { api::MessageState::Failed };
+                self.show_final(conversation, &item, state);
             }
         }
         self.set_standing(conversation, Standing::Closed);
@@ -240,7 +252,8 @@ impl Engine {
             title,
             is_group: c.is_group,
             state: c.standing.shown(),
-            unread: u32::try_from(c.unread.len()).unwrap_or(u32::MAX),
+            unread: c.unread,
+            last: self.show_newest(c),
             last_activity: c.last_activity,
             verified: !c.members.is_empty() && c.members.iter().all(|m| contact(m).is_some_and(|c| c.verified)),
             members,

@@ -57,13 +57,10 @@ pub(crate) enum Load {
     Seen(RoomId, MessageId),
     /// One own message, to be sent again.
     Again(ConversationId, MessageId),
-    /// All messages of a conversation, for a query.
-    Messages {
-        intent: IntentId,
-        conversation: ConversationId,
-        before: Option<u64>,
-        limit: u32,
-    },
+    /// A page of a conversation's index, for a query.
+    Page(u64),
+    /// A message that a query shows.
+    Listed(crate::pages::Listed),
     Wipe(Vec<u8>),
 }
 
@@ -113,6 +110,11 @@ pub struct Engine {
     pub(crate) package_rows: HashMap<MemberKey, parlour_e2ee::Rows>,
     pub(crate) loads: BTreeMap<u64, Load>,
     next_load: u64,
+    /// Queries that read pages of a conversation.
+    pub(crate) walks: BTreeMap<u64, crate::pages::Walk>,
+    pub(crate) next_walk: u64,
+    /// Conversations whose summary changed since the last input.
+    pub(crate) changed: BTreeSet<ConversationId>,
 
     /// Leaves whose credentials were verified against the pinned lists.
     pub(crate) believed: HashSet<Digest>,
@@ -180,6 +182,9 @@ impl Engine {
             package_rows: HashMap::new(),
             loads: BTreeMap::new(),
             next_load: 0,
+            walks: BTreeMap::new(),
+            next_walk: 0,
+            changed: BTreeSet::new(),
             believed: HashSet::new(),
             sign_up: None,
             network_intents: BTreeMap::new(),
@@ -307,6 +312,7 @@ impl Engine {
             self.tell_conversation(conversation);
         }
         self.shrink_groups();
+        self.tell_changed();
         self.s.flush(&mut self.changes);
         if !self.changes.0.is_empty() {
             self.effects.push_back(Effect::Commit(std::mem::take(&mut self.changes)));
@@ -329,9 +335,8 @@ impl Engine {
             Some(Load::Message(conversation, message)) => self.on_message_rows(conversation, message, &rows),
             Some(Load::Seen(room, message)) => self.on_seen_rows(room, message, &rows),
             Some(Load::Again(conversation, message)) => self.on_again_rows(conversation, message, &rows, rng),
-            Some(Load::Messages { intent, conversation, before, limit }) => {
-                self.on_messages_rows(intent, conversation, before, limit, &rows);
-            }
+            Some(Load::Page(walk)) => self.on_page_rows(walk, &rows, rng),
+            Some(Load::Listed(listed)) => self.on_listed_rows(listed, &rows, rng),
             Some(Load::Wipe(prefix)) => self.on_wipe_rows(prefix, &rows),
         }
     }

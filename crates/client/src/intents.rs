@@ -5,7 +5,7 @@
 //! be one, and fails with `Offline` otherwise.
 
 use crate::api::{Failure, Intent, IntentId, Reply, Role, Status};
-use crate::engine::{Engine, Load, Purpose};
+use crate::engine::{Engine, Purpose};
 use crate::state::Saying;
 use parlour_proto::address::{Invite, InviteAt};
 use parlour_proto::content::clean_name;
@@ -51,11 +51,7 @@ impl Engine {
             Intent::Send { to, body } => self.send(id, to, body, rng),
             Intent::Conversations => self.done(id, Ok(Reply::Conversations(self.conversations()))),
             Intent::Messages { conversation, before, limit } => {
-                if !self.s.conversations.contains(&conversation) {
-                    return self.done(id, Err(Failure::NotFound("conversation")));
-                }
-                let prefix = crate::conversation::messages_prefix(self.s.number, &conversation);
-                self.load_rows(prefix, Load::Messages { intent: id, conversation, before, limit });
+                self.list_messages(id, conversation, before, limit, rng);
             }
             Intent::MarkRead { conversation } => self.mark_read(id, conversation, rng),
             Intent::Requests => self.done(id, Ok(Reply::Requests(self.requests()))),

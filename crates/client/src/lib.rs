@@ -4,7 +4,7 @@
 //! - the frame: [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
 //! - who: `signup`, `identity`, `contacts`, `keypackages`;
 //! - out: `intents`, `sending`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
-//! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`;
+//! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
 //! - and `conversation` (its state machine), `requests`, `groups`, `repair`.
 //!
 //! It never awaits, reads a clock, draws ambient randomness, or names OpenMLS.
@@ -31,9 +31,12 @@ mod keypackages;
 mod messages;
 mod mls;
 mod outbox;
+mod pages;
 mod repair;
 mod requests;
 mod saying;
+#[cfg(test)]
+mod scale;
 mod sending;
 mod signing;
 mod signup;

@@ -4,15 +4,14 @@
 //! a row beside it (kind, account), so that nothing has to be read to store it. Who may do what is judged when they are put
 //! together: an edit and a deletion count only from the author. (A deletion's text is erased as soon as the rows are read.)
 
-use crate::api::{self, ConversationId, Event, IntentId, MessageState, Reply};
+use crate::api::{self, ConversationId, Event, MessageState};
 use crate::engine::{Engine, Load};
 use crate::rows::codec::{choice, record};
 use crate::rows::{decode, encode};
-use crate::state::{Outgoing, Saying};
+use crate::state::{Conversation, Newest, Outgoing, Saying, Standing};
 use bytes::Bytes;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{MessageId, UnixMillis};
-use std::collections::BTreeMap;
 
 record! {
     /// A message as it was said.
@@ -45,7 +44,9 @@ choice! {
 }
 
 /// Own queued messages come after everything that has a place.
-const QUEUED: u64 = 1 << 62;
+pub(crate) const QUEUED: u64 = 1 << 62;
+/// So much of a message is kept for lists, bytes.
+const PREVIEW_BYTES: usize = 256;
 
 fn state_number(state: MessageState) -> u32 {
     match state {
@@ -74,7 +75,7 @@ fn account_bytes(account: &AccountRef) -> Vec<u8> {
 }
 
 impl Engine {
-    fn message_prefix(&self, conversation: ConversationId, message: MessageId) -> Vec<u8> {
+    pub(crate) fn message_prefix(&self, conversation: ConversationId, message: MessageId) -> Vec<u8> {
         let mut key = crate::conversation::messages_prefix(self.s.number, &conversation);
         key.extend(message.0);
         key
@@ -87,8 +88,47 @@ impl Engine {
         key.push(b'0');
         key.extend(author.map(|author| account_bytes(&author)).unwrap_or_default());
         self.put_row(key, Some(encode(stored)));
+        if stored.order < QUEUED {
+            self.index_message(conversation, id, stored.order, stored.from.is_some());
+        }
         let message = self.show(id, stored);
+        self.keep_newest(conversation, &message);
         self.tell(Event::Message { conversation, message });
+    }
+
+    /// The conversation's summary follows its newest message.
+    fn keep_newest(&mut self, conversation: ConversationId, message: &api::Message) {
+        let Some(c) = self.s.conversations.get(&conversation) else { return };
+        if c.newest.as_ref().is_some_and(|newest| newest.message != message.id && newest.order > message.order) {
+            return;
+        }
+        let newest = Newest {
+            message: message.id,
+            order: message.order,
+            from: message.from.clone(),
+            text: beginning(&message.text, PREVIEW_BYTES).to_owned(),
+            time: message.time,
+            state: state_number(message.state),
+            deleted: message.deleted,
+        };
+        if let Some(c) = self.s.conversations.get_mut(&conversation) {
+            c.newest = Some(newest);
+        }
+        self.changed.insert(conversation);
+    }
+
+    /// The newest message as a list shows it; nothing of a request's before the choice.
+    pub(crate) fn show_newest(&self, c: &Conversation) -> Option<api::Preview> {
+        let newest = c.newest.as_ref().filter(|_| !matches!(c.standing, Standing::Request))?;
+        Some(api::Preview {
+            id: newest.message,
+            from: newest.from.clone(),
+            from_name: newest.from.as_ref().and_then(|account| self.s.contacts.get(account)?.name.clone()),
+            text: newest.text.clone(),
+            deleted: newest.deleted,
+            time: newest.time,
+            state: state_of(newest.state),
+        })
     }
 
     fn show(&self, id: MessageId, stored: &Stored) -> api::Message {
@@ -116,36 +156,25 @@ impl Engine {
         item: &Outgoing,
         state: MessageState,
     ) {
-        if let Saying::Text { text, in_reply_to } = &item.saying {
-            let stored = Stored {
-                order: QUEUED + at,
-                from: None,
-                text: text.clone(),
-                in_reply_to: *in_reply_to,
-                time: item.queued,
-                state: state_number(state),
-                evidence: item.sealed.as_ref().map(|sealed| sealed.evidence.clone()).unwrap_or_default(),
-                stamp: [0; 32],
-                deleted: false,
-            };
+        if let Some(stored) = own(item, QUEUED + at, state, [0; 32]) {
+            self.put_message(conversation, item.message, &stored);
+        }
+    }
+
+    /// An outgoing text whose echo will not come any more: it has its place.
+    pub(crate) fn show_final(&mut self, conversation: ConversationId, item: &Outgoing, state: MessageState) {
+        if matches!(item.saying, Saying::Text { .. })
+            && let Some(stored) = own(item, self.next_order(conversation), state, [0; 32])
+        {
             self.put_message(conversation, item.message, &stored);
         }
     }
 
     /// The echo is there: the message has its place.
     pub(crate) fn show_echoed(&mut self, conversation: ConversationId, item: &Outgoing, stamp: [u8; 32]) {
-        if let Saying::Text { text, in_reply_to } = &item.saying {
-            let stored = Stored {
-                order: self.next_order(conversation),
-                from: None,
-                text: text.clone(),
-                in_reply_to: *in_reply_to,
-                time: item.queued,
-                state: state_number(MessageState::Sent),
-                evidence: item.sealed.as_ref().map(|sealed| sealed.evidence.clone()).unwrap_or_default(),
-                stamp,
-                deleted: false,
-            };
+        if matches!(item.saying, Saying::Text { .. })
+            && let Some(stored) = own(item, self.next_order(conversation), MessageState::Sent, stamp)
+        {
             self.put_message(conversation, item.message, &stored);
             self.touch(conversation);
         }
@@ -176,8 +205,9 @@ impl Engine {
             deleted: false,
         };
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
-            c.unread.push(message);
+            c.unread = c.unread.saturating_add(1);
         }
+        self.arrived(conversation);
         self.s.counters().received += 1;
         self.touch(conversation);
         self.put_message(conversation, message, &stored);
@@ -197,10 +227,7 @@ impl Engine {
         key.push(kind);
         key.extend(account_bytes(by));
         self.put_row(key, Some(encode(note)));
-        let loading =
-            self.loads.values().any(|load| matches!(load, Load::Message(c, m) if *c == conversation && *m == message));
         // A load under way may have read before this was written; a second one is cheap and right.
-        let _ = loading;
         self.load_rows(start, Load::Message(conversation, message));
     }
 
@@ -216,9 +243,16 @@ impl Engine {
             for (key, _) in rows.iter().filter(|(key, _)| key.get(NOTE_KIND) == Some(&b'e')) {
                 self.put_row(key.clone(), None);
             }
-            if let Some(c) = self.s.conversations.get_mut(&conversation) {
-                c.unread.retain(|unread| *unread != id);
+            if message.from.is_some()
+                && let Some(c) = self.s.conversations.get_mut(&conversation)
+                && message.order > c.read_up_to
+            {
+                c.unread = c.unread.saturating_sub(1);
+                self.changed.insert(conversation);
             }
+        }
+        if self.s.conversations.get(&conversation).and_then(|c| c.newest.as_ref()).is_some_and(|n| n.message == id) {
+            self.keep_newest(conversation, &message);
         }
         self.tell(Event::Message { conversation, message });
     }
@@ -257,37 +291,10 @@ impl Engine {
         message
     }
 
-    pub(crate) fn on_messages_rows(
-        &mut self,
-        intent: IntentId,
-        conversation: ConversationId,
-        before: Option<u64>,
-        limit: u32,
-        rows: &[(Vec<u8>, Vec<u8>)],
-    ) {
-        let start = crate::conversation::messages_prefix(self.s.number, &conversation);
-        let mut by_message: BTreeMap<MessageId, Vec<&Pair>> = BTreeMap::new();
-        for row in rows {
-            let id = row
-                .0
-                .strip_prefix(&start[..])
-                .and_then(|rest| rest.get(..16))
-                .and_then(|id| MessageId::try_from(id).ok());
-            if let Some(id) = id {
-                by_message.entry(id).or_default().push(row);
-            }
-        }
-        let mut messages: Vec<api::Message> = by_message
-            .into_iter()
-            .filter_map(|(id, rows)| {
-                let (stored, notes, _) = parts(rows.into_iter())?;
-                Some(self.assemble(id, &stored, &notes))
-            })
-            .filter(|message| before.is_none_or(|before| message.order < before))
-            .collect();
-        messages.sort_by_key(|message| message.order);
-        let skip = messages.len().saturating_sub(limit as usize);
-        self.done(intent, Ok(Reply::Messages(messages.split_off(skip))));
+    /// A message put together from its rows; `None` if they hold none.
+    pub(crate) fn show_rows(&self, id: MessageId, rows: &[Pair]) -> Option<api::Message> {
+        let (stored, notes, _) = parts(rows.iter())?;
+        Some(self.assemble(id, &stored, &notes))
     }
 
     /// An own message that somebody could not read: it is queued once more.
@@ -316,8 +323,30 @@ impl Engine {
     }
 }
 
+/// An outgoing text as it is stored.
+fn own(item: &Outgoing, order: u64, state: MessageState, stamp: [u8; 32]) -> Option<Stored> {
+    let Saying::Text { text, in_reply_to } = &item.saying else { return None };
+    Some(Stored {
+        order,
+        from: None,
+        text: text.clone(),
+        in_reply_to: *in_reply_to,
+        time: item.queued,
+        state: state_number(state),
+        evidence: item.sealed.as_ref().map(|sealed| sealed.evidence.clone()).unwrap_or_default(),
+        stamp,
+        deleted: false,
+    })
+}
+
+/// The longest beginning of a text that fits.
+fn beginning(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
+}
+
 /// A stored row.
-type Pair = (Vec<u8>, Vec<u8>);
+pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
 /// Where the kind stands in the key of a message's row: class, kind, identity, conversation, message.
 const NOTE_KIND: usize = 1 + 1 + 2 + 16 + 16;

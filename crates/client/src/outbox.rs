@@ -245,7 +245,7 @@ impl Engine {
 
     fn fail_item(&mut self, conversation: ConversationId, at: u64) {
         if let Some(item) = self.s.outgoing.remove(&(conversation, at)) {
-            self.show_outgoing(conversation, at, &item, MessageState::Failed);
+            self.show_final(conversation, &item, MessageState::Failed);
             self.again = true;
         }
     }

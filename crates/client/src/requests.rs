@@ -135,7 +135,7 @@ impl Engine {
         }
         if was_request {
             // The account stays known as blocked; its words do not stay.
-            self.wipe(crate::conversation::messages_prefix(self.s.number, &id));
+            self.wipe_messages(id);
         }
         self.close_conversation(id);
         self.done(intent, Ok(Reply::Ok));

@@ -8,6 +8,7 @@ use crate::state::{Saying, Standing, Whom};
 use parlour_proto::address::{Address, Invite};
 use parlour_proto::content::{MAX_EMOJI_BYTES, MAX_TEXT_BYTES};
 use parlour_proto::frames::AccountRef;
+use parlour_proto::ids::MessageId;
 use rand_core::CryptoRngCore;
 use std::collections::BTreeMap;
 
@@ -141,22 +142,40 @@ impl Engine {
     }
 
     pub(crate) fn mark_read(&mut self, intent: IntentId, conversation: ConversationId, rng: &mut dyn CryptoRngCore) {
-        let Some(c) = self.s.conversations.get_mut(&conversation) else {
+        let Some(c) = self.s.conversations.get(&conversation) else {
             return self.done(intent, Err(Failure::NotFound("conversation")));
         };
-        let unread = std::mem::take(&mut c.unread);
-        let wanted = self.me().is_some_and(|me| me.read_reports);
-        if let Some(room) = self.best_room(conversation)
-            && wanted
-            && !unread.is_empty()
-            && self.reports_wanted(conversation, room)
-        {
-            for messages in unread.chunks(parlour_proto::content::MAX_REPORTS) {
-                self.say(conversation, Saying::Read { messages: messages.to_vec() }, Some(room), 0, rng);
-            }
+        let (unread, after, up_to) = (c.unread, c.read_up_to, c.next_order);
+        let reported = unread > 0
+            && self.me().is_some_and(|me| me.read_reports)
+            && self.best_room(conversation).is_some_and(|room| self.reports_wanted(conversation, room));
+        if reported {
+            self.collect_read(intent, conversation, after, up_to, rng);
+        } else {
+            self.has_read(intent, conversation, up_to, 0, &[], rng);
         }
-        if !unread.is_empty() {
-            self.tell_conversation(conversation);
+    }
+
+    /// All up to this position is read; `messages` are reported, `unread` of others came since.
+    pub(crate) fn has_read(
+        &mut self,
+        intent: IntentId,
+        conversation: ConversationId,
+        up_to: u64,
+        unread: u32,
+        messages: &[MessageId],
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        let room = self.best_room(conversation).filter(|room| self.reports_wanted(conversation, *room));
+        for messages in messages.chunks(parlour_proto::content::MAX_REPORTS).filter(|_| room.is_some()) {
+            self.say(conversation, Saying::Read { messages: messages.to_vec() }, room, 0, rng);
+        }
+        if let Some(c) = self.s.conversations.get_mut(&conversation) {
+            if c.unread > unread {
+                self.changed.insert(conversation);
+            }
+            c.unread = c.unread.min(unread);
+            c.read_up_to = c.read_up_to.max(up_to);
         }
         self.done(intent, Ok(Reply::Ok));
     }

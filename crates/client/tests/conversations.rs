@@ -166,6 +166,45 @@ fn replies_edits_deletions_reactions_and_reports() {
     }
 }
 
+#[test]
+fn the_list_of_conversations_shows_the_newest_message() {
+    let mut w = World::new(15);
+    let (ada, ben) = (w.user(1), w.user(2));
+    w.send(ada, &bell(2), "hello").unwrap();
+    w.run_for(2_000);
+    assert_eq!(w.only_conversation(ben).last, None, "nothing of a request before the choice");
+    let request = w.requests(ben).pop().unwrap();
+    w.ask(ben, Intent::Accept { request: request.id }).unwrap();
+    w.run_for(2_000);
+    let last = w.only_conversation(ben).last.unwrap();
+    assert_eq!((last.text.as_str(), last.from.is_some(), last.state), ("hello", true, MessageState::Received));
+    let at_ada = w.only_conversation(ada).id;
+    w.offline(ada);
+    let long = "\u{e4}".repeat(200);
+    let id = w.say(ada, at_ada, &long);
+    let last = w.only_conversation(ada).last.unwrap();
+    assert_eq!((last.id, last.from, last.state), (id, None, MessageState::Queued));
+    assert_eq!(last.text, "\u{e4}".repeat(128), "256 bytes of it");
+    w.online(ada);
+    assert_eq!(w.only_conversation(ada).last.unwrap().state, MessageState::Delivered);
+    assert_eq!(w.only_conversation(ben).unread, 2);
+    let told = w.clients[ben].events.iter().rev().find_map(|event| match event {
+        Event::Conversation(shown) => Some((shown.unread, shown.last.as_ref().map(|last| last.id))),
+        _ => None,
+    });
+    assert_eq!(told, Some((2, Some(id))), "the list hears of it");
+    w.ask(ada, Intent::Send { to: Target::Conversation(at_ada), body: Body::Delete { message: id } }).unwrap();
+    w.run_for(2_000);
+    for client in [ada, ben] {
+        let last = w.only_conversation(client).last.unwrap();
+        assert_eq!((last.id, last.deleted, last.text.as_str()), (id, true, ""));
+        let with_text =
+            w.clients[client].rows.values().filter(|row| row.windows(4).any(|w| w == "\u{e4}\u{e4}".as_bytes()));
+        assert_eq!(with_text.count(), 0, "the text is erased, here too");
+    }
+    assert_eq!(w.only_conversation(ben).unread, 1);
+}
+
 fn message(w: &mut World, client: usize, conversation: ConversationId, id: parlour_proto::ids::MessageId) -> Message {
     w.messages(client, conversation).into_iter().find(|message| message.id == id).unwrap()
 }

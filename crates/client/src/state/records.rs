@@ -96,6 +96,21 @@ record! {
 }
 
 record! {
+    /// The beginning of a conversation's newest message.
+    struct Newest {
+        message: MessageId,
+        order: u64,
+        /// `None`: own.
+        from: Option<AccountRef>,
+        text: String,
+        time: UnixMillis,
+        /// As in a stored message.
+        state: u32,
+        deleted: bool,
+    }
+}
+
+record! {
     /// A conversation.
     struct Conversation {
         is_group: bool,
@@ -105,7 +120,12 @@ record! {
         title: String,
         /// Oldest first; those superseded stay readable.
         rooms: Vec<RoomId>,
-        unread: Vec<MessageId>,
+        /// Messages of others after `read_up_to` that are still there.
+        unread: u32,
+        /// Up to this position all is read.
+        read_up_to: u64,
+        /// What a list shows of it; kept up to date with the message.
+        newest: Option<Newest>,
         last_activity: UnixMillis,
         /// Next position for a message.
         next_order: u64,

@@ -42,7 +42,7 @@ pub(super) async fn read(session: &mut Session, args: &ReadArgs) -> Result<(), T
 async fn show_unread(session: &mut Session, keep: bool, shown: &mut Shown) -> Result<(), Trouble> {
     let mut any = false;
     for conversation in find::conversations(session).await?.iter().rev().filter(|c| c.unread > 0) {
-        let messages = find::messages(session, conversation.id, u32::MAX).await?;
+        let messages = unread_messages(session, conversation).await?;
         let new = last_received(&messages, conversation.unread as usize);
         show(session, conversation, new, keep, shown).await?;
         any = true;
@@ -54,6 +54,19 @@ async fn show_unread(session: &mut Session, keep: bool, shown: &mut Shown) -> Re
         session.out.line("Nothing new.");
     }
     Ok(())
+}
+
+/// The newest messages, so many that all unread ones are among them.
+async fn unread_messages(session: &mut Session, of: &Conversation) -> Result<Vec<Message>, Trouble> {
+    let mut limit = of.unread.saturating_add(50);
+    loop {
+        let messages = find::messages(session, of.id, limit).await?;
+        let received = messages.iter().filter(|message| message.from.is_some()).count();
+        if received >= of.unread as usize || messages.len() < limit as usize {
+            return Ok(messages);
+        }
+        limit = limit.saturating_mul(2);
+    }
 }
 
 /// The messages from the `count`-th received one before the end on.

@@ -2,7 +2,8 @@
 
 use crate::exit::Trouble;
 use parlour_client::api::{
-    Connection, Conversation, ConversationState, Event, Identity, Member, Message, MessageState, Reply, Request, Status,
+    Connection, Conversation, ConversationState, Event, Identity, Member, Message, MessageState, Preview, Reply,
+    Request, Status,
 };
 use parlour_proto::frames::{AccountRef, AppInfo, ReachRule, SignIn};
 use serde_json::{Value, json};
@@ -75,7 +76,14 @@ pub(super) fn conversation(c: &Conversation) -> Value {
     json!({
         "id": hex::encode(c.id.0), "title": c.title, "group": c.is_group, "state": conversation_state(c.state),
         "members": c.members.iter().map(member).collect::<Vec<_>>(),
-        "unread": c.unread, "last_activity_ms": c.last_activity.0, "verified": c.verified,
+        "unread": c.unread, "last": c.last.as_ref().map(preview), "last_activity_ms": c.last_activity.0, "verified": c.verified,
+    })
+}
+
+fn preview(p: &Preview) -> Value {
+    json!({
+        "id": hex::encode(p.id.0), "from": p.from.as_ref().map(account), "from_name": p.from_name, "text": p.text,
+        "deleted": p.deleted, "time_ms": p.time.0, "state": message_state(p.state),
     })
 }
 
