@@ -3,7 +3,7 @@
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
     Body, Connection, Conversation, ConversationId, ConversationState, Event, Failure, Identity, IdentityId, Intent,
-    IntentId, Member, Message, MessageState, Proof, Reply, Request, Status, Target,
+    IntentId, Member, Message, MessageState, Preview, Proof, Reply, Request, Status, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
 use parlour_proto::ids::{AccountId, MessageId, RoomId, UnixMillis};
@@ -20,7 +20,8 @@ wire_struct! { AccountRef { app, account } }
 wire_struct! { AppInfo { app, name, domain, sign_in, expiry_s } }
 wire_struct! { Problem { code, detail, retry_after_ms, head, successor } }
 wire_struct! { Identity { id, account, address, name } }
-wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, last_activity, verified } }
+wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, last, last_activity, verified } }
+wire_struct! { Preview { id, from, from_name, text, deleted, time, state } }
 wire_struct! { Member { account, address, name } }
 wire_struct! {
     Message { id, order, from, from_name, text, in_reply_to, edited, deleted, reactions, time, state }

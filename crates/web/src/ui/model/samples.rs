@@ -19,6 +19,7 @@ pub(crate) fn chat(n: u8, last_activity: u64) -> Conversation {
         is_group: false,
         state: ConversationState::Open,
         unread: 0,
+        last: None,
         last_activity: UnixMillis(last_activity),
         verified: false,
     }

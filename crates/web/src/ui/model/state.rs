@@ -7,11 +7,9 @@
 //! | `Known` | signed out (revoked, deleted) | `Gone` |
 
 use parlour_client::api::{
-    Connection, Conversation, ConversationId, ConversationState, Event, Identity, Message, MessageState, Request,
+    Connection, Conversation, ConversationId, ConversationState, Event, Identity, Message, Preview, Request,
 };
 use parlour_proto::frames::{AppId, AppInfo};
-use parlour_proto::ids::MessageId;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Who uses this browser.
@@ -26,23 +24,6 @@ pub enum Me {
     Known(Identity),
     /// The account is gone or this device was revoked.
     Gone(String),
-}
-
-/// The last message of a conversation, as a list shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Preview {
-    id: MessageId,
-    order: u64,
-    /// One line.
-    pub text: String,
-    /// Who wrote it; `None`: oneself.
-    pub by: Option<String>,
-    /// Whether it is one's own.
-    pub own: bool,
-    /// Its tick.
-    pub state: MessageState,
-    /// Deleted for all.
-    pub deleted: bool,
 }
 
 /// Why there is no engine.
@@ -70,7 +51,6 @@ pub struct AppState {
     /// Whether the conversations have been read once.
     pub loaded: bool,
     chats: Vec<Arc<Conversation>>,
-    previews: HashMap<ConversationId, Preview>,
 }
 
 impl AppState {
@@ -78,8 +58,8 @@ impl AppState {
     pub fn apply(&mut self, event: &Event) -> Option<News> {
         match event {
             Event::Connection { state, .. } => self.connection = Some(*state),
-            Event::Conversation(conversation) => self.put_conversation(conversation.clone()),
-            Event::Message { conversation, message } => return self.put_message(*conversation, message),
+            Event::Conversation(conversation) => return self.hear_conversation(conversation),
+            Event::Message { conversation, message } => self.put_message(*conversation, message),
             Event::Request(request) => return self.put_request(request),
             Event::SignedOut { why, .. } => self.me = Me::Gone(why.clone()),
             Event::KeysChanged { conversation, .. } => return Some(News::KeysChanged(*conversation)),
@@ -115,21 +95,6 @@ impl AppState {
     pub fn set_requests(&mut self, mut requests: Vec<Request>) {
         requests.sort_by_key(|request| std::cmp::Reverse(request.time));
         self.requests = requests;
-    }
-
-    /// The newest message of a conversation, as just read for the list.
-    pub fn put_preview(&mut self, conversation: ConversationId, message: &Message) {
-        // A waiting message stands last and then takes its place among the others: the same message always fits.
-        let fits = |known: &Preview| known.id == message.id || known.order <= message.order;
-        let fits = self.previews.get(&conversation).is_none_or(fits);
-        if fits {
-            self.previews.insert(conversation, preview(message));
-        }
-    }
-
-    /// The last message of a conversation, once known.
-    pub fn preview(&self, conversation: ConversationId) -> Option<&Preview> {
-        self.previews.get(&conversation)
     }
 
     /// All conversations, newest first.
@@ -178,15 +143,26 @@ impl AppState {
         }
     }
 
-    fn put_message(&mut self, conversation: ConversationId, message: &Message) -> Option<News> {
-        let known = self.previews.get(&conversation).map(|known| known.order);
-        self.put_preview(conversation, message);
-        let is_new = message.state == MessageState::Received && known.is_none_or(|known| known < message.order);
-        (is_new && !message.deleted && !message.edited).then(|| News::Message {
-            conversation,
-            by: message.from_name.clone(),
-            text: message.text.clone(),
+    /// More unread messages than before: the newest is news.
+    fn hear_conversation(&mut self, conversation: &Conversation) -> Option<News> {
+        let known = self.chat(conversation.id).map_or(0, |chat| chat.unread);
+        self.put_conversation(conversation.clone());
+        let last = conversation.last.as_ref().filter(|_| conversation.unread > known && is_listed(conversation))?;
+        Some(News::Message {
+            conversation: conversation.id,
+            by: last.from_name.clone(),
+            text: super::text::preview(&last.text),
         })
+    }
+
+    /// A tick, an edit, a deletion of the message that the list shows.
+    fn put_message(&mut self, conversation: ConversationId, message: &Message) {
+        let chat = self.chats.iter_mut().find(|chat| chat.id == conversation);
+        if let Some(last) = chat.and_then(|chat| Arc::make_mut(chat).last.as_mut())
+            && last.id == message.id
+        {
+            *last = preview(message);
+        }
     }
 
     fn put_request(&mut self, request: &Request) -> Option<News> {
@@ -227,12 +203,12 @@ fn is_listed(conversation: &Conversation) -> bool {
 fn preview(message: &Message) -> Preview {
     Preview {
         id: message.id,
-        order: message.order,
-        text: super::text::preview(&message.text),
-        by: message.from_name.clone(),
-        own: message.from.is_none(),
-        state: message.state,
+        from: message.from.clone(),
+        from_name: message.from_name.clone(),
+        text: message.text.clone(),
         deleted: message.deleted,
+        time: message.time,
+        state: message.state,
     }
 }
 
@@ -252,34 +228,28 @@ mod tests {
         assert_eq!(order, [40, 20]);
     }
 
-    #[test]
-    fn only_a_message_that_is_new_is_news() {
-        let mut state = AppState::default();
-        let event = Event::Message { conversation: chat(1, 0).id, message: received(5, "hi") };
-        assert!(matches!(state.apply(&event), Some(News::Message { .. })));
-        assert_eq!(state.apply(&event), None);
-        let own = Event::Message { conversation: chat(1, 0).id, message: message(6, "mine") };
-        assert_eq!(state.apply(&own), None);
-        assert!(state.preview(chat(1, 0).id).unwrap().own);
+    fn with_last(unread: u32, message: &Message) -> Event {
+        Event::Conversation(Conversation { unread, last: Some(preview(message)), ..chat(1, 0) })
     }
 
     #[test]
-    fn an_old_message_that_changed_does_not_become_the_preview() {
+    fn only_what_adds_to_the_unread_is_news() {
         let mut state = AppState::default();
-        state.put_preview(chat(1, 0).id, &received(9, "newest"));
-        state.put_preview(chat(1, 0).id, &received(4, "older, edited"));
-        assert_eq!(state.preview(chat(1, 0).id).unwrap().text, "newest");
+        assert!(matches!(state.apply(&with_last(1, &received(5, "hi"))), Some(News::Message { .. })));
+        assert_eq!(state.apply(&with_last(1, &received(5, "hi"))), None);
+        assert_eq!(state.apply(&with_last(0, &message(6, "mine"))), None);
+        assert!(matches!(state.apply(&with_last(1, &received(7, "again"))), Some(News::Message { .. })));
     }
 
     #[test]
-    fn an_own_message_that_got_its_place_makes_room_for_an_answer() {
+    fn the_list_follows_its_message_and_no_older_one() {
         let mut state = AppState::default();
-        let queued = Message { order: 1 << 40, state: MessageState::Queued, ..message(3, "mine") };
-        state.put_preview(chat(1, 0).id, &queued);
-        state.put_preview(chat(1, 0).id, &Message { order: 3, state: MessageState::Sent, ..queued });
-        assert_eq!(state.preview(chat(1, 0).id).unwrap().state, MessageState::Sent);
-        state.put_preview(chat(1, 0).id, &received(4, "answer"));
-        assert_eq!(state.preview(chat(1, 0).id).unwrap().text, "answer");
+        state.apply(&with_last(0, &message(9, "newest")));
+        let text = |state: &AppState| state.chats()[0].last.as_ref().unwrap().text.clone();
+        state.apply(&Event::Message { conversation: chat(1, 0).id, message: received(4, "older, edited") });
+        assert_eq!(text(&state), "newest");
+        state.apply(&Event::Message { conversation: chat(1, 0).id, message: message(9, "edited") });
+        assert_eq!(text(&state), "edited");
     }
 
     #[test]

@@ -191,7 +191,6 @@ fn chat_row(
     let chat = Memo::new(move |_| desk.state.with(|state| state.chat(id).cloned()));
     let is_open = Memo::new(move |_| desk.route.with(|route| route.conversation() == Some(id)));
     let is_active = move || at.get() == active.get();
-    desk.want_preview(id);
     view! {
         <li class="chatrow" style:transform=move || format!("translateY({}px)", at.get() as f64 * row.get())>
             <a href=Route::Chat(id).hash() class="chatlink" class:open=move || is_open.get()
@@ -237,15 +236,16 @@ fn second_line(desk: Desk, id: ConversationId, state: ConversationState, is_grou
             ConversationState::Closed => return view! { <em>{t().closed_short}</em> }.into_any(),
             _ => {}
         }
-        let preview = desk.state.with(|state| state.preview(id).cloned());
-        preview.map_or_else(
+        let last = desk.state.with(|state| state.chat(id).and_then(|chat| chat.last.clone()));
+        last.map_or_else(
             || view! { <span></span> }.into_any(),
-            |preview| {
-                let by = if preview.own { None } else { preview.by.filter(|_| is_group) };
+            |last| {
+                let own = last.from.is_none();
+                let by = last.from_name.filter(|_| is_group && !own);
                 view! {
-                    {(preview.own && !preview.deleted).then(|| ticks(preview.state))}
+                    {(own && !last.deleted).then(|| ticks(last.state))}
                     {by.map(|by| view! { <bdi class="rowby">{by}": "</bdi> })}
-                    {if preview.deleted { view! { <em>{t().deleted}</em> }.into_any() } else { view! { <bdi>{preview.text}</bdi> }.into_any() }}
+                    {if last.deleted { view! { <em>{t().deleted}</em> }.into_any() } else { view! { <bdi>{crate::ui::model::text::preview(&last.text)}</bdi> }.into_any() }}
                 }
                 .into_any()
             },

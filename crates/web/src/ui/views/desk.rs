@@ -357,21 +357,6 @@ impl Desk {
         }
     }
 
-    /// The last message of a conversation that came into view in the list.
-    pub(crate) fn want_preview(self, id: ConversationId) {
-        if self.state.with_untracked(|state| state.preview(id).is_some()) {
-            return;
-        }
-        spawn_local(async move {
-            let intent = Intent::Messages { conversation: id, before: None, limit: 1 };
-            if let Ok(Reply::Messages(page)) = self.ask(intent).await
-                && let Some(message) = page.last()
-            {
-                self.state.update(|state| state.put_preview(id, message));
-            }
-        });
-    }
-
     /// A draft changed; `None` when it was sent or emptied.
     pub(crate) fn put_draft(self, id: ConversationId, text: Option<String>) {
         let text = text.filter(|text| !text.trim().is_empty());
