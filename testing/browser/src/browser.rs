@@ -183,6 +183,15 @@ impl Browser {
         Ok(self.client.issue_cmd(Command::DevTools { method, params }).await?)
     }
 
+    /// Closes it and keeps what it stored, for looking at.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub async fn keep_profile(self) -> Result<TempDir> {
+        self.client.close().await?;
+        Ok(self.profile)
+    }
+
     /// Closes it.
     ///
     /// # Errors

@@ -87,10 +87,44 @@ impl Person {
     /// When the form refuses.
     pub async fn write_first(&self, to: &str, text: &str) -> Result<()> {
         self.go("#/new").await?;
+        self.fill_letter(to, text).await?;
+        self.browser.wait("#composer").await.map(drop)
+    }
+
+    /// Fills in the form for somebody new, and sends it; what comes of it is for the caller to see.
+    ///
+    /// # Errors
+    /// When the form is not open.
+    pub async fn fill_letter(&self, to: &str, text: &str) -> Result<()> {
+        let close = "document.querySelector('.letter .cardhead .iconbutton')?.click()";
+        self.browser.run(close).await?;
+        self.browser.wait_for("document.querySelector('#whom') && !document.querySelector('.letter')").await?;
         self.browser.type_into("#whom", to).await?;
         self.browser.type_into(".letter textarea", text).await?;
-        self.browser.click(".letter .primary").await?;
-        self.browser.wait("#composer").await.map(drop)
+        self.browser.click(".letter .primary").await
+    }
+
+    /// Ana on Bell and Ben on Den, who talk already: both have their conversation open.
+    ///
+    /// # Errors
+    /// When a step does not show what it should.
+    pub async fn two_friends(server: &Server, driver: &Driver) -> Result<(Self, Self)> {
+        let ana = Self::sign_up(server, driver, "bell", "+4917012345678", "Ana Reed").await?;
+        let ben = Self::sign_up(server, driver, "den", "ben.moss", "Ben Moss").await?;
+        ben.set_reach("bell", 0).await?;
+        ana.write_first("ben.moss@den", "It is Ana from the garden").await?;
+        ben.accept().await?;
+        ben.say("Hello Ana").await?;
+        ana.sees("Hello Ana").await?;
+        Ok((ana, ben))
+    }
+
+    /// Waits until her app would open without the network.
+    ///
+    /// # Errors
+    /// When it never is.
+    pub async fn is_ready_offline(&self) -> Result<()> {
+        self.browser.wait_for("navigator.serviceWorker.controller?.state === 'activated'").await
     }
 
     /// Accepts the only request; the conversation opens.

@@ -179,7 +179,7 @@ fn your_name(desk: Desk) -> impl IntoView {
     let save = move || set_name(desk, name.get_untracked());
     view! {
         <form class="inline" on:submit=move |event| { event.prevent_default(); save(); }>
-            <input class="input" type="text" autocomplete="name" maxlength="60" placeholder=t().your_name aria-label=t().your_name
+            <input class="input" type="text" autocomplete="off" maxlength="60" placeholder=t().your_name aria-label=t().your_name
                 on:input=move |event| name.set(event_target_value(&event)) />
             <button class="button" disabled=move || name.read().trim().is_empty()>{t().save}</button>
         </form>

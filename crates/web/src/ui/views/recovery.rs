@@ -100,7 +100,7 @@ fn naming(desk: Desk) -> impl IntoView {
         <form on:submit=submit>
             <label class="field">
                 <span class="label">{t().your_name}</span>
-                <input id="name" class="input large" type="text" autocomplete="name" maxlength="60" dir="auto"
+                <input id="name" class="input large" type="text" autocomplete="off" maxlength="60" dir="auto"
                     on:input=move |event| name.set(event_target_value(&event)) />
             </label>
             <p class="privacy">{icon(Icon::Eye)}{move || {

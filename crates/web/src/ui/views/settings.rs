@@ -57,7 +57,7 @@ fn profile(desk: Desk) -> impl IntoView {
                     <label class="field">
                         <span class="label">{t().your_name}</span>
                         <span class="inline">
-                            <input class="input" type="text" maxlength="60" autocomplete="name" dir="auto" prop:value=move || name.get()
+                            <input class="input" type="text" maxlength="60" autocomplete="off" dir="auto" prop:value=move || name.get()
                                 on:input=move |event| name.set(event_target_value(&event)) />
                             {move || (name.get().trim() != known.get()).then(|| view! { <button class="button primary">{t().save}</button> })}
                         </span>

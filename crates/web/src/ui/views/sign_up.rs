@@ -1,4 +1,7 @@
 //! Making an account, or signing in with the recovery key: one form for each way of signing in.
+//!
+//! Every field here and elsewhere that holds something personal says `autocomplete="off"`: browsers keep what was typed into
+//! others in their session files, where it outlives a sign-out. (Password managers go by the password field.)
 
 use super::desk::{Desk, Newborn};
 use super::dom;
@@ -103,7 +106,7 @@ impl Form {
             None => view! {
                 <label class="field">
                     <span class="label">{t().phone}</span>
-                    <input id="handle" class="input large" type="tel" inputmode="tel" autocomplete="tel" placeholder="+49 170 1234567"
+                    <input id="handle" class="input large" type="tel" inputmode="tel" autocomplete="off" placeholder="+49 170 1234567"
                         aria-describedby="handle-hint" prop:value=self.handle.get_untracked()
                         on:input=move |event| { self.problem.set(None); self.handle.set(event_target_value(&event)); } />
                 </label>
@@ -148,7 +151,7 @@ impl Form {
                 <span class="label">{label}</span>
                 <span class="affix" class:at=at>
                     {at.then(|| view! { <span aria-hidden="true">"@"</span> })}
-                    <input id="handle" class="input large" type="text" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="40"
+                    <input id="handle" class="input large" type="text" autocomplete="off" autocapitalize="none" spellcheck="false" maxlength="40"
                         aria-describedby="handle-hint"
                         on:input=move |event| { self.problem.set(None); self.handle.set(event_target_value(&event)); } />
                 </span>
