@@ -152,6 +152,17 @@ impl Browser {
         Ok(self.client.execute(script, Vec::new()).await?)
     }
 
+    /// Waits until nothing moves any more: all transitions and animations that end have ended, and it was drawn.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn settled(&self) -> Result<()> {
+        let script = "const ends = document.getAnimations().filter((one) => one.effect?.getComputedTiming().endTime < 1e7);
+            return Promise.allSettled(ends.map((one) => one.finished))
+                .then(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true)))))";
+        self.run(script).await.map(drop)
+    }
+
     /// A picture of the page, in `target/screens/NAME.png`.
     ///
     /// # Errors

@@ -110,7 +110,7 @@ fn list(desk: Desk, found: Memo<Vec<Arc<Conversation>>>) -> impl IntoView {
         (ROW_REM * dom::rem()).round()
     });
     let look = move || {
-        if let Some(scroller) = scroller.get_untracked() {
+        if let Some(scroller) = scroller.try_get_untracked().flatten() {
             top.set(f64::from(scroller.scroll_top()));
             height.set(f64::from(scroller.client_height()));
         }

@@ -215,10 +215,10 @@ impl Stream {
             Some(row) => self.scroll_to(self.heights.with_value(|heights| heights.top(row)) - 72.0),
             None => self.hold(anchor),
         };
-        request_animation_frame(move || {
+        self.soon(move || {
             place();
             self.draw();
-            request_animation_frame(move || self.measure());
+            self.soon(move || self.measure());
         });
     }
 
@@ -280,7 +280,16 @@ impl Stream {
             self.desk.read_older();
         }
         self.draw();
-        request_animation_frame(move || self.measure());
+        self.soon(move || self.measure());
+    }
+
+    /// Before the next paint, unless the conversation was left meanwhile.
+    fn soon(self, then: impl FnOnce() + 'static) {
+        request_animation_frame(move || {
+            if !self.rows.is_disposed() {
+                then();
+            }
+        });
     }
 
     /// Puts into the page what is in sight.
@@ -325,10 +334,10 @@ impl Stream {
         }
         if changed {
             self.total.set(self.heights.with_value(Heights::total));
-            request_animation_frame(move || {
+            self.soon(move || {
                 self.hold(anchor);
                 self.draw();
-                request_animation_frame(move || self.measure());
+                self.soon(move || self.measure());
             });
         }
     }
