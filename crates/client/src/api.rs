@@ -198,6 +198,9 @@ pub enum Event {
     Connection { identity: IdentityId, state: Connection },
     /// A message is new or changed (edited, deleted, reacted to, delivered, read).
     Message { conversation: ConversationId, message: Message },
+    /// What was queued will not be sent (its messages are `Failed`), and why: a first contact found nobody later on, or
+    /// the conversation closed. What an intent's own [`Event::Done`] tells at once is not told here.
+    NotSent { conversation: ConversationId, messages: Vec<MessageId>, why: Failure },
     /// A request came in.
     Request(Request),
     /// A conversation is new or changed (people, state, newest message, unread count).
@@ -353,7 +356,11 @@ pub struct Status {
     pub received: u64,
     /// Messages that came and could not be shown.
     pub unreadable: u64,
+    /// What the user did and the server does not know yet: messages, and choices such as accepting, blocking, leaving,
+    /// adding and removing.
     pub queued: u64,
+    /// Of those, texts that are kept until the other side accepts.
+    pub held: u64,
     pub repairs: u64,
     pub conversations: u64,
     pub requests: u64,

@@ -1,6 +1,6 @@
 //! What a decrypted message does: the sender is believed or not, then what was said takes effect.
 
-use crate::api::{ConversationId, ConversationState, Event};
+use crate::api::{ConversationId, ConversationState, Event, Failure};
 use crate::contacts::{Trust, address_key, proto_account};
 use crate::engine::{Engine, Load};
 use crate::messages::Note;
@@ -250,7 +250,7 @@ impl Engine {
                 self.s.add_chore(crate::state::Chore::LeaveEntry { room, member });
             }
             self.leave_room(&room);
-            self.close_conversation(conversation);
+            self.close_conversation(conversation, &Failure::NotReachable);
         }
     }
 

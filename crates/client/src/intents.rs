@@ -6,7 +6,7 @@
 
 use crate::api::{Failure, Intent, IntentId, Reply, Role, Status};
 use crate::engine::{Engine, Purpose};
-use crate::state::Saying;
+use crate::state::{Outgoing, Saying};
 use parlour_proto::address::{Invite, InviteAt};
 use parlour_proto::content::clean_name;
 use parlour_proto::frames::{Answer, Request};
@@ -177,12 +177,30 @@ impl Engine {
         self.done(id, Ok(Reply::Ok));
     }
 
+    /// What the user did and the server does not know yet.
+    fn queued(&self) -> u64 {
+        let said = self.s.outgoing.iter().filter(|(_, item)| !item.accepted).count();
+        let chosen = self.s.chores.iter().filter(|(_, chore)| chore.is_a_choice()).count();
+        // In a conversation of two what is wanted is what the queued message needs.
+        let groups = self.s.work.iter().filter(|(room, _)| self.is_group_room(room));
+        let wanted = groups.flat_map(|(_, work)| &work.wants).filter(|want| want.is_a_choice()).count();
+        (said + chosen + wanted) as u64
+    }
+
+    /// Texts that are kept until the other side accepts.
+    fn held(&self) -> u64 {
+        let text = |item: &Outgoing| !item.accepted && matches!(item.saying, Saying::Text { .. });
+        let asked = |id| self.standing(id) == Some(crate::api::ConversationState::Asked);
+        self.s.outgoing.iter().filter(|((id, _), item)| asked(*id) && text(item)).count() as u64
+    }
+
     fn status(&self) -> Status {
         let counters = self.s.counters.get(&());
         Status {
             received: counters.map_or(0, |c| c.received),
             unreadable: counters.map_or(0, |c| c.unreadable),
-            queued: self.s.outgoing.iter().filter(|(_, item)| !item.accepted).count() as u64,
+            queued: self.queued(),
+            held: self.held(),
             repairs: counters.map_or(0, |c| c.repairs),
             conversations: self.conversations().len() as u64,
             requests: self.requests().len() as u64,

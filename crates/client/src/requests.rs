@@ -137,7 +137,7 @@ impl Engine {
             // The account stays known as blocked; its words do not stay.
             self.wipe_messages(id);
         }
-        self.close_conversation(id);
+        self.close_conversation(id, &Failure::NotFound("open conversation"));
         self.done(intent, Ok(Reply::Ok));
     }
 

@@ -40,7 +40,7 @@ impl Engine {
             && let Some(conversation) = conversation
         {
             self.leave_room(&room);
-            self.close_conversation(conversation);
+            self.close_conversation(conversation, failure);
         }
         self.finish_group_intents(room);
         self.again = true;
@@ -99,6 +99,11 @@ impl Engine {
             c.members = members;
             self.tell_conversation(conversation);
         }
+    }
+
+    pub(crate) fn is_group_room(&self, room: &RoomId) -> bool {
+        let conversation = self.s.rooms.get(room).and_then(|r| self.s.conversations.get(&r.conversation));
+        conversation.is_some_and(|c| c.is_group)
     }
 
     /// Notes a room's wish for a fresh leaf or anything else, once.

@@ -17,6 +17,7 @@ fn a_first_contact_is_a_request_and_after_its_acceptance_both_talk() {
     w.say(ada, conversation, "second");
     w.run_for(5_000);
     assert_eq!(w.only_conversation(ada).state, ConversationState::Asked);
+    assert_eq!((w.status(ada).queued, w.status(ada).held), (1, 1), "the second waits for the acceptance");
 
     let request = w.requests(ben).pop().unwrap();
     assert_eq!(request.text.as_deref(), Some("may I?"));
@@ -274,7 +275,43 @@ fn a_first_message_written_offline_goes_out_later() {
     assert_eq!(w.requests(ben).len(), 1);
     let failed: Vec<_> = w.conversations(ada).into_iter().filter(|c| c.state == ConversationState::Closed).collect();
     assert_eq!(failed.len(), 1);
-    assert_eq!(w.messages(ada, failed[0].id)[0].state, MessageState::Failed);
+    let message = w.messages(ada, failed[0].id).pop().unwrap();
+    assert_eq!(message.state, MessageState::Failed);
+    let told: Vec<_> = w.clients[ada].events.iter().filter(|event| matches!(event, Event::NotSent { .. })).collect();
+    let [Event::NotSent { conversation, messages, why: Failure::NotReachable }] = told[..] else { panic!("{told:?}") };
+    assert_eq!((*conversation, &messages[..]), (failed[0].id, &[message.id][..]));
+}
+
+#[test]
+fn choices_made_offline_count_as_queued_until_the_server_knows_them() {
+    let mut w = World::new(16);
+    let (ada, ben, cid) = (w.user(1), w.user(2), w.user(3));
+    let (_, at_ben) = w.befriend(ada, ben, &bell(2));
+    w.send(cid, &bell(2), "hello").unwrap();
+    w.run_for(2_000);
+    w.offline(ben);
+    assert_eq!(w.status(ben).queued, 0);
+    let request = w.requests(ben).pop().unwrap();
+    w.ask(ben, Intent::Accept { request: request.id }).unwrap();
+    assert_eq!(w.status(ben).queued, 2, "the entry is to be opened, the acceptance to be said");
+    w.ask(ben, Intent::Block { conversation: at_ben }).unwrap();
+    assert_eq!(w.status(ben).queued, 5, "blocked, the door dropped, the entry left");
+    w.crash(ben);
+    w.online(ben);
+    assert_eq!(w.status(ben).queued, 0);
+}
+
+#[test]
+fn a_connection_that_is_lost_while_somebody_is_looked_for_leaves_the_message_queued() {
+    let mut w = World::new(17);
+    let (ada, _ben) = (w.user(1), w.user(2));
+    w.hold(ada);
+    let id = w.start_intent(ada, Intent::Send { to: Target::Address(bell(2)), body: support::body("hello") });
+    w.run();
+    assert!(w.reply(ada, id).is_none());
+    w.offline(ada);
+    assert!(matches!(w.reply(ada, id), Some(Ok(Reply::Queued { .. }))));
+    assert_eq!(w.status(ada).queued, 1);
 }
 
 #[test]

@@ -361,6 +361,24 @@ choice! {
     }
 }
 
+impl Want {
+    /// The user wants it, not only the engine.
+    pub(crate) fn is_a_choice(&self) -> bool {
+        matches!(self, Want::Claim { .. } | Want::Add { .. } | Want::Remove { .. })
+    }
+}
+
+impl Chore {
+    /// The user chose it: to let in, leave, block or unblock.
+    pub(crate) fn is_a_choice(&self) -> bool {
+        match self {
+            Chore::DropDoor { .. } | Chore::Block { .. } | Chore::Unblock { .. } => true,
+            Chore::OpenEntry { .. } | Chore::LeaveEntry { .. } => true,
+            Chore::PutDoor { .. } | Chore::CheckPeer { .. } => false,
+        }
+    }
+}
+
 record! {
     /// A key package with private parts here.
     struct Package {

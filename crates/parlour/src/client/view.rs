@@ -17,6 +17,11 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::Message { conversation, message: m } => {
             json!({"type": "message", "conversation": hex::encode(conversation.0), "message": message(m)})
         }
+        Event::NotSent { conversation, messages, why } => json!({
+            "type": "not_sent", "conversation": hex::encode(conversation.0),
+            "messages": messages.iter().map(|id| hex::encode(id.0)).collect::<Vec<_>>(),
+            "error": error(&Trouble::from(why.clone())),
+        }),
         Event::Request(r) => json!({"type": "request", "request": request(r)}),
         Event::Conversation(c) => json!({"type": "conversation", "conversation": conversation(c)}),
         Event::KeysChanged { conversation, who } => {
@@ -115,7 +120,7 @@ pub(super) fn reach(rules: &[(parlour_proto::frames::AppId, ReachRule)]) -> Valu
 
 pub(super) fn status(s: &Status) -> Value {
     json!({
-        "received": s.received, "unreadable": s.unreadable, "queued": s.queued, "repairs": s.repairs,
+        "received": s.received, "unreadable": s.unreadable, "queued": s.queued, "held": s.held, "repairs": s.repairs,
         "conversations": s.conversations, "requests": s.requests,
     })
 }
