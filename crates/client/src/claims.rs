@@ -24,6 +24,9 @@ impl Engine {
         let room = RoomId::random(rng);
         self.s.starts.insert(conversation, Start { whom, room, predecessor: None, without_door: false });
         self.set_standing(conversation, Standing::Starting);
+        if let Some(c) = self.s.conversations.get_mut(&conversation) {
+            c.profile_sent = 0;
+        }
     }
 
     pub(crate) fn settle_starts(&mut self, rng: &mut dyn CryptoRngCore) {

@@ -79,6 +79,7 @@ impl Engine {
                 newest: None,
                 last_activity: self.now,
                 next_order: 1,
+                profile_sent: 0,
                 asking: None,
             },
         );
@@ -242,6 +243,7 @@ impl Engine {
             account: account.clone(),
             address: contact.and_then(|c| c.addresses.first().cloned()),
             name: contact.and_then(|c| c.name.clone()),
+            picture: contact.and_then(|c| c.picture),
         }
     }
 

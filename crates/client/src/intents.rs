@@ -8,7 +8,6 @@ use crate::api::{Failure, Intent, IntentId, Reply, Role, Status};
 use crate::engine::{Engine, Purpose};
 use crate::state::{Outgoing, Saying};
 use parlour_proto::address::{Invite, InviteAt};
-use parlour_proto::content::clean_name;
 use parlour_proto::frames::{Answer, Request};
 use parlour_proto::ids::{Secret, UnixMillis};
 use parlour_proto::problem::Problem;
@@ -72,7 +71,9 @@ impl Engine {
                 }
                 self.done(id, Ok(Reply::Ok));
             }
-            Intent::SetName { name } => self.set_name(id, &name, rng),
+            Intent::SetName { name } => self.set_name(id, &name),
+            Intent::SetProfile { name, picture } => self.set_profile(id, &name, picture),
+            Intent::Picture { of } => self.picture(id, of),
             Intent::CreateGroup { title, members } => self.create_group(id, &title, &members, rng),
             Intent::AddMembers { conversation, members } => self.add_members(id, conversation, &members),
             Intent::RemoveMember { conversation, member } => self.remove_member(id, conversation, member),
@@ -157,24 +158,6 @@ impl Engine {
         let expires: UnixMillis = self.server_time().plus_ms(ttl_s.saturating_mul(1000));
         let reply = Reply::Invite { text, expires };
         self.ask_network(id, Request::CreateInvite { digest, uses, ttl_s }, true, Some(reply));
-    }
-
-    fn set_name(&mut self, id: IntentId, name: &str, rng: &mut dyn CryptoRngCore) {
-        let name = clean_name(name).unwrap_or_default();
-        if let Some(me) = self.s.identity.get_mut(&()) {
-            me.name = name;
-        }
-        let open: Vec<_> = self
-            .s
-            .conversations
-            .iter()
-            .filter(|(_, c)| matches!(c.standing, crate::state::Standing::Open))
-            .map(|(id, _)| *id)
-            .collect();
-        for conversation in open {
-            self.say(conversation, Saying::Name, None, 0, rng);
-        }
-        self.done(id, Ok(Reply::Ok));
     }
 
     /// What the user did and the server does not know yet.

@@ -142,6 +142,9 @@ impl Engine {
     }
 
     fn mark_blocked(&mut self, account: &AccountRef, blocked: bool) {
+        if blocked {
+            self.forget_picture(account);
+        }
         if let Some(contact) = self.s.contacts.get_mut(account) {
             contact.blocked = blocked;
             contact.befriended = false;
