@@ -61,6 +61,8 @@ pub(crate) enum Load {
     Page(u64),
     /// A message that a query shows.
     Listed(crate::pages::Listed),
+    /// Somebody's picture, for a query.
+    Picture(IntentId),
     Wipe(Vec<u8>),
 }
 
@@ -294,6 +296,7 @@ impl Engine {
                 self.settle_starts(rng);
                 self.settle_work(rng);
                 self.ask_for_missing(rng);
+                self.settle_profiles(rng);
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }
@@ -337,6 +340,7 @@ impl Engine {
             Some(Load::Again(conversation, message)) => self.on_again_rows(conversation, message, &rows, rng),
             Some(Load::Page(walk)) => self.on_page_rows(walk, &rows, rng),
             Some(Load::Listed(listed)) => self.on_listed_rows(listed, &rows, rng),
+            Some(Load::Picture(intent)) => self.on_picture_rows(intent, &rows),
             Some(Load::Wipe(prefix)) => self.on_wipe_rows(prefix, &rows),
         }
     }

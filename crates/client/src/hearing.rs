@@ -1,6 +1,6 @@
 //! What a decrypted message does: the sender is believed or not, then what was said takes effect.
 
-use crate::api::{ConversationId, ConversationState, Event};
+use crate::api::{ConversationId, ConversationState, Event, Failure};
 use crate::contacts::{Trust, address_key, proto_account};
 use crate::engine::{Engine, Load};
 use crate::messages::Note;
@@ -13,8 +13,8 @@ use parlour_proto::frames::{AccountRef, Row};
 use parlour_proto::ids::{MessageId, RoomId};
 use rand_core::CryptoRngCore;
 
-/// In larger rooms nobody reports what arrived.
-const MOST_MEMBERS_WITH_REPORTS: usize = 32;
+/// In rooms of more members nobody reports what arrived, or is introduced to each newcomer.
+pub(crate) const MOST_MEMBERS_WITH_REPORTS: usize = 32;
 /// A request shows so much of its text, bytes.
 const MOST_ASKING_TEXT: usize = 16 * 1024;
 
@@ -177,12 +177,7 @@ impl Engine {
                 self.hear_title(conversation, title);
             }
             Heard::Title(title) => self.hear_title(conversation, title),
-            Heard::Name(name) => {
-                if let Some(contact) = self.s.contacts.get_mut(from) {
-                    contact.name = Some(name).filter(|name| !name.is_empty());
-                }
-                self.tell_conversation(conversation);
-            }
+            Heard::Profile { name, picture } => self.hear_profile(conversation, from, name, picture),
             Heard::Leave(request) => self.hear_leave(conversation, row.room, request),
             Heard::Link(link) => self.hear_link(from, link),
             Heard::Nothing => {}
@@ -250,7 +245,7 @@ impl Engine {
                 self.s.add_chore(crate::state::Chore::LeaveEntry { room, member });
             }
             self.leave_room(&room);
-            self.close_conversation(conversation);
+            self.close_conversation(conversation, &Failure::NotReachable);
         }
     }
 
