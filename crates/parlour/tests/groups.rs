@@ -1,5 +1,7 @@
 //! Groups on the command line, across apps: made, talked in, people added, removed, one leaves.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod kit;
 
 use kit::{Person, Server};
