@@ -111,6 +111,14 @@ impl Browser {
         Ok(self.wait(css).await?.send_keys(text).await?)
     }
 
+    /// Presses keys wherever the focus is.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn keys(&self, keys: &str) -> Result<()> {
+        Ok(self.client.active_element().await?.send_keys(keys).await?)
+    }
+
     /// Clicks on this.
     ///
     /// # Errors

@@ -403,8 +403,10 @@ impl Desk {
             shown.remove();
         });
         Effect::new(move |_| {
-            if let Some(id) = self.route.with(Route::conversation) {
-                self.open(id);
+            match self.route.with(Route::conversation) {
+                Some(id) => self.open(id),
+                // Opened again, it says what came meanwhile.
+                None => self.thread.set(Thread::default()),
             }
         });
         let unread_here = Memo::new(move |_| {
