@@ -51,10 +51,11 @@ pub(crate) fn test(rest: &[String]) -> Result<()> {
 fn test_browser(rest: &[String]) -> Result<()> {
     web::build()?;
     tools::chromium()?;
-    let mut args = vec!["test", "--package", "parlour-browser", "--no-fail-fast"];
-    args.extend(rest.first().map(String::as_str));
-    args.extend(["--", "--ignored", "--test-threads=1"]);
-    cargo(&args)
+    let mut command = Command::new("cargo");
+    command.args(["test", "--package", "parlour-browser", "--no-fail-fast"]).args(rest.first());
+    command.args(["--", "--ignored", "--test-threads=1"]);
+    command.env("PARLOUR_BIN", target().join("debug/parlour"));
+    run(&mut command)
 }
 
 fn test_workspace(rest: &[String]) -> Result<()> {

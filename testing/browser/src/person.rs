@@ -137,6 +137,22 @@ impl Person {
         self.browser.wait("#composer").await.map(drop)
     }
 
+    /// Opens the conversation of this title.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn open(&self, title: &str) -> Result<()> {
+        self.go("#/").await?;
+        let title = serde_json::to_string(title)?;
+        let link = format!(
+            "[...document.querySelectorAll('.chatlink')].find((one) => one.querySelector('.rowname').innerText === {title})"
+        );
+        self.browser.wait_for(&link).await?;
+        self.browser.run(&format!("{link}.click()")).await?;
+        self.browser.wait_for(&format!("document.querySelector('.headname')?.innerText === {title}")).await?;
+        self.browser.wait(".said").await.map(drop)
+    }
+
     /// Writes in the open conversation.
     ///
     /// # Errors

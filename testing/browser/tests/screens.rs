@@ -14,9 +14,26 @@ async fn the_main_screens() -> Result<()> {
     doors(&server, &driver).await?;
     let (ana, ben) = Person::two_friends(&server, &driver).await?;
     let cleo = Person::sign_up(&server, &driver, "porch", "cleo", "Cleo Park").await?;
+    cleo.set_reach("bell", 0).await?;
+    ana.write_first("@cleo@porch", "Cleo, is the greenhouse free on Saturday?").await?;
+    cleo.accept().await?;
+    cleo.say("All day. Bring the kettle ☕").await?;
+    ana.sees("Bring the kettle").await?;
+    make_group(&ana).await?;
+    ana.say("Everybody here? Seedlings are on the sill.").await?;
+    for person in [&ben, &cleo] {
+        person.browser.wait_text(".chatrows", "Seedlings are on the sill").await?;
+    }
+    cleo.browser.press(".chatlink").await?;
+    cleo.sees("Seedlings are on the sill").await?;
+    cleo.say("Here! 🌿").await?;
+    ana.sees("Here!").await?;
+    ana.open("Ben Moss").await?;
+    ben.open("Ana Reed").await?;
     talk(&ana, &ben).await?;
     ben.set_reach("porch", 0).await?;
-    cleo.write_first("ben.moss@den", "Hi Ben, I saw your seedlings").await?;
+    let dora = Person::sign_up(&server, &driver, "porch", "dora", "Dora").await?;
+    dora.write_first("ben.moss@den", "Hi Ben, I saw your seedlings").await?;
     ben.browser.wait_text(".navitem[href='#/requests'] .count", "1").await?;
     ben.go("#/").await?;
     ben.browser.wait(".chatlink").await?;
@@ -31,10 +48,9 @@ async fn the_main_screens() -> Result<()> {
             let name = place.trim_start_matches("#/");
             views(&person.browser, &format!("{app}-{}", if name.is_empty() { "list" } else { name })).await?;
         }
-        person.go("#/").await?;
-        person.browser.wait(".chatlink").await?;
-        person.browser.press(".chatlink").await?;
-        person.browser.wait(".said").await?;
+        person.open("Seedlings").await?;
+        views(&person.browser, &format!("{app}-group-chat")).await?;
+        person.open(if app == "bell" { "Ben Moss" } else { "Ana Reed" }).await?;
         views(&person.browser, &format!("{app}-chat")).await?;
         for inner in ["about", "safety"] {
             person.browser.run(&format!("location.hash += '/{inner}'")).await?;
@@ -46,6 +62,16 @@ async fn the_main_screens() -> Result<()> {
         person.has_no_faults().await?;
     }
     Ok(())
+}
+
+/// A group with everybody whom she talks to.
+async fn make_group(ana: &Person) -> Result<()> {
+    ana.go("#/group").await?;
+    ana.browser.wait(".person .tick").await?;
+    ana.browser.type_into(".page input[type=text]", "Seedlings").await?;
+    ana.browser.run("document.querySelectorAll('.person .tick').forEach((tick) => tick.click())").await?;
+    ana.browser.click(".page .primary").await?;
+    ana.browser.wait("#composer").await.map(drop)
 }
 
 /// The sign-up screens, before anybody is somebody.
