@@ -104,6 +104,8 @@ pub struct Engine {
     pub(crate) delivered: BTreeMap<(ConversationId, RoomId), Vec<MessageId>>,
     /// Where something was said since the last input: told once, however much it was.
     pub(crate) touched: BTreeSet<ConversationId>,
+    /// Profiles heard in groups before the roster that introduces whose they are.
+    pub(crate) early: VecDeque<crate::profiles::Early>,
     /// Rooms that wait for handshake rows: since when, and the epoch or head that did not do.
     pub(crate) behind: BTreeMap<RoomId, UnixMillis>,
 
@@ -178,6 +180,7 @@ impl Engine {
             to_ack: None,
             delivered: BTreeMap::new(),
             touched: BTreeSet::new(),
+            early: VecDeque::new(),
             behind: BTreeMap::new(),
             groups: HashMap::new(),
             uses: 0,

@@ -4,6 +4,7 @@ use crate::api::{ConversationId, ConversationState, Event, Failure};
 use crate::contacts::{Trust, address_key, proto_account};
 use crate::engine::{Engine, Load};
 use crate::messages::Note;
+use crate::profiles::Early;
 use crate::saying::{self, Heard, Hello, Known};
 use crate::state::{Asking, Saying, Want};
 use bytes::Bytes;
@@ -45,7 +46,11 @@ impl Engine {
         match self.trust(&heard.sender) {
             Trust::Verified => {}
             // In a group somebody may be heard before the roster that introduces them.
-            Trust::Unknown if !known && !is_request => {}
+            Trust::Unknown if !known && !is_request => {
+                if let Heard::Profile { name, picture } = said {
+                    return self.keep_early(Early { conversation, from, sender: heard.sender, name, picture });
+                }
+            }
             _ => {
                 tracing::warn!("a message of a device that its account does not list");
                 self.s.counters().unreadable += 1;
@@ -224,6 +229,7 @@ impl Engine {
                 let _ = self.pin_or_keep(&known.account, &known.root, &known.links);
             }
         }
+        self.hear_early();
     }
 
     fn hear_title(&mut self, conversation: ConversationId, title: String) {

@@ -299,6 +299,25 @@ fn members_of_a_group_see_each_others_profiles_whoever_comes_when() {
 }
 
 #[test]
+fn members_who_come_into_a_new_group_together_see_each_other() {
+    for seed in 40..48 {
+        let mut w = World::new(seed);
+        let (ada, ben, cid) = (w.user(1), w.user(2), w.user(3));
+        w.ask(ben, Intent::SetName { name: "Ben".into() }).unwrap();
+        w.ask(cid, profile("Cid", 3)).unwrap();
+        w.befriend(ada, ben, &bell(2));
+        w.befriend(ada, cid, &bell(3));
+        let members = vec![Target::Address(bell(2)), Target::Address(bell(3))];
+        w.ask(ada, Intent::CreateGroup { title: "Garden".into(), members }).unwrap();
+        w.run_for(10_000);
+        let group = |w: &mut World, client| w.conversations(client).into_iter().find(|c| c.is_group).unwrap().id;
+        let (at_ben, at_cid) = (group(&mut w, ben), group(&mut w, cid));
+        assert_eq!(seen(&mut w, ben, at_ben, cid), (Some("Cid".into()), Some(3)), "seed {seed}");
+        assert_eq!(seen(&mut w, cid, at_cid, ben).0, Some("Ben".into()), "seed {seed}");
+    }
+}
+
+#[test]
 fn reports_that_are_switched_off_are_not_sent() {
     let mut w = World::new(7);
     let (ada, ben) = (w.user(1), w.user(2));

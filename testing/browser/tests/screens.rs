@@ -26,6 +26,8 @@ async fn the_main_screens() -> Result<()> {
     }
     cleo.browser.press(".chatlink").await?;
     cleo.sees("Seedlings are on the sill").await?;
+    // They did not know each other; the group introduces them.
+    cleo.browser.wait_text(".headsub", "Ben Moss").await?;
     cleo.say("Here! 🌿").await?;
     ana.sees("Here!").await?;
     ana.open("Ben Moss").await?;
