@@ -223,11 +223,11 @@ fn too_long_an_export_is_refused() {
 fn keys_nonces_and_signatures_of_a_wrong_length_are_refused() {
     let crypto = ours(0);
     let wrong = CryptoError::InvalidLength;
-    assert_eq!(crypto.aead_encrypt(AEAD, &[0; 32], b"", &[0; 12], b""), Err(wrong.clone()));
-    assert_eq!(crypto.aead_encrypt(AEAD, &[0; 16], b"", &[0; 11], b""), Err(wrong.clone()));
-    assert_eq!(crypto.aead_decrypt(AEAD, &[0; 15], &[0; 16], &[0; 12], b""), Err(wrong.clone()));
-    assert_eq!(crypto.aead_decrypt(AEAD, &[0; 16], &[0; 16], &[0; 24], b""), Err(wrong.clone()));
-    assert_eq!(crypto.sign(SIGNATURE, b"", &[0; 64]), Err(wrong.clone()));
+    assert_eq!(crypto.aead_encrypt(AEAD, &[0; 32], b"", &[0; 12], b""), Err(wrong));
+    assert_eq!(crypto.aead_encrypt(AEAD, &[0; 16], b"", &[0; 11], b""), Err(wrong));
+    assert_eq!(crypto.aead_decrypt(AEAD, &[0; 15], &[0; 16], &[0; 12], b""), Err(wrong));
+    assert_eq!(crypto.aead_decrypt(AEAD, &[0; 16], &[0; 16], &[0; 24], b""), Err(wrong));
+    assert_eq!(crypto.sign(SIGNATURE, b"", &[0; 64]), Err(wrong));
     let public = ed25519_dalek::SigningKey::from_bytes(&[1; 32]).verifying_key().to_bytes();
     assert_eq!(crypto.verify_signature(SIGNATURE, b"", &public, &[0; 63]), Err(wrong));
     let key = crypto.verify_signature(SIGNATURE, b"", &public[1..], &[0; 64]);
@@ -264,19 +264,19 @@ fn whatever_belongs_to_another_suite_is_refused() {
     let crypto = ours(0);
     for hash in [HashType::Sha2_384, HashType::Sha2_512] {
         let unsupported = CryptoError::UnsupportedHashAlgorithm;
-        assert_eq!(crypto.hash(hash, b""), Err(unsupported.clone()));
-        assert_eq!(crypto.hmac(hash, b"", b""), Err(unsupported.clone()));
-        assert_eq!(crypto.hkdf_extract(hash, b"", b""), Err(unsupported.clone()));
+        assert_eq!(crypto.hash(hash, b""), Err(unsupported));
+        assert_eq!(crypto.hmac(hash, b"", b""), Err(unsupported));
+        assert_eq!(crypto.hkdf_extract(hash, b"", b""), Err(unsupported));
         assert_eq!(crypto.hkdf_expand(hash, &[0; 64], b"", 32), Err(unsupported));
     }
     for aead in [AeadType::Aes256Gcm, AeadType::ChaCha20Poly1305] {
         let unsupported = Err(CryptoError::UnsupportedAeadAlgorithm);
-        assert_eq!(crypto.aead_encrypt(aead, &[0; 32], b"", &[0; 12], b""), unsupported.clone());
+        assert_eq!(crypto.aead_encrypt(aead, &[0; 32], b"", &[0; 12], b""), unsupported);
         assert_eq!(crypto.aead_decrypt(aead, &[0; 32], &[0; 16], &[0; 12], b""), unsupported);
     }
     for scheme in [SignatureScheme::ECDSA_SECP256R1_SHA256, SignatureScheme::ED448, SignatureScheme::MLDSA44] {
         let unsupported = Err(CryptoError::UnsupportedSignatureScheme);
-        assert_eq!(crypto.sign(scheme, b"", &[0; 32]), unsupported.clone());
+        assert_eq!(crypto.sign(scheme, b"", &[0; 32]), unsupported);
         assert_eq!(
             crypto.verify_signature(scheme, b"", &[0; 32], &[0; 64]),
             Err(CryptoError::UnsupportedSignatureScheme)
