@@ -17,6 +17,7 @@ cargo xtask COMMAND
   web [toolchain]              build the apps for the browser into target/web (or only make the compiler for it)
   test [FILTER]                run all tests (with FILTER: those whose name contains it)
   bench [--quick] [--only A,B] measure the release build; one JSON line per figure, also in target/bench.jsonl
+  bench --web [--quick] [--only A,B]  the same of the apps in a real browser
   layers                       check who imports whom, and the house rules that no compiler holds
   deny                         check licences, duplicate and banned crates, and where crates come from
   fmt | clippy                 the formatter in check mode; clippy with warnings as errors

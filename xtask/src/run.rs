@@ -54,7 +54,7 @@ fn test_browser(rest: &[String]) -> Result<()> {
     let mut command = Command::new("cargo");
     command.args(["test", "--package", "parlour-browser", "--no-fail-fast"]).args(rest.first());
     command.args(["--", "--ignored", "--test-threads=1"]);
-    command.env("PARLOUR_BIN", target().join("debug/parlour"));
+    command.env("PARLOUR_BIN", target().join("debug/parlour")).env("PARLOUR_AXE", tools::axe()?);
     run(&mut command)
 }
 
@@ -66,14 +66,30 @@ fn test_workspace(rest: &[String]) -> Result<()> {
     run(&mut command)
 }
 
-/// Measures the release build.
+/// Measures the release build: the server, or with `--web` the apps in a browser.
 pub(crate) fn bench(rest: &[String]) -> Result<()> {
+    if rest.first().is_some_and(|first| first == "--web") {
+        return bench_web(&rest[1..]);
+    }
     cargo(&["build", "--release", "--package", "parlour", "--package", "parlour-load"])?;
     let release = target().join("release");
     std::fs::create_dir_all(root().join("target"))?;
     run(Command::new(release.join("parlour-load"))
         .arg("--server-bin")
         .arg(release.join("parlour"))
+        .arg("--json-out")
+        .arg(root().join("target/bench.jsonl"))
+        .args(rest))
+}
+
+fn bench_web(rest: &[String]) -> Result<()> {
+    web::build()?;
+    tools::chromium()?;
+    cargo(&["build", "--release", "--package", "parlour", "--package", "parlour-browser"])?;
+    let release = target().join("release");
+    std::fs::create_dir_all(root().join("target"))?;
+    run(Command::new(release.join("parlour-web-bench"))
+        .env("PARLOUR_BIN", release.join("parlour"))
         .arg("--json-out")
         .arg(root().join("target/bench.jsonl"))
         .args(rest))

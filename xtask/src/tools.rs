@@ -35,6 +35,38 @@ pub(crate) fn deny() -> Result<()> {
     run(Command::new(deny).args(["--workspace", "check", "bans", "licenses", "sources"]))
 }
 
+const AXE_VERSION: &str = "4.14.1";
+/// What npm is told to fetch for the accessibility test. It refuses what does not have this digest.
+const AXE_LOCK: &str = r#"{
+  "name": "parlour-tools",
+  "lockfileVersion": 3,
+  "requires": true,
+  "packages": {
+    "": { "name": "parlour-tools", "dependencies": { "axe-core": "VERSION" } },
+    "node_modules/axe-core": {
+      "version": "VERSION",
+      "integrity": "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+    }
+  }
+}
+"#;
+const AXE_PACKAGE: &str = r#"{ "name": "parlour-tools", "private": true, "dependencies": { "axe-core": "VERSION" } }"#;
+
+/// axe-core as one script; a tool of the tests, no part of what is built.
+pub(crate) fn axe() -> Result<PathBuf> {
+    let dir = cache()?.join(format!("tools/axe-{AXE_VERSION}"));
+    let script = dir.join("node_modules/axe-core/axe.min.js");
+    if !script.exists() {
+        eprintln!("installing axe-core into {} (once)", dir.display());
+        std::fs::create_dir_all(&dir)?;
+        std::fs::write(dir.join("package.json"), AXE_PACKAGE.replace("VERSION", AXE_VERSION))?;
+        std::fs::write(dir.join("package-lock.json"), AXE_LOCK.replace("VERSION", AXE_VERSION))?;
+        let quietly = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"];
+        run(Command::new("npm").args(quietly).arg(&dir)).context("no axe-core: the accessibility test needs npm")?;
+    }
+    Ok(script)
+}
+
 /// Chromium and its driver: from the path, else from Debian's packages where this user may install them.
 pub(crate) fn chromium() -> Result<()> {
     if Command::new("chromedriver").arg("--version").output().is_ok_and(|output| output.status.success()) {

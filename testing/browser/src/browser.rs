@@ -8,6 +8,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Flags that work in a container, and that keep Chromium from talking to anybody else.
@@ -23,6 +24,9 @@ const FLAGS: [&str; 10] = [
     "--disable-sync",
     "--hide-scrollbars",
 ];
+
+/// How long a script may wait for something in its page.
+const SCRIPT_PATIENCE: Duration = Duration::from_secs(300);
 
 /// A browser.
 pub struct Browser {
@@ -47,6 +51,8 @@ impl Browser {
         });
         let capabilities = capabilities.as_object().cloned().unwrap_or_default();
         let client = ClientBuilder::new(HttpConnector::new()).capabilities(capabilities).connect(&driver.url).await?;
+        let script = Some(SCRIPT_PATIENCE);
+        client.update_timeouts(fantoccini::wd::TimeoutConfiguration::new(script, None, None)).await?;
         let browser = Self { client, profile };
         browser.size(width, height).await?;
         Ok(browser)
@@ -141,13 +147,25 @@ impl Browser {
     /// # Errors
     /// When it does not come true.
     pub async fn wait_for(&self, expression: &str) -> Result<()> {
+        self.wait_within(PATIENCE, LOOK_AGAIN, expression).await
+    }
+
+    /// The same for what takes minutes; looks rarely, so that it does not slow down what it waits for.
+    ///
+    /// # Errors
+    /// When it does not come true.
+    pub async fn wait_for_long(&self, expression: &str) -> Result<()> {
+        self.wait_within(10 * PATIENCE, 10 * LOOK_AGAIN, expression).await
+    }
+
+    async fn wait_within(&self, patience: Duration, look_again: Duration, expression: &str) -> Result<()> {
         let started = tokio::time::Instant::now();
         while self.run(&format!("return Boolean({expression})")).await? != true {
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > patience {
                 let shown = self.run("return document.body.innerText").await?;
                 anyhow::bail!("does not come true: {expression}\nthe page: {}", shown.as_str().unwrap_or_default());
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(look_again).await;
         }
         Ok(())
     }
@@ -169,6 +187,14 @@ impl Browser {
             return Promise.allSettled(ends.map((one) => one.finished))
                 .then(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true)))))";
         self.run(script).await.map(drop)
+    }
+
+    /// Runs JavaScript in every page that is opened from now on, before any of the page's own.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn run_first(&self, script: &str) -> Result<()> {
+        self.tools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await.map(drop)
     }
 
     /// A picture of the page, in `target/screens/NAME.png`.
@@ -202,6 +228,25 @@ impl Browser {
         Ok(self.client.issue_cmd(Command::DevTools { method, params }).await?)
     }
 
+    /// Private memory of the page's process, bytes: what would be free without it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn renderer_bytes(&self) -> Result<u64> {
+        let profile = self.profile.path().display().to_string();
+        let mut largest = None;
+        for entry in std::fs::read_dir("/proc")? {
+            let process = entry?.path();
+            // A process that has just ended has no files any more.
+            let read = |name: &str| std::fs::read_to_string(process.join(name)).unwrap_or_default();
+            let command = read("cmdline");
+            if command.contains("--type=renderer") && browser_of(&process).is_some_and(|of| of.contains(&profile)) {
+                largest = largest.max(Some(private_bytes(&read("smaps_rollup"))));
+            }
+        }
+        largest.context("the browser has no renderer")
+    }
+
     /// Closes it and keeps what it stored, for looking at.
     ///
     /// # Errors
@@ -218,4 +263,25 @@ impl Browser {
     pub async fn close(self) -> Result<()> {
         Ok(self.client.close().await?)
     }
+}
+
+/// The command line of the browser that a process belongs to: its first ancestor that is not somebody's helper.
+fn browser_of(process: &Path) -> Option<String> {
+    let mut process = process.to_owned();
+    loop {
+        let status = std::fs::read_to_string(process.join("status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim();
+        process = Path::new("/proc").join(parent);
+        let command = std::fs::read_to_string(process.join("cmdline")).ok()?;
+        if !command.contains("--type=") {
+            return Some(command);
+        }
+    }
+}
+
+/// The sum of what is private in `smaps_rollup`.
+fn private_bytes(rollup: &str) -> u64 {
+    let private = rollup.lines().filter(|line| line.starts_with("Private_"));
+    let kib = private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.sum::<u64>() * 1024
 }

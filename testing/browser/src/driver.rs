@@ -5,6 +5,8 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+const ATTEMPTS: usize = 5;
+
 /// A running chromedriver; killed when dropped, with all its browsers.
 pub struct Driver {
     /// Its address.
@@ -18,6 +20,17 @@ impl Driver {
     /// # Errors
     /// When it is not installed (Debian: `chromium-driver`).
     pub async fn start() -> Result<Self> {
+        // It wants one and the same port on IPv4 and IPv6, and gives up when the one it was given is taken on the other.
+        for _ in 0..ATTEMPTS {
+            if let Some(driver) = Self::try_start().await? {
+                return Ok(driver);
+            }
+        }
+        bail!("chromedriver ended without a port")
+    }
+
+    /// `None` when it ends before it has a port.
+    async fn try_start() -> Result<Option<Self>> {
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -29,9 +42,9 @@ impl Driver {
             if let Some(port) = line.rsplit("started successfully on port ").next().filter(|rest| *rest != line) {
                 let port: u16 = port.trim_end_matches('.').parse()?;
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Ok(Self { url: format!("http://127.0.0.1:{port}"), _child: child });
+                return Ok(Some(Self { url: format!("http://127.0.0.1:{port}"), _child: child }));
             }
         }
-        bail!("chromedriver ended without a port")
+        Ok(None)
     }
 }

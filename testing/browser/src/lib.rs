@@ -2,18 +2,23 @@
 //!
 //! [`Server`] runs the built binary on a fresh folder; [`Driver`] is one chromedriver; [`Browser`] is one Chromium with a
 //! profile of its own. [`Browser::faults`] gives what a test must not leave behind: console errors and violations of the
-//! Content-Security-Policy.
+//! Content-Security-Policy. [`Native`] is somebody without a browser, for the other side; [`Wire`] counts what goes over
+//! the network.
 
 mod browser;
 mod command;
 mod driver;
+mod native;
 mod person;
 mod server;
+mod wire;
 
 pub use browser::Browser;
 pub use driver::Driver;
+pub use native::Native;
 pub use person::{PASSWORD, Person};
-pub use server::Server;
+pub use server::{Limits, Server};
+pub use wire::Wire;
 
 use std::path::PathBuf;
 use std::time::Duration;

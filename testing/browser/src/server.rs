@@ -1,6 +1,7 @@
 //! The built `parlour` on a fresh folder.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use std::path::PathBuf;
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -15,13 +16,65 @@ pub struct Server {
     child: Child,
 }
 
+/// How much the server lets anybody do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limits {
+    /// As it is installed.
+    Default,
+    /// As much as a test wants: only the configuration differs.
+    Raised,
+}
+
+/// The three apps as `parlour up` has them, every rate limit lifted.
+const RAISED: &str = r#"
+dev_outbox = true
+[limits]
+new_people_per_day = 1000000
+new_people_per_day_later = 1000000
+codes_per_number_per_hour = 1000000
+sign_ins_per_handle_per_hour = 1000000
+rooms_per_hour = 1000000
+messages_per_room_per_s = 1000000
+[[app]]
+id = "bell"
+name = "Bell"
+domain = "bell.localhost"
+sign_in = "phone"
+reach_same_app = "ask"
+[[app]]
+id = "den"
+name = "Den"
+domain = "den.localhost"
+sign_in = "username"
+reach_same_app = "ask"
+[[app]]
+id = "porch"
+name = "Porch"
+domain = "porch.localhost"
+sign_in = "at_handle"
+reach_same_app = "ask"
+"#;
+
 impl Server {
     /// Starts `target/{release,debug}/parlour` (or what `PARLOUR_BIN` names) with the apps of `cargo xtask web`.
     ///
     /// # Errors
     /// When it is not built, or does not start.
     pub async fn start() -> Result<Self> {
+        Self::start_with(Limits::Default).await
+    }
+
+    /// The same with these limits.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with(limits: Limits) -> Result<Self> {
         let dir = tempfile::tempdir()?;
+        if limits == Limits::Raised {
+            let data = serde_json::to_string(dir.path())?;
+            let text = format!("listen = \"127.0.0.1:0\"\ndata = {data}\n{RAISED}");
+            tokio::fs::write(dir.path().join("parlour.toml"), text).await?;
+        }
         let (child, port) = spawn(&dir, 0).await?;
         Ok(Self { port, dir, child })
     }
@@ -77,17 +130,21 @@ impl Server {
     }
 }
 
+/// The built binary: what `PARLOUR_BIN` names, else the newest.
+pub(crate) fn binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("PARLOUR_BIN") {
+        return Ok(path.into());
+    }
+    ["release", "debug"]
+        .map(|profile| crate::target().join(profile).join("parlour"))
+        .into_iter()
+        .filter(|path| path.is_file())
+        .max_by_key(|path| path.metadata().and_then(|found| found.modified()).ok())
+        .context("parlour is not built")
+}
+
 async fn spawn(dir: &TempDir, port: u16) -> Result<(Child, u16)> {
-    let binary = match std::env::var_os("PARLOUR_BIN") {
-        Some(path) => path.into(),
-        None => ["release", "debug"]
-            .map(|profile| crate::target().join(profile).join("parlour"))
-            .into_iter()
-            .filter(|path| path.is_file())
-            .max_by_key(|path| path.metadata().and_then(|found| found.modified()).ok())
-            .context("parlour is not built")?,
-    };
-    let mut child = Command::new(binary)
+    let mut child = Command::new(binary()?)
         .args(["up", "--port", &port.to_string(), "--data"])
         .arg(dir.path())
         .stdout(Stdio::piped())
