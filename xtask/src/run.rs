@@ -53,7 +53,8 @@ fn test_browser(rest: &[String]) -> Result<()> {
     tools::chromium()?;
     let mut command = Command::new("cargo");
     command.args(["test", "--package", "parlour-browser", "--no-fail-fast"]).args(rest.first());
-    command.args(["--", "--ignored", "--test-threads=1"]).env("PARLOUR_AXE", tools::axe()?);
+    command.args(["--", "--ignored", "--test-threads=1"]);
+    command.env("PARLOUR_BIN", target().join("debug/parlour")).env("PARLOUR_AXE", tools::axe()?);
     run(&mut command)
 }
 

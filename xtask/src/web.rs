@@ -21,6 +21,7 @@ pub(crate) fn build() -> Result<()> {
     let mut cargo = toolchain.cargo();
     cargo.args(["build", "--package", "parlour-web", "--bins", "--locked", "--profile", "web", "--target", TARGET]);
     cargo.env("CARGO_TARGET_DIR", &wasm).env_remove("RUSTFLAGS");
+    toolchain.build_for_size(&mut cargo);
     run(&mut cargo)?;
     let mut pack = Command::new("cargo");
     pack.args([

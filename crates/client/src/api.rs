@@ -4,8 +4,9 @@
 //! `poll()` until it gives `None`. Of the effects of one `handle` the shell commits all [`Effect::Commit`] changes in **one**
 //! transaction first, **then** sends the frames, **then** notifies. A crash between any two of these is safe.
 
+pub use parlour_proto::content::Picture;
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ClientFrame, ReachRule, ServerFrame};
-use parlour_proto::ids::{MessageId, UnixMillis};
+use parlour_proto::ids::{Digest, MessageId, UnixMillis};
 use zeroize::Zeroizing;
 
 /// One of the engine's identities (an account and this device's keys for it); 0 is the first.
@@ -160,6 +161,13 @@ pub enum Intent {
     SetReports { delivered: bool, read: bool },
     /// The name people see, sent end-to-end to those one talks to. → [`Reply::Ok`]
     SetName { name: String },
+    /// Name and picture that people see, sent end-to-end to those one talks to; the picture never with a first contact,
+    /// only after acceptance. The name has at most [`MAX_DISPLAY_NAME_CHARS`] characters. → [`Reply::Ok`]
+    ///
+    /// [`MAX_DISPLAY_NAME_CHARS`]: parlour_proto::content::MAX_DISPLAY_NAME_CHARS
+    SetProfile { name: String, picture: Option<Picture> },
+    /// Somebody's picture, or (`None`) one's own. → [`Reply::Picture`]
+    Picture { of: Option<AccountRef> },
     /// Makes a group. → [`Reply::Conversation`]
     CreateGroup { title: String, members: Vec<Target> },
     /// Adds people. → [`Reply::Ok`]
@@ -198,10 +206,15 @@ pub enum Event {
     Connection { identity: IdentityId, state: Connection },
     /// A message is new or changed (edited, deleted, reacted to, delivered, read).
     Message { conversation: ConversationId, message: Message },
+    /// What was queued will not be sent (its messages are `Failed`), and why: a first contact found nobody later on, or
+    /// the conversation closed. What an intent's own [`Event::Done`] tells at once is not told here.
+    NotSent { conversation: ConversationId, messages: Vec<MessageId>, why: Failure },
     /// A request came in.
     Request(Request),
     /// A conversation is new or changed (people, state, newest message, unread count).
     Conversation(Conversation),
+    /// Somebody is to be seen in another way: name or picture changed, wherever they are shown.
+    Profile(Member),
     /// The keys of somebody changed: compare safety numbers again.
     KeysChanged { conversation: ConversationId, who: AccountRef },
     /// The account is gone or this device was revoked; nothing can be sent any more.
@@ -237,6 +250,7 @@ pub enum Reply {
     Invite { text: String, expires: UnixMillis },
     SafetyNumber { digits: String, verified: bool, address: String },
     Status(Status),
+    Picture(Option<Picture>),
 }
 
 /// Who I am.
@@ -287,6 +301,8 @@ pub struct Member {
     /// The address, if this side knows a handle (it typed it, or the other told it).
     pub address: Option<String>,
     pub name: Option<String>,
+    /// There is a picture ([`Intent::Picture`]); another picture, another digest.
+    pub picture: Option<Digest>,
 }
 
 /// Where a conversation stands.
@@ -353,7 +369,11 @@ pub struct Status {
     pub received: u64,
     /// Messages that came and could not be shown.
     pub unreadable: u64,
+    /// What the user did and the server does not know yet: messages, and choices such as accepting, blocking, leaving,
+    /// adding and removing.
     pub queued: u64,
+    /// Of those, texts that are kept until the other side accepts.
+    pub held: u64,
     pub repairs: u64,
     pub conversations: u64,
     pub requests: u64,

@@ -1,6 +1,6 @@
 //! Chores: small idempotent requests that must reach the server once, in order, over crashes and offline time.
 
-use crate::api::Role;
+use crate::api::{Failure, Role};
 use crate::engine::{Engine, Purpose, is_temporary};
 use crate::signing;
 use crate::state::Chore;
@@ -93,7 +93,8 @@ impl Engine {
             c.rooms.retain(|id| *id != room);
         }
         if self.best_room(conversation).is_none() {
-            self.close_conversation(conversation);
+            let why = Failure::Suspicious("an account that wrote to us could not be verified".into());
+            self.close_conversation(conversation, &why);
         }
     }
 }

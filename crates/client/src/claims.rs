@@ -6,11 +6,11 @@
 //! 3. what the server showed is verified: root and device list against the pin, each package's credential against its
 //!    device; then the group is made here, its room at the server, and a commit adds the devices ([`crate::commits`]).
 
-use crate::api::{ConversationId, Event, Failure, MessageState, Reply, Role};
+use crate::api::{ConversationId, Event, Failure, Reply, Role};
 use crate::contacts::{address_key, e2ee_account, proto_account};
 use crate::engine::{Engine, Purpose};
 use crate::signing;
-use crate::state::{Joiner, Phase, Room, Saying, Standing, Start, Want, Whom, Work};
+use crate::state::{Joiner, Phase, Room, Standing, Start, Want, Whom, Work};
 use parlour_e2ee::{ClaimedKeyPackage, DeviceKeys, Group, Policy};
 use parlour_proto::address::Address;
 use parlour_proto::frames::{AccountRef, Answer, Claimed, Request, Who};
@@ -24,6 +24,9 @@ impl Engine {
         let room = RoomId::random(rng);
         self.s.starts.insert(conversation, Start { whom, room, predecessor: None, without_door: false });
         self.set_standing(conversation, Standing::Starting);
+        if let Some(c) = self.s.conversations.get_mut(&conversation) {
+            c.profile_sent = 0;
+        }
     }
 
     pub(crate) fn settle_starts(&mut self, rng: &mut dyn CryptoRngCore) {
@@ -334,21 +337,21 @@ impl Engine {
     fn start_failed(&mut self, conversation: ConversationId, failure: Failure) {
         tracing::warn!("a first contact could not be made");
         self.s.starts.remove(&conversation);
-        let items: Vec<u64> = self.s.outgoing_of(conversation).map(|(at, _)| at).collect();
         let waited = self.send_intents.iter().any(|(_, id, _)| *id == conversation);
         let has_rooms = self.s.conversations.get(&conversation).is_some_and(|c| !c.rooms.is_empty());
-        for at in items {
-            if let Some(item) = self.s.outgoing.remove(&(conversation, at))
-                && matches!(item.saying, Saying::Text { .. })
-            {
-                self.show_final(conversation, &item, MessageState::Failed);
-            }
-        }
-        self.answer_send_intents(conversation, &Err(failure));
         if waited && !has_rooms {
             self.forget_conversation(conversation);
         } else {
+            self.fail_outgoing(conversation, &failure);
             self.set_standing(conversation, Standing::Closed);
+        }
+        self.answer_send_intents(conversation, &Err(failure));
+    }
+
+    /// No answer comes for now: what was written is stored, and goes out when there is a connection.
+    pub(crate) fn release_send_intents(&mut self) {
+        for (intent, conversation, message) in std::mem::take(&mut self.send_intents) {
+            self.done(intent, Ok(Reply::Queued { conversation, message }));
         }
     }
 

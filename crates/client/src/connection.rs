@@ -109,6 +109,7 @@ impl Engine {
         self.drained = false;
         self.server_caught_up = false;
         self.mailbox.clear();
+        self.release_send_intents();
         self.sign_up_interrupted();
     }
 

@@ -56,6 +56,7 @@ impl Contact {
             links,
             addresses: Vec::new(),
             name: None,
+            picture: None,
             door: None,
             given: None,
             befriended: false,

@@ -20,10 +20,10 @@
 //! the same conversation and is opened without asking: both have shown that they want it. Messages go to the usable room
 //! with the lowest id, so that both sides soon use the same one; the other stays readable.
 
-use crate::api::{self, ConversationId, ConversationState, Event, Member};
+use crate::api::{self, ConversationId, ConversationState, Event, Failure, Member};
 use crate::engine::Engine;
 use crate::rows::{LAZY, prefix};
-use crate::state::{Conversation, Phase, Room, Standing};
+use crate::state::{Conversation, Phase, Room, Saying, Standing};
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::RoomId;
 use rand_core::CryptoRngCore;
@@ -79,6 +79,7 @@ impl Engine {
                 newest: None,
                 last_activity: self.now,
                 next_order: 1,
+                profile_sent: 0,
                 asking: None,
             },
         );
@@ -204,24 +205,36 @@ impl Engine {
             c.rooms.iter().all(|id| self.s.rooms.get(id).is_none_or(|r| matches!(r.phase, Phase::Left)))
         });
         if left {
-            self.close_conversation(conversation);
+            self.close_conversation(conversation, &Failure::NotFound("open conversation"));
         } else {
             self.weigh(conversation);
         }
     }
 
     /// Nothing more can be said here: what is queued has failed.
-    pub(crate) fn close_conversation(&mut self, conversation: ConversationId) {
+    pub(crate) fn close_conversation(&mut self, conversation: ConversationId, why: &Failure) {
         self.s.starts.remove(&conversation);
+        self.fail_outgoing(conversation, why);
+        self.set_standing(conversation, Standing::Closed);
+    }
+
+    /// Takes everything out of a conversation's outbox; texts that the server does not have failed, and are told.
+    pub(crate) fn fail_outgoing(&mut self, conversation: ConversationId, why: &Failure) {
+        let mut messages = Vec::new();
         let items: Vec<u64> = self.s.outgoing_of(conversation).map(|(at, _)| at).collect();
         for at in items {
             if let Some(item) = self.s.outgoing.remove(&(conversation, at)) {
                 // What the server has may have been read, though its echo does not come any more.
                 let state = if item.accepted { api::MessageState::Sent } else { api::MessageState::Failed };
                 self.show_final(conversation, &item, state);
+                if !item.accepted && matches!(item.saying, Saying::Text { .. }) {
+                    messages.push(item.message);
+                }
             }
         }
-        self.set_standing(conversation, Standing::Closed);
+        if !messages.is_empty() {
+            self.tell(Event::NotSent { conversation, messages, why: why.clone() });
+        }
     }
 
     pub(crate) fn show_member(&self, account: &AccountRef) -> Member {
@@ -230,6 +243,7 @@ impl Engine {
             account: account.clone(),
             address: contact.and_then(|c| c.addresses.first().cloned()),
             name: contact.and_then(|c| c.name.clone()),
+            picture: contact.and_then(|c| c.picture),
         }
     }
 

@@ -61,6 +61,8 @@ pub(crate) enum Load {
     Page(u64),
     /// A message that a query shows.
     Listed(crate::pages::Listed),
+    /// Somebody's picture, for a query.
+    Picture(IntentId),
     Wipe(Vec<u8>),
 }
 
@@ -102,6 +104,8 @@ pub struct Engine {
     pub(crate) delivered: BTreeMap<(ConversationId, RoomId), Vec<MessageId>>,
     /// Where something was said since the last input: told once, however much it was.
     pub(crate) touched: BTreeSet<ConversationId>,
+    /// Profiles heard in groups before the roster that introduces whose they are.
+    pub(crate) early: VecDeque<crate::profiles::Early>,
     /// Rooms that wait for handshake rows: since when, and the epoch or head that did not do.
     pub(crate) behind: BTreeMap<RoomId, UnixMillis>,
 
@@ -176,6 +180,7 @@ impl Engine {
             to_ack: None,
             delivered: BTreeMap::new(),
             touched: BTreeSet::new(),
+            early: VecDeque::new(),
             behind: BTreeMap::new(),
             groups: HashMap::new(),
             uses: 0,
@@ -294,6 +299,7 @@ impl Engine {
                 self.settle_starts(rng);
                 self.settle_work(rng);
                 self.ask_for_missing(rng);
+                self.settle_profiles(rng);
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }
@@ -337,6 +343,7 @@ impl Engine {
             Some(Load::Again(conversation, message)) => self.on_again_rows(conversation, message, &rows, rng),
             Some(Load::Page(walk)) => self.on_page_rows(walk, &rows, rng),
             Some(Load::Listed(listed)) => self.on_listed_rows(listed, &rows, rng),
+            Some(Load::Picture(intent)) => self.on_picture_rows(intent, &rows),
             Some(Load::Wipe(prefix)) => self.on_wipe_rows(prefix, &rows),
         }
     }

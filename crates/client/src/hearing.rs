@@ -1,9 +1,10 @@
 //! What a decrypted message does: the sender is believed or not, then what was said takes effect.
 
-use crate::api::{ConversationId, ConversationState, Event};
+use crate::api::{ConversationId, ConversationState, Event, Failure};
 use crate::contacts::{Trust, address_key, proto_account};
 use crate::engine::{Engine, Load};
 use crate::messages::Note;
+use crate::profiles::Early;
 use crate::saying::{self, Heard, Hello, Known};
 use crate::state::{Asking, Saying, Want};
 use bytes::Bytes;
@@ -13,8 +14,8 @@ use parlour_proto::frames::{AccountRef, Row};
 use parlour_proto::ids::{MessageId, RoomId};
 use rand_core::CryptoRngCore;
 
-/// In larger rooms nobody reports what arrived.
-const MOST_MEMBERS_WITH_REPORTS: usize = 32;
+/// In rooms of more members nobody reports what arrived, or is introduced to each newcomer.
+pub(crate) const MOST_MEMBERS_WITH_REPORTS: usize = 32;
 /// A request shows so much of its text, bytes.
 const MOST_ASKING_TEXT: usize = 16 * 1024;
 
@@ -45,7 +46,11 @@ impl Engine {
         match self.trust(&heard.sender) {
             Trust::Verified => {}
             // In a group somebody may be heard before the roster that introduces them.
-            Trust::Unknown if !known && !is_request => {}
+            Trust::Unknown if !known && !is_request => {
+                if let Heard::Profile { name, picture } = said {
+                    return self.keep_early(Early { conversation, from, sender: heard.sender, name, picture });
+                }
+            }
             _ => {
                 tracing::warn!("a message of a device that its account does not list");
                 self.s.counters().unreadable += 1;
@@ -177,12 +182,7 @@ impl Engine {
                 self.hear_title(conversation, title);
             }
             Heard::Title(title) => self.hear_title(conversation, title),
-            Heard::Name(name) => {
-                if let Some(contact) = self.s.contacts.get_mut(from) {
-                    contact.name = Some(name).filter(|name| !name.is_empty());
-                }
-                self.tell_conversation(conversation);
-            }
+            Heard::Profile { name, picture } => self.hear_profile(conversation, from, name, picture),
             Heard::Leave(request) => self.hear_leave(conversation, row.room, request),
             Heard::Link(link) => self.hear_link(from, link),
             Heard::Nothing => {}
@@ -229,6 +229,7 @@ impl Engine {
                 let _ = self.pin_or_keep(&known.account, &known.root, &known.links);
             }
         }
+        self.hear_early();
     }
 
     fn hear_title(&mut self, conversation: ConversationId, title: String) {
@@ -250,7 +251,7 @@ impl Engine {
                 self.s.add_chore(crate::state::Chore::LeaveEntry { room, member });
             }
             self.leave_room(&room);
-            self.close_conversation(conversation);
+            self.close_conversation(conversation, &Failure::NotReachable);
         }
     }
 

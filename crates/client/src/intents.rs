@@ -6,9 +6,8 @@
 
 use crate::api::{Failure, Intent, IntentId, Reply, Role, Status};
 use crate::engine::{Engine, Purpose};
-use crate::state::Saying;
+use crate::state::{Outgoing, Saying};
 use parlour_proto::address::{Invite, InviteAt};
-use parlour_proto::content::clean_name;
 use parlour_proto::frames::{Answer, Request};
 use parlour_proto::ids::{Secret, UnixMillis};
 use parlour_proto::problem::Problem;
@@ -72,7 +71,9 @@ impl Engine {
                 }
                 self.done(id, Ok(Reply::Ok));
             }
-            Intent::SetName { name } => self.set_name(id, &name, rng),
+            Intent::SetName { name } => self.set_name(id, &name),
+            Intent::SetProfile { name, picture } => self.set_profile(id, &name, picture),
+            Intent::Picture { of } => self.picture(id, of),
             Intent::CreateGroup { title, members } => self.create_group(id, &title, &members, rng),
             Intent::AddMembers { conversation, members } => self.add_members(id, conversation, &members),
             Intent::RemoveMember { conversation, member } => self.remove_member(id, conversation, member),
@@ -159,22 +160,21 @@ impl Engine {
         self.ask_network(id, Request::CreateInvite { digest, uses, ttl_s }, true, Some(reply));
     }
 
-    fn set_name(&mut self, id: IntentId, name: &str, rng: &mut dyn CryptoRngCore) {
-        let name = clean_name(name).unwrap_or_default();
-        if let Some(me) = self.s.identity.get_mut(&()) {
-            me.name = name;
-        }
-        let open: Vec<_> = self
-            .s
-            .conversations
-            .iter()
-            .filter(|(_, c)| matches!(c.standing, crate::state::Standing::Open))
-            .map(|(id, _)| *id)
-            .collect();
-        for conversation in open {
-            self.say(conversation, Saying::Name, None, 0, rng);
-        }
-        self.done(id, Ok(Reply::Ok));
+    /// What the user did and the server does not know yet.
+    fn queued(&self) -> u64 {
+        let said = self.s.outgoing.iter().filter(|(_, item)| !item.accepted).count();
+        let chosen = self.s.chores.iter().filter(|(_, chore)| chore.is_a_choice()).count();
+        // In a conversation of two what is wanted is what the queued message needs.
+        let groups = self.s.work.iter().filter(|(room, _)| self.is_group_room(room));
+        let wanted = groups.flat_map(|(_, work)| &work.wants).filter(|want| want.is_a_choice()).count();
+        (said + chosen + wanted) as u64
+    }
+
+    /// Texts that are kept until the other side accepts.
+    fn held(&self) -> u64 {
+        let text = |item: &Outgoing| !item.accepted && matches!(item.saying, Saying::Text { .. });
+        let asked = |id| self.standing(id) == Some(crate::api::ConversationState::Asked);
+        self.s.outgoing.iter().filter(|((id, _), item)| asked(*id) && text(item)).count() as u64
     }
 
     fn status(&self) -> Status {
@@ -182,7 +182,8 @@ impl Engine {
         Status {
             received: counters.map_or(0, |c| c.received),
             unreadable: counters.map_or(0, |c| c.unreadable),
-            queued: self.s.outgoing.iter().filter(|(_, item)| !item.accepted).count() as u64,
+            queued: self.queued(),
+            held: self.held(),
             repairs: counters.map_or(0, |c| c.repairs),
             conversations: self.conversations().len() as u64,
             requests: self.requests().len() as u64,

@@ -2,7 +2,7 @@
 //! stores, and the head of each module for the part that it plays:
 //!
 //! - the frame: [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
-//! - who: `signup`, `identity`, `contacts`, `keypackages`;
+//! - who: `signup`, `identity`, `profiles`, `contacts`, `keypackages`;
 //! - out: `intents`, `sending`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
 //! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
 //! - and `conversation` (its state machine), `requests`, `groups`, `repair`.
@@ -32,6 +32,7 @@ mod messages;
 mod mls;
 mod outbox;
 mod pages;
+mod profiles;
 mod repair;
 mod requests;
 mod saying;

@@ -14,7 +14,7 @@ use crate::api::{ConversationId, ConversationState, MessageState, Role};
 use crate::engine::{Engine, Purpose};
 use crate::mls::Ready;
 use crate::saying::{self, Around, Hello};
-use crate::state::{Outgoing, Phase, Saying, Sealed};
+use crate::state::{Outgoing, Phase, Saying, Sealed, StoredPicture};
 use bytes::Bytes;
 use parlour_proto::frames::{Answer, MAX_ASKED_MESSAGE_BYTES, Request};
 use parlour_proto::ids::{MessageId, RoomId, Secret};
@@ -173,6 +173,7 @@ impl Engine {
             hello,
         };
         self.s.outgoing.get_mut(&(conversation, at))?.sealed = Some(sealed.clone());
+        self.profile_told(conversation, &item.saying, hello);
         Some(sealed)
     }
 
@@ -218,6 +219,8 @@ impl Engine {
         let mut around = Around { title: c.title.clone(), ..Around::default() };
         let me = self.me()?;
         around.name = me.name.clone();
+        around.picture =
+            me.picture.as_ref().filter(|_| matches!(saying, Saying::Profile)).and_then(StoredPicture::shown);
         if hello {
             // A door token is for one: in a group everybody would read it.
             let door = match (&c.members[..], c.is_group) {

@@ -137,11 +137,14 @@ impl Engine {
             // The account stays known as blocked; its words do not stay.
             self.wipe_messages(id);
         }
-        self.close_conversation(id);
+        self.close_conversation(id, &Failure::NotFound("open conversation"));
         self.done(intent, Ok(Reply::Ok));
     }
 
     fn mark_blocked(&mut self, account: &AccountRef, blocked: bool) {
+        if blocked {
+            self.forget_picture(account);
+        }
         if let Some(contact) = self.s.contacts.get_mut(account) {
             contact.blocked = blocked;
             contact.befriended = false;

@@ -23,6 +23,7 @@
 //! | `l` | `g` | room, … | MLS state of a room |
 //! | `l` | `k` | key package, … | private parts of a key package |
 //! | `l` | `m` | conversation, message, `0` or note | a message, and what others noted on it |
+//! | `l` | `f` | account | somebody's picture |
 //! | `l` | `q` | conversation, position / 32, position % 32 | which message has this position |
 
 pub(crate) mod codec;

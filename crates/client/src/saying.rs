@@ -1,10 +1,5 @@
-//! What is said, as content, and back. Beside the parts of [`parlour_proto::content`] three extensions are used:
-//!
-//! | extension | value (CBOR) | on |
-//! |---|---|---|
-//! | `parlour.hello` | `[root, [link…], accepts, door?, name?, address?]` | the first message into a room: who I am, verifiable |
-//! | `parlour.again` | message id | a text sent once more for who could not read it |
-//! | `parlour.roster` | `[[account, root, [link…]]…]` | a control message after somebody was added to a group |
+//! What is said, as content, and back. Beside the parts of [`parlour_proto::content`] its three
+//! [extensions](parlour_proto::content::extension) are used.
 //!
 //! A hello rides on the first text, because one message is all that passes to an `asked` entry. Asking for unreadable
 //! messages again is a report with status `error`.
@@ -12,16 +7,15 @@
 use crate::rows::codec::{Dec, Enc, Stored as _, record};
 use crate::state::Saying;
 use bytes::Bytes;
+use parlour_proto::content::extension::{AGAIN, HELLO, ROSTER};
 use parlour_proto::content::{
-    Content, ContentError, Control, ExtensionName, ExtensionValue, Introduction, Part, Report, Status, clean_name,
+    Content, ContentError, Control, ExtensionName, ExtensionValue, Introduction, Part, Picture, Report, Status,
+    clean_name,
 };
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{MessageId, Secret};
 use rand_core::CryptoRngCore;
 
-const HELLO: &str = "parlour.hello";
-const AGAIN: &str = "parlour.again";
-const ROSTER: &str = "parlour.roster";
 /// Most accounts in one roster message: an extension holds 4 kB.
 pub(crate) const ROSTER_CHUNK: usize = 8;
 
@@ -75,7 +69,10 @@ pub(crate) enum Heard {
         title: String,
     },
     Title(String),
-    Name(String),
+    Profile {
+        name: String,
+        picture: Option<Picture>,
+    },
     Leave(Bytes),
     Link(Bytes),
     /// Only a hello, or something of a newer version.
@@ -103,6 +100,7 @@ pub(crate) struct Around {
     pub(crate) roster: Vec<Known>,
     pub(crate) title: String,
     pub(crate) name: String,
+    pub(crate) picture: Option<Picture>,
 }
 
 /// Makes content.
@@ -145,7 +143,9 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
         Saying::Leave => {
             content.body = Part::Control(Control::Leave { request: around.leave.unwrap_or_default() });
         }
-        Saying::Name => content.body = Part::Control(Control::Profile { name: around.name }),
+        Saying::Profile => {
+            content.body = Part::Control(Control::Profile { name: around.name, picture: around.picture });
+        }
         Saying::Again { message, text, in_reply_to } => {
             content.body = Part::text(text);
             content.in_reply_to = *in_reply_to;
@@ -192,7 +192,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
             None => Heard::Title(title),
         },
         (Part::Control(Control::Leave { request }), _) => Heard::Leave(request),
-        (Part::Control(Control::Profile { name }), _) => Heard::Name(name),
+        (Part::Control(Control::Profile { name, picture }), _) => Heard::Profile { name, picture },
         (Part::Control(Control::DeviceListLink { link }), _) => Heard::Link(link),
         (Part::Unsupported { .. }, _) => Heard::Unsupported,
         (Part::Control(_) | Part::Null | Part::Delete, _) => Heard::Nothing,

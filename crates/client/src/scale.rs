@@ -45,6 +45,8 @@ fn identity() -> Identity {
         public_handle: false,
         handle: "+491".to_owned(),
         name: String::new(),
+        picture: None,
+        profile: 0,
         links: Vec::new(),
         delivered_reports: true,
         read_reports: true,
@@ -59,6 +61,7 @@ fn contact(n: u16) -> Contact {
         links: Vec::new(),
         addresses: vec![format!("+49170{n}@bell")],
         name: Some(format!("Person {n}")),
+        picture: None,
         door: None,
         given: None,
         befriended: true,
@@ -80,6 +83,7 @@ fn conversation(n: u16) -> Conversation {
         newest: None,
         last_activity: UnixMillis(NOW.0 - u64::from(n)),
         next_order: 1,
+        profile_sent: 0,
         asking: None,
     }
 }

@@ -276,6 +276,8 @@ impl Engine {
                 public_handle: matches!(sign_in, Some(SignIn::Username | SignIn::AtHandle)),
                 handle,
                 name: String::new(),
+                picture: None,
+                profile: 0,
                 links,
                 delivered_reports: true,
                 read_reports: true,

@@ -2,6 +2,7 @@
 
 use crate::api::{Failure, Reply};
 use crate::engine::Engine;
+use crate::hearing::MOST_MEMBERS_WITH_REPORTS;
 use crate::state::{Phase, Saying, Want};
 use bytes::Bytes;
 use parlour_proto::ids::RoomId;
@@ -40,7 +41,7 @@ impl Engine {
             && let Some(conversation) = conversation
         {
             self.leave_room(&room);
-            self.close_conversation(conversation);
+            self.close_conversation(conversation, failure);
         }
         self.finish_group_intents(room);
         self.again = true;
@@ -96,9 +97,19 @@ impl Engine {
             .get(&conversation)
             .is_some_and(|c| (c.is_group || !members.is_empty()) && c.members != members);
         if changed && let Some(c) = self.s.conversations.get_mut(&conversation) {
+            let newcomers = members.iter().any(|member| !c.members.contains(member));
+            if c.is_group && newcomers && members.len() < MOST_MEMBERS_WITH_REPORTS {
+                // They do not know us yet.
+                c.profile_sent = 0;
+            }
             c.members = members;
             self.tell_conversation(conversation);
         }
+    }
+
+    pub(crate) fn is_group_room(&self, room: &RoomId) -> bool {
+        let conversation = self.s.rooms.get(room).and_then(|r| self.s.conversations.get(&r.conversation));
+        conversation.is_some_and(|c| c.is_group)
     }
 
     /// Notes a room's wish for a fresh leaf or anything else, once.

@@ -17,6 +17,7 @@ fn a_first_contact_is_a_request_and_after_its_acceptance_both_talk() {
     w.say(ada, conversation, "second");
     w.run_for(5_000);
     assert_eq!(w.only_conversation(ada).state, ConversationState::Asked);
+    assert_eq!((w.status(ada).queued, w.status(ada).held), (1, 1), "the second waits for the acceptance");
 
     let request = w.requests(ben).pop().unwrap();
     assert_eq!(request.text.as_deref(), Some("may I?"));
@@ -209,6 +210,113 @@ fn message(w: &mut World, client: usize, conversation: ConversationId, id: parlo
     w.messages(client, conversation).into_iter().find(|message| message.id == id).unwrap()
 }
 
+fn profile(name: &str, byte: u8) -> Intent {
+    let picture = Picture::new("image/webp", vec![byte; 30_000].into()).unwrap();
+    Intent::SetProfile { name: name.into(), picture: Some(picture) }
+}
+
+/// Name and the first byte of the picture that one client shows for another.
+fn seen(w: &mut World, client: usize, conversation: ConversationId, of: usize) -> (Option<String>, Option<u8>) {
+    let account = w.account(of);
+    let shown = w.conversations(client).into_iter().find(|c| c.id == conversation).unwrap();
+    let member = shown.members.into_iter().find(|member| member.account == account).unwrap();
+    let Ok(Reply::Picture(picture)) = w.ask(client, Intent::Picture { of: Some(account) }) else { panic!() };
+    assert_eq!(member.picture.is_some(), picture.is_some());
+    (member.name, picture.and_then(|picture| picture.image().first().copied()))
+}
+
+#[test]
+fn a_profile_reaches_those_one_talks_to_and_its_picture_nobody_before_they_accepted() {
+    let mut w = World::new(18);
+    let (ada, ben, cid) = (w.user(1), w.user(2), w.user(3));
+    let (_, at_ben) = w.befriend(ada, ben, &bell(2));
+    w.ask(ada, profile("Ada", 7)).unwrap();
+    w.run_for(2_000);
+    assert_eq!(seen(&mut w, ben, at_ben, ada), (Some("Ada".into()), Some(7)));
+    assert!(
+        w.clients[ben].events.iter().any(|event| matches!(event, Event::Profile(member) if member.picture.is_some()))
+    );
+
+    // A first contact: the name with the request, the picture after the acceptance.
+    w.send(ada, &bell(3), "hello").unwrap();
+    w.run_for(2_000);
+    let request = w.requests(cid).pop().unwrap();
+    assert_eq!(request.claimed_name.as_deref(), Some("Ada"));
+    w.ask(ada, profile("Ada L.", 8)).unwrap();
+    w.run_for(2_000);
+    let pictures = |w: &World| w.clients[cid].rows.values().filter(|row| row.len() > 30_000).count();
+    assert_eq!(pictures(&w), 0);
+    w.ask(cid, Intent::Accept { request: request.id }).unwrap();
+    w.run_for(2_000);
+    assert_eq!(seen(&mut w, cid, request.id, ada), (Some("Ada L.".into()), Some(8)));
+    assert_eq!(seen(&mut w, ben, at_ben, ada), (Some("Ada L.".into()), Some(8)));
+
+    // Taken back; told to somebody who was away, too. Nothing is told twice.
+    w.offline(ben);
+    w.ask(ada, Intent::SetProfile { name: "Ada".into(), picture: None }).unwrap();
+    w.run_for(2_000);
+    w.online(ben);
+    assert_eq!(seen(&mut w, ben, at_ben, ada), (Some("Ada".into()), None));
+    assert_eq!(seen(&mut w, cid, request.id, ada), (Some("Ada".into()), None));
+    assert_eq!(pictures(&w), 0, "the picture is gone");
+    let stored = w.server.rows_stored();
+    w.ask(ada, Intent::SetName { name: "Ada".into() }).unwrap();
+    w.run_for(2_000);
+    assert_eq!(w.server.rows_stored(), stored);
+}
+
+#[test]
+fn a_name_of_65_characters_is_too_long() {
+    let mut w = World::new(19);
+    let ada = w.user(1);
+    let set = |w: &mut World, name: &str| w.ask(ada, Intent::SetName { name: name.into() });
+    assert!(set(&mut w, &"\u{1f3d4}".repeat(32)).is_ok());
+    assert!(matches!(set(&mut w, &"a".repeat(65)), Err(Failure::BadInput(_))));
+    assert_eq!(
+        w.ask(ada, Intent::WhoAmI).map(|reply| matches!(reply, Reply::Identities(all) if all[0].name.len() == 128)),
+        Ok(true)
+    );
+}
+
+#[test]
+fn members_of_a_group_see_each_others_profiles_whoever_comes_when() {
+    let mut w = World::new(20);
+    let (ada, ben, cid) = (w.user(1), w.user(2), w.user(3));
+    w.befriend(ada, ben, &bell(2));
+    w.befriend(ada, cid, &bell(3));
+    w.ask(ben, profile("Ben", 2)).unwrap();
+    w.ask(cid, profile("Cid", 3)).unwrap();
+    let members = vec![Target::Address(bell(2))];
+    w.ask(ada, Intent::CreateGroup { title: "Garden".into(), members }).unwrap();
+    w.run_for(2_000);
+    let group = |w: &mut World, client| w.conversations(client).into_iter().find(|c| c.is_group).unwrap().id;
+    let at_ada = group(&mut w, ada);
+    w.ask(ada, Intent::AddMembers { conversation: at_ada, members: vec![Target::Address(bell(3))] }).unwrap();
+    w.run_for(5_000);
+    let (at_ben, at_cid) = (group(&mut w, ben), group(&mut w, cid));
+    assert_eq!(seen(&mut w, ben, at_ben, cid), (Some("Cid".into()), Some(3)));
+    assert_eq!(seen(&mut w, cid, at_cid, ben), (Some("Ben".into()), Some(2)));
+}
+
+#[test]
+fn members_who_come_into_a_new_group_together_see_each_other() {
+    for seed in 40..48 {
+        let mut w = World::new(seed);
+        let (ada, ben, cid) = (w.user(1), w.user(2), w.user(3));
+        w.ask(ben, Intent::SetName { name: "Ben".into() }).unwrap();
+        w.ask(cid, profile("Cid", 3)).unwrap();
+        w.befriend(ada, ben, &bell(2));
+        w.befriend(ada, cid, &bell(3));
+        let members = vec![Target::Address(bell(2)), Target::Address(bell(3))];
+        w.ask(ada, Intent::CreateGroup { title: "Garden".into(), members }).unwrap();
+        w.run_for(10_000);
+        let group = |w: &mut World, client| w.conversations(client).into_iter().find(|c| c.is_group).unwrap().id;
+        let (at_ben, at_cid) = (group(&mut w, ben), group(&mut w, cid));
+        assert_eq!(seen(&mut w, ben, at_ben, cid), (Some("Cid".into()), Some(3)), "seed {seed}");
+        assert_eq!(seen(&mut w, cid, at_cid, ben).0, Some("Ben".into()), "seed {seed}");
+    }
+}
+
 #[test]
 fn reports_that_are_switched_off_are_not_sent() {
     let mut w = World::new(7);
@@ -274,7 +382,43 @@ fn a_first_message_written_offline_goes_out_later() {
     assert_eq!(w.requests(ben).len(), 1);
     let failed: Vec<_> = w.conversations(ada).into_iter().filter(|c| c.state == ConversationState::Closed).collect();
     assert_eq!(failed.len(), 1);
-    assert_eq!(w.messages(ada, failed[0].id)[0].state, MessageState::Failed);
+    let message = w.messages(ada, failed[0].id).pop().unwrap();
+    assert_eq!(message.state, MessageState::Failed);
+    let told: Vec<_> = w.clients[ada].events.iter().filter(|event| matches!(event, Event::NotSent { .. })).collect();
+    let [Event::NotSent { conversation, messages, why: Failure::NotReachable }] = told[..] else { panic!("{told:?}") };
+    assert_eq!((*conversation, &messages[..]), (failed[0].id, &[message.id][..]));
+}
+
+#[test]
+fn choices_made_offline_count_as_queued_until_the_server_knows_them() {
+    let mut w = World::new(16);
+    let (ada, ben, cid) = (w.user(1), w.user(2), w.user(3));
+    let (_, at_ben) = w.befriend(ada, ben, &bell(2));
+    w.send(cid, &bell(2), "hello").unwrap();
+    w.run_for(2_000);
+    w.offline(ben);
+    assert_eq!(w.status(ben).queued, 0);
+    let request = w.requests(ben).pop().unwrap();
+    w.ask(ben, Intent::Accept { request: request.id }).unwrap();
+    assert_eq!(w.status(ben).queued, 2, "the entry is to be opened, the acceptance to be said");
+    w.ask(ben, Intent::Block { conversation: at_ben }).unwrap();
+    assert_eq!(w.status(ben).queued, 5, "blocked, the door dropped, the entry left");
+    w.crash(ben);
+    w.online(ben);
+    assert_eq!(w.status(ben).queued, 0);
+}
+
+#[test]
+fn a_connection_that_is_lost_while_somebody_is_looked_for_leaves_the_message_queued() {
+    let mut w = World::new(17);
+    let (ada, _ben) = (w.user(1), w.user(2));
+    w.hold(ada);
+    let id = w.start_intent(ada, Intent::Send { to: Target::Address(bell(2)), body: support::body("hello") });
+    w.run();
+    assert!(w.reply(ada, id).is_none());
+    w.offline(ada);
+    assert!(matches!(w.reply(ada, id), Some(Ok(Reply::Queued { .. }))));
+    assert_eq!(w.status(ada).queued, 1);
 }
 
 #[test]

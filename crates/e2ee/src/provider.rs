@@ -1,21 +1,24 @@
 //! What OpenMLS is given to work with: our rows, the caller's randomness, and no clock.
 //!
-//! OpenMLS's own provider draws randomness from the system in three places: its random source, key generation (which
-//! we do not call) and HPKE encapsulation. All are answered here from seeds drawn per operation.
+//! OpenMLS draws randomness in two places: its random source and HPKE encapsulation. Both are answered here from seeds
+//! drawn per operation. The cryptography is that of one suite and nothing else (docs/decisions/0011-own-provider.md).
 //! OpenMLS also stamps message secrets with the system's time; nothing reads the stamps, so they are left alone.
 
+mod aead;
+#[cfg(test)]
+mod conformance;
+mod crypto;
 mod hpke;
+mod kem;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::sync::Mutex;
 
-use openmls_rust_crypto::RustCrypto;
 use openmls_traits::OpenMlsProvider;
 use openmls_traits::random::OpenMlsRand;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRngCore, RngCore, SeedableRng};
-
 use zeroize::Zeroizing;
 
 use crate::rows::Rows;
@@ -94,10 +97,9 @@ impl OpenMlsRand for Rand {
     }
 }
 
-/// RustCrypto's primitives with our randomness for encapsulation; see [`hpke`].
+/// The suite's primitives with our randomness for encapsulation; see [`crypto`].
 #[derive(Default)]
 pub(crate) struct Crypto {
-    primitives: RustCrypto,
     seed: Mutex<Zeroizing<[u8; 32]>>,
     /// The sealing to spoil, counted down: for members who cheat.
     #[cfg(test)]

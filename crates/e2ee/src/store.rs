@@ -2,8 +2,10 @@
 //!
 //! Reads look through three layers: the running operation, finished operations that the engine has not taken yet, and
 //! the committed rows. A failed or refused operation is dropped as a whole; what succeeded before it stays.
-//! The OpenMLS trait over it is in [`openmls`], the splitting of the message secrets in [`secrets`].
+//! The OpenMLS trait over it is in [`openmls`], the splitting of the message secrets in
+//! [`secrets`], the form of the values in [`codec`].
 
+mod codec;
 mod openmls;
 mod secrets;
 
@@ -14,6 +16,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::rows::{Changes, Rows};
+
+use codec::{decode, encode};
 
 /// A stored row does not read back, or cannot be written: our own state is broken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -134,17 +138,6 @@ impl Store {
     fn read<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
         self.bytes(key).map(|bytes| decode(&bytes)).transpose()
     }
-}
-
-/// Self-describing CBOR: OpenMLS's types do not load from codecs that are not (measured with postcard).
-fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = Vec::new();
-    ciborium::into_writer(value, &mut bytes).map_err(|_| StoreError::Encode)?;
-    Ok(bytes)
-}
-
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
-    ciborium::from_reader(bytes).map_err(|_| StoreError::Decode)
 }
 
 #[cfg(test)]

@@ -45,6 +45,25 @@ fn no_wait_stores_and_ends_at_once() {
 }
 
 #[test]
+fn who_wrote_offline_to_nobody_is_told_later_and_why() {
+    let server = Server::up();
+    let ana = Person::with_password(&server, "den", "ana");
+    ana.run(&["send", "--no-wait", "nobody@den", "hello?"]).ok();
+    let read = ana.run(&["read"]).ok();
+    assert!(read.stderr.contains("could not be sent") && read.stderr.contains("nobody there"), "{read:?}");
+
+    ana.run(&["send", "--no-wait", "nobody@den", "hello?"]).ok();
+    let mut bot = ana.bot();
+    let told = bot.until(|line| line["type"] == "not_sent");
+    assert_eq!(
+        (told["error"]["code"].as_str(), told["messages"].as_array().map(Vec::len)),
+        (Some("not_reachable"), Some(1))
+    );
+    assert_eq!(bot.finish().1, 0);
+    assert_eq!(ana.json(&["status"]).ok().result()["queued"], 0);
+}
+
+#[test]
 fn a_bot_reconnects_when_the_server_is_back() {
     let mut server = Server::up();
     let (ana, ben, conversation) = friends(&server);

@@ -21,12 +21,22 @@ mod decode;
 mod encode;
 mod name;
 
-pub use control::{Control, Introduction};
-pub use name::{MAX_NAME_BYTES, clean_name};
+pub use control::{Control, Introduction, MAX_PICTURE_BYTES, PICTURE_TYPES, Picture};
+pub use name::{MAX_DISPLAY_NAME_CHARS, MAX_NAME_BYTES, clean_name};
 
 use crate::ids::MessageId;
 use std::collections::BTreeMap;
 use std::fmt;
+
+/// Names of the extensions that engines use, and what they hold (CBOR): `docs/protocol.md`, "Content".
+pub mod extension {
+    /// `[root, [link…], accepts, door?, name?, address?]`, with the first message into a room: who I am, verifiable.
+    pub const HELLO: &str = "parlour.hello";
+    /// A message id: this text was said before, and is sent once more for who could not read it.
+    pub const AGAIN: &str = "parlour.again";
+    /// `[[account, root, [link…]]…]`, with a group's title: who is there, and how to verify them.
+    pub const ROSTER: &str = "parlour.roster";
+}
 
 /// The largest content, bytes.
 pub const MAX_CONTENT_BYTES: usize = 128 * 1024;

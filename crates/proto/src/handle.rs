@@ -1,8 +1,9 @@
 //! Handles: what people sign in with, made canonical for each way of signing in, so that one human's spelling is one handle.
 //!
-//! Whether a handle belongs to somebody is the server's to say; it also refuses a new handle whose [`Handle::skeleton`]
-//! equals that of another one. Phone numbers: ITU-T E.164. Usernames: PRECIS UsernameCaseMapped (RFC 8265 §3.3) and at most
-//! the restriction level "highly restrictive" (UTS 39 §5.2).
+//! Whether a handle belongs to somebody is the server's to say; it also refuses one that mixes scripts
+//! ([`Handle::check_scripts`]: at most the restriction level "highly restrictive", UTS 39 §5.2) and a new one whose
+//! [`Handle::skeleton`] equals that of another one. Apps need the tables of neither. Phone numbers: ITU-T E.164.
+//! Usernames: PRECIS UsernameCaseMapped (RFC 8265 §3.3).
 
 use crate::frames::{MAX_HANDLE_BYTES, SignIn};
 use crate::problem::{Code, Problem};
@@ -82,6 +83,23 @@ impl Handle {
         Ok(Self { canonical, at })
     }
 
+    /// Whether it keeps to the scripts that the server takes: at most "highly restrictive" (UTS 39 §5.2).
+    ///
+    /// # Errors
+    /// [`HandleError::UsernameCharacters`] or [`HandleError::MixedScripts`].
+    pub fn check_scripts(&self) -> Result<(), HandleError> {
+        if self.canonical.is_ascii() {
+            return Ok(()); // phone numbers and @handles too
+        }
+        match self.canonical.as_str().detect_restriction_level() {
+            RestrictionLevel::ASCIIOnly | RestrictionLevel::SingleScript | RestrictionLevel::HighlyRestrictive => {
+                Ok(())
+            }
+            RestrictionLevel::Unrestricted => Err(HandleError::UsernameCharacters),
+            _ => Err(HandleError::MixedScripts),
+        }
+    }
+
     /// `+` and digits; the case-mapped username; the @handle in lower case without its @. What is stored and compared.
     pub fn canonical(&self) -> &str {
         &self.canonical
@@ -150,13 +168,7 @@ fn username(typed: &str) -> Result<String, HandleError> {
     if !canonical.chars().all(allowed) || !canonical.chars().any(char::is_alphanumeric) {
         return Err(HandleError::UsernameCharacters);
     }
-    match canonical.as_str().detect_restriction_level() {
-        RestrictionLevel::ASCIIOnly | RestrictionLevel::SingleScript | RestrictionLevel::HighlyRestrictive => {
-            Ok(canonical)
-        }
-        RestrictionLevel::Unrestricted => Err(HandleError::UsernameCharacters),
-        _ => Err(HandleError::MixedScripts),
-    }
+    Ok(canonical)
 }
 
 fn at_handle(typed: &str) -> Result<String, HandleError> {
@@ -183,7 +195,9 @@ mod tests {
     }
 
     fn username(typed: &str) -> Result<String, HandleError> {
-        Handle::parse(SignIn::Username, typed).map(|handle| handle.canonical().to_owned())
+        let handle = Handle::parse(SignIn::Username, typed)?;
+        handle.check_scripts()?;
+        Ok(handle.canonical().to_owned())
     }
 
     #[test]

@@ -46,7 +46,9 @@ impl Apps {
     /// # Errors
     /// `NoSuchApp`, `BadHandle`.
     pub fn handle(&self, app: &AppId, typed: &str) -> Result<Handle, Problem> {
-        Ok(Handle::parse(self.sign_in(app)?, typed)?)
+        let handle = Handle::parse(self.sign_in(app)?, typed)?;
+        handle.check_scripts()?;
+        Ok(handle)
     }
 
     /// Whether people sign in by one-time code.

@@ -7,6 +7,7 @@
 //! ```text
 //! DATA/lock           held while the store is open
 //! DATA/store.db       rows, sealed; with -wal and -shm beside it
+//! DATA/reserve        room for bad days; see `reserve`
 //! DATA/keys/*.key     what opens them; see `keys`
 //! ```
 
@@ -17,6 +18,7 @@ mod queues;
 mod read;
 mod record;
 mod recover;
+mod reserve;
 mod rows;
 mod schema;
 mod seal;
@@ -44,12 +46,13 @@ use self::{
     keys::{Keys, from_io, make_dir},
     queues::Numbers,
     read::Readers,
+    reserve::Reserve,
     stats::Counters,
     writer::{Command, Request, Writer},
 };
 use crate::{
     Batch, Clock, CommitTicket, KeyRange, KindCount, PartitionId, QueueId, QueueLimit, QueueRow, Row, RowKind,
-    ScanCursor, ScanPage, Seq, Sink, Store, StoreError, Swept, UnixTime,
+    ScanCursor, ScanPage, Seq, Sink, Store, StoreError, Swept, UnixDay, UnixTime,
 };
 
 /// How an embedded store is opened. The defaults are the measured ones.
@@ -63,6 +66,8 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// The operator's quota for the database file, in bytes; beyond it commits answer [`StoreError::Full`].
     pub max_bytes: Option<u64>,
+    /// Room kept back on the disk, so that deletions go on when it is full, in bytes; less on a small disk.
+    pub reserve_bytes: u64,
     /// Commits written in one transaction at most.
     pub group: usize,
     /// Commits that may wait; beyond it they answer [`StoreError::Busy`].
@@ -76,6 +81,7 @@ impl Default for SqliteOptions {
             reader_cache_kib: 8_192,
             readers: 2,
             max_bytes: None,
+            reserve_bytes: 8 << 20,
             group: 512,
             max_waiting: 65_536,
         }
@@ -118,9 +124,15 @@ impl SqliteStore {
     pub fn open(data: &Path, clock: Arc<dyn Clock>, options: &SqliteOptions) -> Result<Self, StoreError> {
         make_dir(data)?;
         let lock = lock(data)?;
-        let (mut db, keys, boot) = schema::open(data, options)?;
         let counters = Counters::default();
-        let (index, numbers) = recover::recover(&mut db, &keys, &counters, boot, clock.now().day())?;
+        let mut reserve = Reserve::new(data, options.reserve_bytes, options.max_bytes);
+        let today = clock.now().day();
+        let Opened { db, keys, index, numbers } = match Opened::open(data, options, &counters, today) {
+            // A start writes, too.
+            Err(StoreError::Full) if reserve.give_up() => Opened::open(data, options, &counters, today)?,
+            opened => opened?,
+        };
+        reserve.settle(&db)?;
         let shared = Arc::new(Shared {
             keys,
             clock,
@@ -132,19 +144,20 @@ impl SqliteStore {
             lock: Mutex::new(Some(lock)),
         });
         File::open(data).and_then(|dir| dir.sync_all()).map_err(from_io)?;
-        Self::start(data, shared, db, numbers, options)
+        Self::start(data, shared, (db, reserve), numbers, options)
     }
 
     fn start(
         data: &Path,
         shared: Arc<Shared>,
-        db: rusqlite::Connection,
+        (db, reserve): (rusqlite::Connection, Reserve),
         numbers: Numbers,
         options: &SqliteOptions,
     ) -> Result<Self, StoreError> {
         let (commands, inbox) = channel();
         let writer = Writer {
             db,
+            reserve,
             shared: shared.clone(),
             rng: seal::system_rng(),
             numbers,
@@ -176,6 +189,22 @@ impl SqliteStore {
             wal_bytes: len(&self.0.wal),
             ..self.0.shared.counters.totals()
         }
+    }
+}
+
+/// What is read at a start.
+struct Opened {
+    db: rusqlite::Connection,
+    keys: Keys,
+    index: Index,
+    numbers: Numbers,
+}
+
+impl Opened {
+    fn open(data: &Path, options: &SqliteOptions, counters: &Counters, today: UnixDay) -> Result<Self, StoreError> {
+        let (mut db, keys, boot) = schema::open(data, options)?;
+        let (index, numbers) = recover::recover(&mut db, &keys, counters, boot, today)?;
+        Ok(Self { db, keys, index, numbers })
     }
 }
 

@@ -79,6 +79,8 @@ impl Call {
                     | Intent::SetVerified { .. }
                     | Intent::SetReports { .. }
                     | Intent::SetName { .. }
+                    | Intent::SetProfile { .. }
+                    | Intent::Picture { .. }
                     | Intent::Status
             ),
         }

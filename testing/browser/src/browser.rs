@@ -117,6 +117,14 @@ impl Browser {
         Ok(self.wait(css).await?.send_keys(text).await?)
     }
 
+    /// Presses keys wherever the focus is.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn keys(&self, keys: &str) -> Result<()> {
+        Ok(self.client.active_element().await?.send_keys(keys).await?)
+    }
+
     /// Clicks on this.
     ///
     /// # Errors
@@ -176,6 +184,17 @@ impl Browser {
     /// When the browser is gone.
     pub async fn run_first(&self, script: &str) -> Result<()> {
         self.tools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await.map(drop)
+    }
+
+    /// Waits until nothing moves any more: all transitions and animations that end have ended, and it was drawn.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn settled(&self) -> Result<()> {
+        let script = "const ends = document.getAnimations().filter((one) => one.effect?.getComputedTiming().endTime < 1e7);
+            return Promise.allSettled(ends.map((one) => one.finished))
+                .then(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true)))))";
+        self.run(script).await.map(drop)
     }
 
     /// A picture of the page, in `target/screens/NAME.png`.

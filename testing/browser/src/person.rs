@@ -137,6 +137,22 @@ impl Person {
         self.browser.wait("#composer").await.map(drop)
     }
 
+    /// Opens the conversation of this title.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn open(&self, title: &str) -> Result<()> {
+        self.go("#/").await?;
+        let title = serde_json::to_string(title)?;
+        let link = format!(
+            "[...document.querySelectorAll('.chatlink')].find((one) => one.querySelector('.rowname').innerText === {title})"
+        );
+        self.browser.wait_for(&link).await?;
+        self.browser.run(&format!("{link}.click()")).await?;
+        self.browser.wait_for(&format!("document.querySelector('.headname')?.innerText === {title}")).await?;
+        self.browser.wait(".said").await.map(drop)
+    }
+
     /// Writes in the open conversation.
     ///
     /// # Errors
@@ -144,6 +160,32 @@ impl Person {
     pub async fn say(&self, text: &str) -> Result<()> {
         self.browser.type_into("#composer", text).await?;
         self.browser.click(".sendbutton").await
+    }
+
+    /// Opens the menu of the message with this text.
+    ///
+    /// # Errors
+    /// When there is no such message.
+    pub async fn menu_of(&self, text: &str) -> Result<()> {
+        self.sees(text).await?;
+        let bubble = format!(
+            "[...document.querySelectorAll('.said .bubble')].find((one) => one.querySelector('.text')?.innerText.startsWith({}))",
+            serde_json::to_string(text)?
+        );
+        let open = format!(
+            "{bubble}.dispatchEvent(new MouseEvent('contextmenu', {{ bubbles: true, cancelable: true, clientX: 600, clientY: 300 }}))"
+        );
+        self.browser.run(&open).await?;
+        self.browser.wait("dialog.menu[open]").await.map(drop)
+    }
+
+    /// Chooses in the menu of the message with this text: 1 reply, 2 copy, 3 edit, 4 delete for all.
+    ///
+    /// # Errors
+    /// When there is no such message, or it offers less.
+    pub async fn act_on(&self, text: &str, item: usize) -> Result<()> {
+        self.menu_of(text).await?;
+        self.browser.click(&format!("dialog.menu .menuitem:nth-of-type({item})")).await
     }
 
     /// Waits until the open conversation shows this text.

@@ -58,15 +58,19 @@ async fn a_stranger_shows_nothing_before_the_choice() -> Result<()> {
 async fn an_invite_leads_to_its_person_and_a_block_ends_it() -> Result<()> {
     let (server, driver) = (Server::start().await?, Driver::start().await?);
     let ben = Person::sign_up(&server, &driver, "den", "ben.moss", "Ben").await?;
-    let ana = Person::sign_up(&server, &driver, "den", "ana", "Ana").await?;
+    let ana = Person::sign_up(&server, &driver, "bell", "+4917012345675", "Ana").await?;
 
+    // An invite does not open a door that its owner keeps shut; the same page opens it.
     ben.go("#/invite").await?;
+    ben.browser.click("#open-to-invites").await?;
+    ben.browser.wait_for("!document.querySelector('#open-to-invites')").await?;
     ben.browser.wait("svg.qr").await?;
     let link = ben.browser.run("return document.querySelector('.invitecard .link').innerText").await?;
     let link = format!("http://{}", link.as_str().unwrap_or_default());
     ensure!(!link.contains("ben"), "an invite names a handle: {link}");
 
-    ana.browser.client.goto(&link).await?;
+    ana.go("#/new").await?;
+    ana.browser.type_into("#whom", &link).await?;
     ana.browser.type_into(".letter textarea", "You gave me this link").await?;
     ana.browser.click(".letter .primary").await?;
     ana.browser.wait("#composer").await?;

@@ -13,6 +13,7 @@ use parlour_scenario::site::Site;
 use parlour_scenario::wire::{Role, Wire};
 use parlour_store::SqliteOptions;
 use rand_core::OsRng;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -157,7 +158,7 @@ async fn full_disk() -> Result<()> {
         ana.say(at_ana, text).await?;
     }
     ana.until_sent().await?;
-    std::fs::write(&ballast, vec![1; free_bytes(&disk)?])?;
+    fill_up(&ballast)?;
     server.kill()?;
     server.start().context("starting on a full disk")?;
     let ben = Person::start(&ben).await?;
@@ -186,11 +187,73 @@ async fn small_full_disk_heals_by_acknowledgements() -> Result<()> {
     Ok(())
 }
 
-/// Free bytes of a file system.
-fn free_bytes(at: &Path) -> Result<usize> {
-    let output = Command::new("df").args(["--output=avail", "-B1"]).arg(at).output()?;
-    let text = String::from_utf8(output.stdout)?;
-    Ok(text.lines().nth(1).context("a line of df")?.trim().parse()?)
+/// Signs in again and again, acknowledging what is there, until nothing comes any more.
+async fn until_drained(device: &Device, site: Site) -> Result<()> {
+    let drained = async {
+        loop {
+            let mut inbox = device.sign_in(site).await?;
+            match inbox.waiting_rows().await?.last() {
+                Some(row) => inbox.ack(row.seq).await?,
+                None => return anyhow::Ok(()),
+            }
+        }
+    };
+    tokio::time::timeout(parlour_scenario::PATIENCE, drained).await.context("acknowledgements are not kept")?
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filled_by_others_to_the_last_byte_it_still_deletes() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let disk = dir.path().join("disk");
+    let Some(mounted) = SmallDisk::mount(&disk, 64 * MIB)? else {
+        eprintln!("skipped: this user may not mount a small disk; the store's own tests cover the reserve");
+        return Ok(());
+    };
+    let mut server = Server::up_in(dir, disk.join("data"), &[])?;
+    let reserve = server.data().join("reserve");
+    ensure!(std::fs::metadata(&reserve)?.len() == 4 * MIB, "a sixteenth of the disk is kept back");
+    let (room, _one_inbox, other, other_inbox, mut outbox) = strangers(server.site()).await?;
+    drop(other_inbox);
+    for _ in 0..20 {
+        outbox.granted(room.message(30_000)).await?;
+    }
+    let ballast = disk.join("ballast");
+    fill_up(&ballast)?;
+    let (_, code) = fill(&mut outbox, &room).await?;
+    ensure!(code == Code::Full, "{code:?}");
+    ensure!(!reserve.exists(), "the reserve is given up");
+
+    // What is acknowledged is deleted, and stays so when the server starts anew on the full disk.
+    until_drained(&other, server.site()).await?;
+    ensure!(server.stop()? == 0, "it stops in order");
+    server.start().context("starting on a full disk")?;
+    let mut inbox = other.sign_in(server.site()).await?;
+    ensure!(inbox.waiting_rows().await?.is_empty(), "what was acknowledged comes again");
+
+    // With room again all goes on, and the reserve is there for the next time.
+    std::fs::remove_file(&ballast)?;
+    let mut outbox = Wire::connect(server.site(), Role::Outbox).await?;
+    outbox.granted(room.message(30_000)).await?;
+    let regained = async {
+        while !reserve.exists() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(parlour_scenario::PATIENCE, regained).await.context("the reserve is not made anew")?;
+    drop((server, mounted));
+    Ok(())
+}
+
+/// Writes a file until its file system has no byte left.
+fn fill_up(ballast: &Path) -> Result<()> {
+    let mut file = std::fs::File::create(ballast)?;
+    loop {
+        // What still fits is written, too.
+        if let Err(error) = file.write_all(&[1; 65_536]) {
+            ensure!(error.kind() == ErrorKind::StorageFull, "{error}");
+            return Ok(());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -51,7 +51,24 @@ impl Toolchain {
         }
         cargo
     }
+
+    /// Adds what makes programs smaller than the stable flags of the profile do. Only the private toolchain can: it has
+    /// std's source, and its version is known. Of rustup's, nothing but what is stable is asked.
+    pub(crate) fn build_for_size(&self, cargo: &mut Command) {
+        if self.rustc.is_none() {
+            return;
+        }
+        cargo.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"]);
+        // Joined to the flags of `.cargo/config.toml`; the environment's would replace them.
+        cargo.args(["--config", &format!("target.{TARGET}.rustflags={SMALL:?}")]);
+        cargo.env("RUSTC_BOOTSTRAP", "1");
+    }
 }
+
+/// A panic is a trap, without a sentence, a place or values: <https://doc.rust-lang.org/unstable-book> has each flag.
+/// `{:?}` of a derived type prints its name or its variant's, and no fields.
+const SMALL: [&str; 4] =
+    ["-Zunstable-options", "-Cpanic=immediate-abort", "-Zlocation-detail=none", "-Zfmt-debug=shallow"];
 
 const HELP: &str = "no compiler for the browser: with rustup, `rustup target add wasm32-unknown-unknown`; \
      otherwise Debian 12 or later with `deb.debian.org` and its security archive";

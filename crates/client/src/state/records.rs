@@ -21,6 +21,14 @@ choice! {
 }
 
 record! {
+    /// A picture of somebody's profile, as [`parlour_proto::content::Picture`].
+    struct StoredPicture {
+        media_type: String,
+        image: Bytes,
+    }
+}
+
+record! {
     /// Who this home is.
     struct Identity {
         stage: Stage,
@@ -34,6 +42,9 @@ record! {
         /// Canonical.
         handle: String,
         name: String,
+        picture: Option<StoredPicture>,
+        /// Grows with each change of name or picture; 0: never had any.
+        profile: u64,
         links: Vec<Bytes>,
         delivered_reports: bool,
         read_reports: bool,
@@ -60,6 +71,8 @@ record! {
         /// Addresses this side knows (typed here, or told end-to-end), canonical.
         addresses: Vec<String>,
         name: Option<String>,
+        /// Of their picture, which lies in a row of its own.
+        picture: Option<Digest>,
         /// Their token: reaches them unmetered.
         door: Option<Secret>,
         /// Our token that they hold.
@@ -129,6 +142,8 @@ record! {
         last_activity: UnixMillis,
         /// Next position for a message.
         next_order: u64,
+        /// The profile that was told here ([`Identity::profile`]).
+        profile_sent: u64,
         /// While it is a request: what it shows (`None`: nothing verified came yet).
         asking: Option<Asking>,
     }
@@ -313,8 +328,8 @@ choice! {
         10 Again { message: MessageId, text: String, in_reply_to: Option<MessageId>, },
         /// Who is in a group, and its title.
         11 Roster { accounts: Vec<AccountRef>, },
-        /// My name is another one now.
-        12 Name,
+        /// How I want to be seen, as it is when this is sealed.
+        12 Profile,
     }
 }
 
@@ -358,6 +373,24 @@ choice! {
         5 LeaveEntry { room: RoomId, member: Zeroizing<Vec<u8>>, },
         /// Asks the server by their door token whether root and account of somebody who wrote to us belong together.
         6 CheckPeer { account: AccountRef, room: RoomId, },
+    }
+}
+
+impl Want {
+    /// The user wants it, not only the engine.
+    pub(crate) fn is_a_choice(&self) -> bool {
+        matches!(self, Want::Claim { .. } | Want::Add { .. } | Want::Remove { .. })
+    }
+}
+
+impl Chore {
+    /// The user chose it: to let in, leave, block or unblock.
+    pub(crate) fn is_a_choice(&self) -> bool {
+        match self {
+            Chore::DropDoor { .. } | Chore::Block { .. } | Chore::Unblock { .. } => true,
+            Chore::OpenEntry { .. } | Chore::LeaveEntry { .. } => true,
+            Chore::PutDoor { .. } | Chore::CheckPeer { .. } => false,
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use openmls::prelude::KeyPackageBundle;
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider, traits};
 use serde::Serialize;
 
-use super::{Store, StoreError, encode};
+use super::codec::{decode, encode};
+use super::{Store, StoreError};
 
 impl Store {
     /// The key package of these rows: there is at most one, whatever its reference.
@@ -127,7 +128,7 @@ impl StorageProvider<CURRENT_VERSION> for Store {
     ) -> Done {
         let mut leaves: Vec<L> = self.read(OWN_LEAVES)?.unwrap_or_default();
         // `L` is not `Clone`: through its own bytes.
-        leaves.push(super::decode(&encode(leaf)?)?);
+        leaves.push(decode(&encode(leaf)?)?);
         self.put(OWN_LEAVES, &leaves)
     }
 

@@ -4,13 +4,15 @@
 //! its whole member list: 268 kB at 32 members. Here every past epoch gets a row of its own and the rest one row each,
 //! so that a message in the current epoch writes about 2 kB.
 //!
-//! Reading puts the pieces back together as CBOR, which may simply be concatenated.
+//! Reading puts the pieces back together: encoded elements may simply be concatenated. Rows are named by their fields'
+//! positions; the position that no row has is that of `past_epoch_trees`.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::ser::{Error as _, Impossible, SerializeSeq, SerializeStruct, Serializer};
+use serde::ser::{Impossible, SerializeSeq, SerializeStruct, Serializer};
 
-use super::{Store, StoreError, decode, encode};
+use super::codec::{Broken, array_of, decode, encode};
+use super::{Store, StoreError};
 
 const PREFIX: &[u8] = b"mls/secrets/";
 const PAST: &[u8] = b"mls/secrets/past/";
@@ -21,16 +23,11 @@ impl Store {
         let fields = value
             .serialize(Fields { skip: self.past_untouched.get().then_some(PAST_FIELD) })
             .map_err(|_| StoreError::Encode)?;
-        for (name, piece) in fields.0 {
+        for (position, piece) in fields.0.into_iter().enumerate() {
             match piece {
                 Piece::Skipped => {}
-                Piece::Value(bytes) if name == PAST_FIELD => {
-                    // Not a sequence: the layout of OpenMLS has changed under us.
-                    drop(bytes);
-                    return Err(StoreError::Encode);
-                }
-                Piece::Value(bytes) => self.put_bytes(&field_key(name), bytes),
-                Piece::Sequence(elements) => self.put_past(elements)?,
+                Piece::Value(bytes) => self.put_bytes(&field_key(position)?, bytes),
+                Piece::Past(elements) => self.put_past(elements)?,
             }
         }
         Ok(())
@@ -56,18 +53,13 @@ impl Store {
         if fields.is_empty() {
             return Ok(None);
         }
-        let mut bytes = head(MAP, fields.len() + 1);
-        for key in fields {
-            let name = std::str::from_utf8(&key[PREFIX.len()..]).map_err(|_| StoreError::Decode)?;
-            bytes.extend(encode(name)?);
-            bytes.extend(self.bytes(&key).ok_or(StoreError::Decode)?);
-        }
-        bytes.extend(encode(PAST_FIELD)?);
-        bytes.extend(head(ARRAY, past.len()));
-        for key in past {
-            bytes.extend(self.bytes(&key).ok_or(StoreError::Decode)?);
-        }
-        decode(&bytes).map(Some)
+        let value = |key: &Vec<u8>| self.bytes(key).ok_or(StoreError::Decode);
+        let past = array_of(&past.iter().map(value).collect::<Result<Vec<_>, _>>()?)?;
+        let is_gap = |(position, key): (usize, &Vec<u8>)| field_key(position).as_ref() != Ok(key);
+        let gap = fields.iter().enumerate().position(is_gap).unwrap_or(fields.len());
+        let mut fields = fields.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+        fields.insert(gap, past);
+        decode(&array_of(&fields)?).map(Some)
     }
 
     /// True if the secrets of this past epoch are kept.
@@ -82,39 +74,28 @@ impl Store {
     }
 }
 
-fn field_key(name: &str) -> Vec<u8> {
-    [PREFIX, name.as_bytes()].concat()
+fn field_key(position: usize) -> Result<Vec<u8>, StoreError> {
+    let position = u8::try_from(position).ok().filter(|position| *position < 10).ok_or(StoreError::Encode)?;
+    Ok([PREFIX, &[b'0' + position]].concat())
 }
 
+/// The first field of OpenMLS's `EpochTree`.
 fn epoch_of(element: &[u8]) -> Result<u64, StoreError> {
-    #[derive(serde::Deserialize)]
-    struct Epoch {
-        epoch: u64,
-    }
-    decode::<Epoch>(element).map(|element| element.epoch)
-}
-
-const ARRAY: u8 = 4 << 5;
-const MAP: u8 = 5 << 5;
-
-/// A CBOR head (RFC 8949 §3) for a short array or map.
-fn head(major: u8, len: usize) -> Vec<u8> {
-    let len = u8::try_from(len).expect("a group keeps a handful of epochs");
-    if len < 24 { vec![major | len] } else { vec![major | 24, len] }
+    let mut decoder = minicbor::Decoder::new(element);
+    decoder.array().and_then(|_| decoder.u64()).map_err(|_| StoreError::Decode)
 }
 
 enum Piece {
     Value(Vec<u8>),
-    Sequence(Vec<Vec<u8>>),
+    Past(Vec<Vec<u8>>),
     Skipped,
 }
 
-struct Pieces(Vec<(&'static str, Piece)>);
+struct Pieces(Vec<Piece>);
 
-type Broken = ciborium::ser::Error<std::io::Error>;
-
+/// Not a struct with a sequence of past epochs: the layout of OpenMLS has changed under us.
 fn unexpected<T>() -> Result<T, Broken> {
-    Err(Broken::custom("message secrets are not a struct of fields"))
+    Err(Broken)
 }
 
 /// Takes a struct apart into one encoded piece per field.
@@ -124,7 +105,7 @@ struct Fields {
 
 struct FieldsOf {
     skip: Option<&'static str>,
-    pieces: Vec<(&'static str, Piece)>,
+    pieces: Vec<Piece>,
 }
 
 impl SerializeStruct for FieldsOf {
@@ -135,11 +116,11 @@ impl SerializeStruct for FieldsOf {
         let piece = if self.skip == Some(name) {
             Piece::Skipped
         } else if name == PAST_FIELD {
-            Piece::Sequence(value.serialize(Elements)?)
+            Piece::Past(value.serialize(Elements)?)
         } else {
-            Piece::Value(encode(value).map_err(Broken::custom)?)
+            Piece::Value(encode(value).map_err(|_| Broken)?)
         };
-        self.pieces.push((name, piece));
+        self.pieces.push(piece);
         Ok(())
     }
 
@@ -158,7 +139,7 @@ impl SerializeSeq for ElementsOf {
     type Error = Broken;
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Broken> {
-        self.0.push(encode(value).map_err(Broken::custom)?);
+        self.0.push(encode(value).map_err(|_| Broken)?);
         Ok(())
     }
 

@@ -307,14 +307,14 @@ pub(crate) enum GroupCommand {
     Create {
         /// Its title, for members only
         title: String,
-        /// Addresses
+        /// Addresses, or conversations of two
         members: Vec<String>,
     },
     /// Adds people
     Add {
         /// The group: its title or id
         group: String,
-        /// Addresses
+        /// Addresses, or conversations of two
         #[arg(required = true)]
         members: Vec<String>,
     },

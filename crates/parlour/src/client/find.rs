@@ -16,13 +16,13 @@ pub(super) async fn target(asked: &mut impl Ask, typed: &str) -> Result<Target, 
     Ok(Target::Conversation(conversation(asked, typed).await?.id))
 }
 
-/// Addresses of people for a group.
-pub(super) fn addresses(typed: &[String]) -> Result<Vec<Target>, Trouble> {
-    let address = |text: &String| match is_address(text) {
-        true => Ok(Target::Address(text.clone())),
-        false => Err(Trouble::usage(format!("{text:?} is not an address: wanted is handle@app"))),
-    };
-    typed.iter().map(address).collect()
+/// People for a group: by address, or by the conversation of two with them (who signs in by a number does not tell it).
+pub(super) async fn people(asked: &mut impl Ask, typed: &[String]) -> Result<Vec<Target>, Trouble> {
+    let mut targets = Vec::new();
+    for typed in typed {
+        targets.push(target(asked, typed).await?);
+    }
+    Ok(targets)
 }
 
 /// A conversation that is here.

@@ -18,7 +18,7 @@ pub(super) async fn group(session: &mut Session, command: &GroupCommand) -> Resu
         GroupCommand::Create { title, members } => create(session, title, members).await,
         GroupCommand::Add { group, members } => {
             let conversation = find::conversation(session, group).await?.id;
-            let members = find::addresses(members)?;
+            let members = find::people(session, members).await?;
             simple(session, Intent::AddMembers { conversation, members }, "Added.").await
         }
         GroupCommand::Remove { group, member } => {
@@ -34,7 +34,7 @@ pub(super) async fn group(session: &mut Session, command: &GroupCommand) -> Resu
 }
 
 async fn create(session: &mut Session, title: &str, members: &[String]) -> Result<(), Trouble> {
-    let members = find::addresses(members)?;
+    let members = find::people(session, members).await?;
     let reply = session.intent(Intent::CreateGroup { title: title.to_owned(), members }).await?;
     let Reply::Conversation(group) = &reply else { return Err(unexpected(&reply)) };
     session.out.object(&json!({"type": "result", "ok": view::reply(&reply)}));

@@ -1,5 +1,6 @@
 //! Progress on stderr, for what takes longer than half a second.
 
+use crate::exit::Trouble;
 use crate::out::Out;
 use parlour_client::api::{Connection, Event, IntentId};
 use std::io::{IsTerminal as _, Write as _};
@@ -12,6 +13,7 @@ const WHEEL: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧
 
 /// A line that says what is being waited for; wiped when dropped.
 pub(super) struct Progress {
+    out: Out,
     enabled: bool,
     terminal: bool,
     next: Instant,
@@ -23,6 +25,7 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(out: Out) -> Self {
         Self {
+            out,
             enabled: out.progress,
             terminal: std::io::stderr().is_terminal(),
             next: Instant::now() + FIRST,
@@ -32,7 +35,7 @@ impl Progress {
         }
     }
 
-    /// Learns from an event what is going on.
+    /// Learns from an event what is going on; says on stderr when something queued will not be sent after all.
     pub(super) fn note(&mut self, event: &Event, own: Option<IntentId>) {
         match event {
             Event::Progress { intent, step, done, of } if own.is_none_or(|own| own == *intent) => {
@@ -40,6 +43,10 @@ impl Progress {
             }
             Event::Connection { state: Connection::Waiting(_), .. } => "connecting".clone_into(&mut self.step),
             Event::Connection { state: Connection::CatchingUp, .. } => "fetching".clone_into(&mut self.step),
+            Event::NotSent { conversation, why, .. } => {
+                let of = crate::text::short(&conversation.0);
+                self.out.remark(format!("What you wrote could not be sent ({of}): {}", Trouble::from(why.clone())));
+            }
             _ => {}
         }
     }

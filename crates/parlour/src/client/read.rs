@@ -132,6 +132,9 @@ async fn follow(
         }
         match event {
             Event::Conversation(conversation) => drop(titles.insert(conversation.id, conversation)),
+            Event::NotSent { conversation, why, .. } if only.is_none_or(|id| id == conversation) => {
+                session.out.remark(format!("What you wrote could not be sent: {}", Trouble::from(why)));
+            }
             Event::Request(request) if only.is_none() => session.out.line(format!(
                 "Somebody on {} asks to write to you: parlour client accept {}",
                 request.from.app,
@@ -159,7 +162,9 @@ async fn follow(
 
 fn belongs(event: &Event, only: Option<ConversationId>) -> bool {
     let of = match event {
-        Event::Message { conversation, .. } | Event::KeysChanged { conversation, .. } => *conversation,
+        Event::Message { conversation, .. }
+        | Event::NotSent { conversation, .. }
+        | Event::KeysChanged { conversation, .. } => *conversation,
         Event::Conversation(conversation) => conversation.id,
         _ => return true,
     };

@@ -126,12 +126,14 @@ struct Wait {
     offline: bool,
     states: Vec<(MessageId, MessageState)>,
     asked: Option<ConversationId>,
+    /// Why the engine gave up what was queued.
+    why: Option<Trouble>,
 }
 
 impl Wait {
     fn new(patience: Patience) -> Self {
         let until = Instant::now() + patience.wait;
-        Self { patience, until, offline: false, states: Vec::new(), asked: None }
+        Self { patience, until, offline: false, states: Vec::new(), asked: None, why: None }
     }
 
     /// Connects, so that a first contact gets the server's answer; goes on without after a failed attempt.
@@ -200,7 +202,7 @@ impl Wait {
         loop {
             match self.states.iter().rev().find(|(id, _)| *id == message).map(|(_, state)| *state) {
                 Some(MessageState::Sent | MessageState::Delivered | MessageState::Read) => return Ok(Outcome::Sent),
-                Some(MessageState::Failed) => return Err(failed()),
+                Some(MessageState::Failed) => return Err(self.why.take().unwrap_or_else(failed)),
                 _ if self.asked.take() == Some(conversation) && is_queued(session, conversation, message).await? => {
                     return Ok(Outcome::UntilAccepted);
                 }
@@ -227,6 +229,7 @@ impl Wait {
         }
         match event {
             Event::Message { message, .. } => self.states.push((message.id, message.state)),
+            Event::NotSent { why, .. } => self.why = Some(why.clone().into()),
             Event::Conversation(Conversation { id, state: ConversationState::Asked, .. }) => self.asked = Some(*id),
             _ => {}
         }

@@ -1,10 +1,10 @@
 //! An open home with a running engine, and how long a command waits for it.
 
-use super::{ask, find, progress::Progress};
+use super::{ask, progress::Progress};
 use crate::cli::ClientArgs;
 use crate::exit::{Exit, Trouble};
 use crate::out::Out;
-use parlour_client::api::{Connection, ConversationState, Event, Intent, MessageState, Reply};
+use parlour_client::api::{Connection, Event, Intent, Reply};
 use parlour_proto::ids::UnixMillis;
 use parlour_shell::home::Server;
 use parlour_shell::{Endpoint, Events, Home, HomeError, Runner, Unlock};
@@ -198,21 +198,10 @@ impl Session {
 
 /// How much waits for the server, and not for somebody's acceptance.
 pub(super) async fn unsent(asked: &mut impl Ask) -> Result<u64, Trouble> {
-    let queued = match asked.ask(Intent::Status).await? {
-        Reply::Status(status) => status.queued,
-        other => return Err(unexpected(&other)),
-    };
-    if queued == 0 {
-        return Ok(0);
+    match asked.ask(Intent::Status).await? {
+        Reply::Status(status) => Ok(status.queued.saturating_sub(status.held)),
+        other => Err(unexpected(&other)),
     }
-    let mut held = 0;
-    for conversation in find::conversations(asked).await? {
-        if conversation.state == ConversationState::Asked {
-            let messages = find::messages(asked, conversation.id, u32::MAX).await?;
-            held += messages.iter().filter(|message| message.state == MessageState::Queued).count() as u64;
-        }
-    }
-    Ok(queued.saturating_sub(held))
 }
 
 /// The connection's state, if the event is about it.

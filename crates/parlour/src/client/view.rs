@@ -17,8 +17,14 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::Message { conversation, message: m } => {
             json!({"type": "message", "conversation": hex::encode(conversation.0), "message": message(m)})
         }
+        Event::NotSent { conversation, messages, why } => json!({
+            "type": "not_sent", "conversation": hex::encode(conversation.0),
+            "messages": messages.iter().map(|id| hex::encode(id.0)).collect::<Vec<_>>(),
+            "error": error(&Trouble::from(why.clone())),
+        }),
         Event::Request(r) => json!({"type": "request", "request": request(r)}),
         Event::Conversation(c) => json!({"type": "conversation", "conversation": conversation(c)}),
+        Event::Profile(m) => json!({"type": "profile", "member": member(m)}),
         Event::KeysChanged { conversation, who } => {
             json!({"type": "keys_changed", "conversation": hex::encode(conversation.0), "account": account(who)})
         }
@@ -48,6 +54,9 @@ pub(super) fn reply(reply: &Reply) -> Value {
             json!({"digits": digits, "verified": verified, "address": address})
         }
         Reply::Status(counters) => status(counters),
+        Reply::Picture(picture) => json!({"picture": picture.as_ref().map(|picture| {
+            json!({"media_type": picture.media_type(), "bytes": picture.image().len()})
+        })}),
     }
 }
 
@@ -88,7 +97,8 @@ fn preview(p: &Preview) -> Value {
 }
 
 fn member(m: &Member) -> Value {
-    json!({"account": account(&m.account), "address": m.address, "name": m.name})
+    let picture = m.picture.map(|digest| hex::encode(&digest.0[..16]));
+    json!({"account": account(&m.account), "address": m.address, "name": m.name, "picture": picture})
 }
 
 pub(super) fn message(m: &Message) -> Value {
@@ -115,7 +125,7 @@ pub(super) fn reach(rules: &[(parlour_proto::frames::AppId, ReachRule)]) -> Valu
 
 pub(super) fn status(s: &Status) -> Value {
     json!({
-        "received": s.received, "unreadable": s.unreadable, "queued": s.queued, "repairs": s.repairs,
+        "received": s.received, "unreadable": s.unreadable, "queued": s.queued, "held": s.held, "repairs": s.repairs,
         "conversations": s.conversations, "requests": s.requests,
     })
 }

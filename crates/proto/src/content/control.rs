@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 1 | hello | 1 door token, 2 name, 3 address |
 //! | 2 | accept | the same |
-//! | 3 | profile | 2 name |
+//! | 3 | profile | 2 name, 5 picture's media type, 6 picture |
 //! | 4 | group title | 2 title |
 //! | 5 | leave | 4 request |
 //! | 6 | device list link | 4 link |
@@ -24,10 +24,12 @@ pub enum Control {
     Hello(Introduction),
     /// A request is accepted; from now on the door token spares the other side the door.
     Accept(Introduction),
-    /// My new name.
+    /// How I want to be seen from now on, whole.
     Profile {
         /// After [`clean_name`](super::clean_name); empty takes it back.
         name: String,
+        /// Without one, an earlier one is taken back.
+        picture: Option<Picture>,
     },
     /// The group's new title.
     GroupTitle {
@@ -59,6 +61,36 @@ pub struct Introduction {
     pub address: Option<String>,
 }
 
+/// The largest picture of a profile, bytes.
+pub const MAX_PICTURE_BYTES: usize = 32 * 1024;
+/// What a picture may be: still pictures that hold nothing that runs.
+pub const PICTURE_TYPES: [&str; 3] = ["image/jpeg", "image/png", "image/webp"];
+
+/// A small picture of somebody. Nothing here looks into it: whoever makes one leaves out what a camera wrote beside it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Picture {
+    media_type: &'static str,
+    image: Bytes,
+}
+
+impl Picture {
+    /// A picture of one of [`PICTURE_TYPES`], of 1 to [`MAX_PICTURE_BYTES`] bytes; `None` if it is something else.
+    pub fn new(media_type: &str, image: Bytes) -> Option<Self> {
+        let media_type = PICTURE_TYPES.into_iter().find(|known| *known == media_type)?;
+        (1..=MAX_PICTURE_BYTES).contains(&image.len()).then_some(Self { media_type, image })
+    }
+
+    /// One of [`PICTURE_TYPES`].
+    pub fn media_type(&self) -> &'static str {
+        self.media_type
+    }
+
+    /// The encoded image, bytes.
+    pub fn image(&self) -> &Bytes {
+        &self.image
+    }
+}
+
 impl Control {
     pub(super) fn kind(&self) -> u16 {
         match self {
@@ -74,11 +106,14 @@ impl Control {
 
     /// The control of a kind, from what its map held.
     pub(super) fn from_fields(kind: u16, fields: Fields) -> Option<Self> {
-        let Fields { door, name, address, bytes } = fields;
+        let Fields { door, name, address, bytes, media_type, image } = fields;
         Some(match kind {
             1 => Control::Hello(Introduction { door, name, address }),
             2 => Control::Accept(Introduction { door, name, address }),
-            3 => Control::Profile { name: name.unwrap_or_default() },
+            3 => {
+                let picture = media_type.zip(image).and_then(|(media_type, image)| Picture::new(&media_type, image));
+                Control::Profile { name: name.unwrap_or_default(), picture }
+            }
             4 => Control::GroupTitle { title: name.unwrap_or_default() },
             5 => Control::Leave { request: bytes? },
             6 => Control::DeviceListLink { link: bytes? },
@@ -94,9 +129,14 @@ impl Control {
                 door: intro.door.clone(),
                 name: intro.name.as_ref().and_then(text),
                 address: intro.address.as_ref().and_then(text),
-                bytes: None,
+                ..Fields::default()
             },
-            Control::Profile { name } => Fields { name: text(name), ..Fields::default() },
+            Control::Profile { name, picture } => Fields {
+                name: text(name),
+                media_type: picture.as_ref().map(|picture| picture.media_type.to_owned()),
+                image: picture.as_ref().map(|picture| picture.image.clone()),
+                ..Fields::default()
+            },
             Control::GroupTitle { title } => Fields { name: text(title), ..Fields::default() },
             Control::Leave { request } => Fields { bytes: Some(request.clone()), ..Fields::default() },
             Control::DeviceListLink { link } => Fields { bytes: Some(link.clone()), ..Fields::default() },
@@ -112,6 +152,8 @@ pub(super) struct Fields {
     pub(super) name: Option<String>,
     pub(super) address: Option<String>,
     pub(super) bytes: Option<Bytes>,
+    pub(super) media_type: Option<String>,
+    pub(super) image: Option<Bytes>,
 }
 
 /// Keys of the map.
@@ -119,10 +161,18 @@ pub(super) const DOOR: u8 = 1;
 pub(super) const NAME: u8 = 2;
 pub(super) const ADDRESS: u8 = 3;
 pub(super) const BYTES: u8 = 4;
+pub(super) const MEDIA_TYPE: u8 = 5;
+pub(super) const IMAGE: u8 = 6;
 
 impl fmt::Debug for Control {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Control({})", self.kind())
+    }
+}
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Picture(..)")
     }
 }
 

@@ -1,6 +1,6 @@
 //! CBOR to content: every length is checked before anything is kept, and nothing recurses.
 
-use super::control::{ADDRESS, BYTES, DOOR, Fields, NAME};
+use super::control::{ADDRESS, BYTES, DOOR, Fields, IMAGE, MAX_PICTURE_BYTES, MEDIA_TYPE, NAME};
 use super::encode::{CONTROL, MARKDOWN, NULL_PART, PLAIN, REPORTS, SINGLE_PART, VERSION, disposition, within};
 use super::{
     Content, ContentError, Control, Expires, ExtensionName, ExtensionValue, MAX_CONTENT_BYTES, MAX_CONTROL_BYTES,
@@ -237,6 +237,10 @@ fn control(content: &[u8]) -> Result<Control> {
             (key, Type::String) if key == u64::from(ADDRESS) => fields.address = clean_name(from.str()?),
             (key, Type::Bytes) if key == u64::from(BYTES) => {
                 fields.bytes = Some(Bytes::copy_from_slice(bounded(from, MAX_CONTROL_BYTES, "control part")?));
+            }
+            (key, Type::String) if key == u64::from(MEDIA_TYPE) => fields.media_type = Some(from.str()?.to_owned()),
+            (key, Type::Bytes) if key == u64::from(IMAGE) => {
+                fields.image = Some(Bytes::copy_from_slice(bounded(from, MAX_PICTURE_BYTES, "picture")?));
             }
             _ => skip(from)?,
         }

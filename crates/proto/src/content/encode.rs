@@ -1,6 +1,6 @@
 //! Content to CBOR, in the one deterministic way.
 
-use super::control::{ADDRESS, BYTES, DOOR, NAME};
+use super::control::{ADDRESS, BYTES, DOOR, IMAGE, MEDIA_TYPE, NAME};
 use super::{
     Content, ContentError, Control, Expires, ExtensionName, MAX_CONTENT_BYTES, MAX_CONTROL_BYTES, MAX_EMOJI_BYTES,
     MAX_EXTENSIONS, MAX_LANGUAGE_BYTES, MAX_REPORTS, MAX_TEXT_BYTES, MAX_TOPIC_BYTES, Part, Report, Text, TextFormat,
@@ -164,8 +164,10 @@ fn put_reports(reports: &[Report], out: &mut Cbor<'_>) -> Done {
 
 fn put_control(control: &Control, out: &mut Cbor<'_>) -> Done {
     let fields = control.fields();
+    let picture = [fields.media_type.is_some(), fields.image.is_some()];
     let len = [fields.door.is_some(), fields.name.is_some(), fields.address.is_some(), fields.bytes.is_some()];
-    out.array(2)?.u16(control.kind())?.map(len.into_iter().filter(|there| *there).count() as u64)?;
+    let len = len.into_iter().chain(picture);
+    out.array(2)?.u16(control.kind())?.map(len.filter(|there| *there).count() as u64)?;
     if let Some(door) = &fields.door {
         out.u8(DOOR)?.bytes(&door.0)?;
     }
@@ -177,6 +179,12 @@ fn put_control(control: &Control, out: &mut Cbor<'_>) -> Done {
     }
     if let Some(bytes) = &fields.bytes {
         out.u8(BYTES)?.bytes(bytes)?;
+    }
+    if let Some(media_type) = &fields.media_type {
+        out.u8(MEDIA_TYPE)?.str(media_type)?;
+    }
+    if let Some(image) = &fields.image {
+        out.u8(IMAGE)?.bytes(image)?;
     }
     Ok(())
 }

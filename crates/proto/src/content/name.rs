@@ -5,6 +5,9 @@ use unicode_normalization::UnicodeNormalization as _;
 /// The longest name or title, bytes.
 pub const MAX_NAME_BYTES: usize = 128;
 
+/// The longest name that somebody may take, characters; longer ones of others are still shown.
+pub const MAX_DISPLAY_NAME_CHARS: usize = 64;
+
 /// A name or title in NFC, on one line, without control and direction characters, single-spaced, cut at
 /// [`MAX_NAME_BYTES`]; `None` when nothing is left. A cleaned name cleans to itself.
 pub fn clean_name(typed: &str) -> Option<String> {

@@ -19,6 +19,10 @@ fn introduction() -> Introduction {
     Introduction { door: Some(Secret([5; 32])), name: Some("Ada".into()), address: Some("ada@den".into()) }
 }
 
+fn picture(len_bytes: usize) -> Option<Picture> {
+    Picture::new("image/webp", vec![9; len_bytes].into())
+}
+
 /// One of each kind, with all its fields.
 fn samples() -> Vec<(&'static str, Content)> {
     let full = Content {
@@ -49,11 +53,12 @@ fn samples() -> Vec<(&'static str, Content)> {
         ("hello", content(Part::Control(Control::Hello(introduction())))),
         ("hello_bare", content(Part::Control(Control::Hello(Introduction::default())))),
         ("accept", content(Part::Control(Control::Accept(introduction())))),
-        ("profile", content(Part::Control(Control::Profile { name: "Ada L.".into() }))),
+        ("profile", content(Part::Control(Control::Profile { name: "Ada L.".into(), picture: None }))),
         ("group_title", content(Part::Control(Control::GroupTitle { title: "Choir".into() }))),
         ("leave", content(Part::Control(Control::Leave { request: Bytes::from_static(b"leave") }))),
         ("link", content(Part::Control(Control::DeviceListLink { link: Bytes::from_static(b"link") }))),
         ("unknown", content(Part::Control(Control::Unknown(999)))),
+        ("profile_picture", content(Part::Control(Control::Profile { name: "Ada L.".into(), picture: picture(5) }))),
     ]
 }
 
@@ -153,9 +158,23 @@ fn unknown_keys_and_kinds_of_control_are_ignored() {
 
 #[test]
 fn names_are_cleaned_on_both_ways() {
-    let shouting = content(Part::Control(Control::Profile { name: "  A\u{202e}da\n".into() }));
+    let shouting = content(Part::Control(Control::Profile { name: "  A\u{202e}da\n".into(), picture: None }));
     let read = Content::decode(&shouting.encode().unwrap()).unwrap();
-    assert!(read.body == Part::Control(Control::Profile { name: "Ada".into() }));
+    assert!(read.body == Part::Control(Control::Profile { name: "Ada".into(), picture: None }));
+}
+
+#[test]
+fn a_picture_is_small_and_of_a_kind_that_does_nothing() {
+    assert!(picture(MAX_PICTURE_BYTES).is_some());
+    assert!(picture(0).is_none() && picture(MAX_PICTURE_BYTES + 1).is_none());
+    assert!(Picture::new("image/svg+xml", vec![1].into()).is_none());
+    // A picture of another kind by a newer version: the name still comes.
+    let mut bytes =
+        content(Part::Control(Control::Profile { name: "Ada".into(), picture: picture(3) })).encode().unwrap();
+    let at = bytes.windows(10).position(|part| part == b"image/webp").unwrap();
+    bytes[at..at + 10].copy_from_slice(b"image/avif");
+    let body = Content::decode(&bytes).unwrap().body;
+    assert!(body == Part::Control(Control::Profile { name: "Ada".into(), picture: None }));
 }
 
 #[test]
@@ -193,7 +212,8 @@ fn any_part() -> impl Strategy<Value = Part> {
         vec(report, 0..40).prop_map(Part::Reports),
         any_introduction().prop_map(|intro| Part::Control(Control::Hello(intro))),
         any_introduction().prop_map(|intro| Part::Control(Control::Accept(intro))),
-        any_name().prop_map(|name| Part::Control(Control::Profile { name })),
+        (any_name(), 0usize..300)
+            .prop_map(|(name, len)| Part::Control(Control::Profile { name, picture: picture(len) })),
         any_name().prop_map(|title| Part::Control(Control::GroupTitle { title })),
         vec(any::<u8>(), 0..300).prop_map(|b| Part::Control(Control::Leave { request: b.into() })),
         vec(any::<u8>(), 0..300).prop_map(|b| Part::Control(Control::DeviceListLink { link: b.into() })),

@@ -2,6 +2,8 @@
 
 use super::NetError;
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ pub(super) fn config(ca_pem: Option<&str>) -> Result<Arc<ClientConfig>, NetError
 
 fn add(roots: &mut RootCertStore, pem: &str) -> Result<(), NetError> {
     let before = roots.len();
-    for certificate in rustls_pemfile::certs(&mut pem.as_bytes()) {
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate.map_err(|_| NetError::Certificates)?;
         roots.add(certificate).map_err(|_| NetError::Certificates)?;
     }

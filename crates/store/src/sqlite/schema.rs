@@ -10,7 +10,8 @@ use crate::StoreError;
 /// The storage format that this release writes, kept in `user_version`.
 pub(super) const FORMAT: u32 = 1;
 
-const PAGE_BYTES: u64 = 4096;
+/// A page of the database.
+pub(super) const PAGE_BYTES: u64 = 4096;
 const BUSY_WAIT: Duration = Duration::from_millis(250);
 
 // `entry` and `payload` are only ever appended to, in the order of their numbers, and have no other index: an index

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::{
     Shared,
     queues::{Numbers, QueuePlan},
+    reserve::Reserve,
     rows::RowStage,
     schema::from_sql,
 };
@@ -66,6 +67,7 @@ type NumberedBatches<'g> = Vec<(usize, &'g QueueBatch)>;
 /// The thread's own state.
 pub(super) struct Writer {
     pub(super) db: Connection,
+    pub(super) reserve: Reserve,
     pub(super) shared: Arc<Shared>,
     pub(super) rng: ChaCha20Rng,
     pub(super) numbers: Numbers,
@@ -96,10 +98,10 @@ impl Writer {
                     self.commit_group(group);
                 }
                 Command::SweepRows { now, limit, answer } => {
-                    let _ = answer.send(self.sweep_rows(now, limit));
+                    let _ = answer.send(self.with_room(|writer| writer.sweep_rows(now, limit)));
                 }
                 Command::SweepQueues { now, queues, limit, answer } => {
-                    let _ = answer.send(self.sweep_queues(now, &queues, limit));
+                    let _ = answer.send(self.with_room(|writer| writer.sweep_queues(now, &queues, limit)));
                 }
                 Command::Tidy { answer } => {
                     let _ = answer.send(self.tidy());
@@ -123,6 +125,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {
                     let emptied = self.empty_wal();
                     emptied.inspect_err(|error| tracing::warn!(%error, "the log was not emptied")).ok();
+                    self.regain();
                     self.unsettled = false;
                 }
             }
@@ -137,13 +140,10 @@ impl Writer {
         let (batches, answers): (Vec<_>, Vec<_>) =
             group.into_iter().map(|request| (request.batches, request.answer)).unzip();
         self.unsettled = true;
-        let mut result = self.commit(&batches);
-        if matches!(result, Err(StoreError::Full)) && self.empty_wal().is_ok() {
-            // The log may be what fills the disk.
-            result = self.commit(&batches);
-        }
-        match result {
+        match self.with_room(|writer| writer.commit(&batches)) {
             Ok(outcomes) => {
+                self.bound_wal();
+                self.regain();
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
                     let _ = answer.send(Ok(outcome));
                 }
@@ -161,6 +161,33 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Does something that writes; when there is no room, makes some and tries again.
+    fn with_room<T>(&mut self, mut work: impl FnMut(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut result = work(self);
+        if matches!(result, Err(StoreError::Full)) && self.empty_wal().is_ok() {
+            // The log may be what fills the disk.
+            result = work(self);
+        }
+        if matches!(result, Err(StoreError::Full)) && self.reserve.relieve(&self.db)? {
+            self.empty_wal().ok();
+            result = work(self);
+        }
+        result
+    }
+
+    /// Writes the log back before the rest of the disk is too small for what it adds to the database.
+    fn bound_wal(&mut self) {
+        let wal = std::fs::metadata(&self.wal).map_or(0, |file| file.len());
+        if wal > self.reserve.log_may_take() {
+            self.empty_wal().ok();
+        }
+    }
+
+    fn regain(&mut self) {
+        let regained = self.reserve.regain(&self.db);
+        regained.inspect_err(|error| tracing::warn!(%error, "the reserve was not made")).ok();
     }
 
     /// Writes a group in one transaction; when it is durable, enters it into the index and tells the sink.
@@ -283,6 +310,7 @@ impl Writer {
         if wal > 0 && (idle || wal >= LARGE_WAL_BYTES) {
             self.empty_wal()?;
         }
+        self.regain();
         Ok(())
     }
 

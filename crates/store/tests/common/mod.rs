@@ -21,7 +21,7 @@ pub(crate) struct Embedded {
 
 impl Embedded {
     pub(crate) fn new() -> Self {
-        let options = SqliteOptions { cache_kib: 4_096, ..SqliteOptions::default() };
+        let options = SqliteOptions { cache_kib: 4_096, reserve_bytes: 0, ..SqliteOptions::default() };
         Self { dir: TempDir::new().unwrap(), clock: Arc::new(ManualClock::new(START)), options }
     }
 

@@ -3,10 +3,10 @@
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
     Body, Connection, Conversation, ConversationId, ConversationState, Event, Failure, Identity, IdentityId, Intent,
-    IntentId, Member, Message, MessageState, Preview, Proof, Reply, Request, Status, Target,
+    IntentId, Member, Message, MessageState, Picture, Preview, Proof, Reply, Request, Status, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
-use parlour_proto::ids::{AccountId, MessageId, RoomId, UnixMillis};
+use parlour_proto::ids::{AccountId, Digest, MessageId, RoomId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 
 wire_struct! { IdentityId(id) }
@@ -16,18 +16,19 @@ wire_struct! { AccountId(id) }
 wire_struct! { MessageId(id) }
 wire_struct! { RoomId(id) }
 wire_struct! { UnixMillis(ms) }
+wire_struct! { Digest(bytes) }
 wire_struct! { AccountRef { app, account } }
 wire_struct! { AppInfo { app, name, domain, sign_in, expiry_s } }
 wire_struct! { Problem { code, detail, retry_after_ms, head, successor } }
 wire_struct! { Identity { id, account, address, name } }
 wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, last, last_activity, verified } }
 wire_struct! { Preview { id, from, from_name, text, deleted, time, state } }
-wire_struct! { Member { account, address, name } }
+wire_struct! { Member { account, address, name, picture } }
 wire_struct! {
     Message { id, order, from, from_name, text, in_reply_to, edited, deleted, reactions, time, state }
 }
 wire_struct! { Request { id, from, time, text, claimed_name, claimed_address } }
-wire_struct! { Status { received, unreadable, queued, repairs, conversations, requests } }
+wire_struct! { Status { received, unreadable, queued, held, repairs, conversations, requests } }
 
 wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
 wire_enum! { ReachRule { 0 Ask, 1 Invite, 2 Nobody } }
@@ -77,6 +78,8 @@ wire_enum! {
         27 Leave { conversation },
         28 Status,
         29 DeleteAccount,
+        30 SetProfile { name, picture },
+        31 Picture { of },
     }
 }
 
@@ -90,6 +93,8 @@ wire_enum! {
         5 Conversation(conversation),
         6 KeysChanged { conversation, who },
         7 SignedOut { identity, why },
+        8 NotSent { conversation, messages, why },
+        9 Profile(member),
     }
 }
 
@@ -108,6 +113,7 @@ wire_enum! {
         10 Invite { text, expires },
         11 SafetyNumber { digits, verified, address },
         12 Status(status),
+        13 Picture(picture),
     }
 }
 
@@ -126,7 +132,7 @@ wire_enum! {
 
 lists! {
     AppInfo, Identity, Conversation, Member, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
-    (IdentityId, Connection), (String, Vec<u8>),
+    (IdentityId, Connection), (String, Vec<u8>), MessageId,
 }
 
 impl Wire for AppId {
@@ -135,6 +141,17 @@ impl Wire for AppId {
     }
     fn take(input: &mut In<'_>) -> Option<Self> {
         AppId::parse(input.str().ok()?).ok()
+    }
+}
+
+impl Wire for Picture {
+    fn put(&self, out: &mut Out) {
+        written(out.str(self.media_type()));
+        written(out.bytes(self.image()));
+    }
+    fn take(input: &mut In<'_>) -> Option<Self> {
+        let media_type = input.str().ok()?;
+        Picture::new(media_type, input.bytes().ok()?.to_vec().into())
     }
 }
 

@@ -9,6 +9,7 @@ mod desk;
 mod dialog;
 mod dom;
 mod emoji;
+mod face;
 mod frame;
 mod group;
 mod icon;

@@ -121,10 +121,12 @@ impl Command {
             }
             Self::SetReports { delivered, read } => Intent::SetReports { delivered, read },
             Self::SetName { name } => Intent::SetName { name },
-            Self::GroupCreate { title, members } => Intent::CreateGroup { title, members: find::addresses(&members)? },
+            Self::GroupCreate { title, members } => {
+                Intent::CreateGroup { title, members: find::people(ask, &members).await? }
+            }
             Self::GroupAdd { conversation, members } => Intent::AddMembers {
                 conversation: place(ask, &conversation).await?,
-                members: find::addresses(&members)?,
+                members: find::people(ask, &members).await?,
             },
             Self::GroupRemove { conversation, member } => {
                 let group = find::conversation(ask, &conversation).await?;

@@ -7,7 +7,7 @@
 //! | `Known` | signed out (revoked, deleted) | `Gone` |
 
 use parlour_client::api::{
-    Connection, Conversation, ConversationId, ConversationState, Event, Identity, Message, Preview, Request,
+    Connection, Conversation, ConversationId, ConversationState, Event, Identity, Member, Message, Preview, Request,
 };
 use parlour_proto::frames::{AppId, AppInfo};
 use std::sync::Arc;
@@ -63,7 +63,8 @@ impl AppState {
             Event::Request(request) => return self.put_request(request),
             Event::SignedOut { why, .. } => self.me = Me::Gone(why.clone()),
             Event::KeysChanged { conversation, .. } => return Some(News::KeysChanged(*conversation)),
-            Event::Done(..) | Event::Progress { .. } => {}
+            Event::Profile(member) => self.put_profile(member),
+            Event::NotSent { .. } | Event::Done(..) | Event::Progress { .. } => {}
         }
         None
     }
@@ -162,6 +163,23 @@ impl AppState {
             && last.id == message.id
         {
             *last = preview(message);
+        }
+    }
+
+    /// Somebody looks another way, wherever they are shown.
+    fn put_profile(&mut self, member: &Member) {
+        let of = |known: &&mut Member| known.account == member.account;
+        for chat in &mut self.chats {
+            if !chat.members.iter().any(|known| known.account == member.account) {
+                continue;
+            }
+            let chat = Arc::make_mut(chat);
+            if let Some(known) = chat.members.iter_mut().find(of) {
+                known.clone_from(member);
+            }
+            if let Some(name) = member.name.as_ref().filter(|_| !chat.is_group) {
+                chat.title.clone_from(name);
+            }
         }
     }
 

@@ -48,7 +48,7 @@ fn bits(chars: &[char]) -> i32 {
     }
     let kinds: [fn(&char) -> bool; 4] =
         [|c| c.is_lowercase(), |c| c.is_uppercase(), |c| c.is_numeric(), |c| !c.is_alphanumeric()];
-    bits + 4 * (kinds.iter().filter(|kind| chars.iter().any(|c| kind(c))).count() as i32 - 1)
+    bits + 4 * (kinds.iter().filter(|kind| chars.iter().any(kind)).count() as i32 - 1)
 }
 
 fn famous_cost(password: &str, handle: &str) -> i32 {

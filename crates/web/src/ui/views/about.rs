@@ -1,11 +1,11 @@
 //! Who is in a conversation, and what can be done about it.
 
-use super::chats::{seed, verified};
+use super::chats::{portrait, verified};
 use super::desk::Desk;
 use super::dialog::{confirm, modal};
+use super::face::face;
 use super::frame::bar;
 use super::icon::{Icon, icon};
-use super::mark::avatar;
 use crate::ui::model::route::Route;
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
@@ -66,7 +66,7 @@ fn inside(
     });
     view! {
         <div class="profile">
-            {avatar(&seed(chat), &chat.title, chat.is_group)}
+            {portrait(desk, chat)}
             <h2><bdi>{chat.title.clone()}</bdi>{chat.verified.then(verified)}</h2>
             <p>{sub}</p>
         </div>
@@ -98,7 +98,7 @@ fn member_row(desk: Desk, id: ConversationId, member: Member) -> impl IntoView {
     let remove = move |_| desk.please(Intent::RemoveMember { conversation: id, member: account.clone() });
     view! {
         <li class="person">
-            {avatar(&member.account.account.0, &name, false)}
+            {face(desk, &member, &name)}
             <span class="personname"><bdi>{name.clone()}</bdi><small>{fill(t().on_app, &[("app", &app)])}</small></span>
             <button class="button small quiet" aria-label=format!("{} {name}", t().remove) on:click=remove>{t().remove}</button>
         </li>

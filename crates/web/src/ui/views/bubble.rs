@@ -8,7 +8,8 @@ use crate::ui::model::rows::{Bubble, Quote, RowKey, tally};
 use crate::ui::model::text::{Piece, hue, is_jumbo, pieces};
 use crate::ui::strings::t;
 use leptos::prelude::*;
-use parlour_client::api::{Body, ConversationId, Intent, Message, Target};
+use parlour_client::api::{Body, ConversationId, Intent, Member, Message, Target};
+use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::MessageId;
 
 /// Draws it.
@@ -27,8 +28,11 @@ pub(super) fn bubble(stream: Stream, desk: Desk, bubble: Bubble) -> impl IntoVie
     }
     let author = (in_group && !own && first).then(|| author(&message));
     let picture = (in_group && !own && last).then(|| {
-        let seed = message.from.as_ref().map_or([0; 16], |from| from.account.0);
-        super::mark::avatar(&seed, message.from_name.as_deref().unwrap_or_default(), false)
+        let name = message.from_name.as_deref().unwrap_or_default();
+        match message.from.as_ref().and_then(|from| member(desk, from)) {
+            Some(member) => super::face::face(desk, &member, name),
+            None => super::mark::avatar(&message.from.as_ref().map_or([0; 16], |from| from.account.0), name, false),
+        }
     });
     let name = message.from_name.clone().unwrap_or_default();
     let press = Press(StoredValue::new(None));
@@ -56,6 +60,13 @@ pub(super) fn bubble(stream: Stream, desk: Desk, bubble: Bubble) -> impl IntoVie
             {reactions(stream, desk, &message)}
         </div>
     }
+}
+
+/// Somebody in the open conversation.
+fn member(desk: Desk, account: &AccountRef) -> Option<Member> {
+    let open = desk.thread.with_untracked(|thread| thread.id())?;
+    desk.state
+        .with_untracked(|state| state.chat(open)?.members.iter().find(|member| member.account == *account).cloned())
 }
 
 /// A finger that stays on a bubble opens its menu (not every browser makes a `contextmenu` of it).

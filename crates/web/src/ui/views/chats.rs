@@ -2,6 +2,7 @@
 
 use super::desk::Desk;
 use super::dom;
+use super::face::face;
 use super::frame::banner;
 use super::icon::{Icon, icon, ticks};
 use super::mark::{avatar, glyph, wordmark};
@@ -110,7 +111,7 @@ fn list(desk: Desk, found: Memo<Vec<Arc<Conversation>>>) -> impl IntoView {
         (ROW_REM * dom::rem()).round()
     });
     let look = move || {
-        if let Some(scroller) = scroller.get_untracked() {
+        if let Some(scroller) = scroller.try_get_untracked().flatten() {
             top.set(f64::from(scroller.scroll_top()));
             height.set(f64::from(scroller.client_height()));
         }
@@ -262,7 +263,15 @@ pub(crate) fn picture(desk: Desk, chat: &Conversation) -> impl IntoView + use<> 
         _ => None,
     };
     let mark = elsewhere.map(|app| view! { <span class="appmark" data-of=app.clone()>{glyph(&app)}</span> });
-    view! { <span class="pictured">{avatar(&seed(chat), &chat.title, chat.is_group)}{mark}</span> }
+    view! { <span class="pictured">{portrait(desk, chat)}{mark}</span> }
+}
+
+/// The picture of the one person, or the sign of a group.
+pub(crate) fn portrait(desk: Desk, chat: &Conversation) -> AnyView {
+    match chat.members.as_slice() {
+        [only] if !chat.is_group => face(desk, only, &chat.title),
+        _ => avatar(&seed(chat), &chat.title, chat.is_group),
+    }
 }
 
 /// What a conversation's picture is drawn from: the other account, so that it is the same everywhere.

@@ -1,6 +1,7 @@
 //! What every view has at hand: the state as signals, and the way to the engine.
 
 use super::dom;
+use super::face::Faces;
 use crate::bus::{Call, Outcome};
 use crate::ui::model::route::{Route, conversation_from_hex, conversation_hex};
 use crate::ui::model::state::{AppState, Me, News, Trouble};
@@ -75,6 +76,8 @@ pub(crate) struct Desk {
     pub reports: RwSignal<Reports>,
     /// Whether a message that comes while nobody looks is told of, without anything of it.
     pub notifies: RwSignal<bool>,
+    /// Pictures of people.
+    pub faces: Faces,
     pub newborn: RwSignal<Option<Newborn>>,
     pub toast: RwSignal<Option<Toast>>,
     /// For screen readers: what just happened.
@@ -99,6 +102,7 @@ impl Desk {
             looks: RwSignal::new(Looks::load()),
             reports: RwSignal::new(Reports { delivered: true, read: true }),
             notifies: RwSignal::new(super::notify::is_on()),
+            faces: Faces::new(),
             newborn: RwSignal::new(None),
             toast: RwSignal::new(None),
             said: RwSignal::new(String::new()),
@@ -231,6 +235,11 @@ impl Desk {
                     }
                 }
             });
+        }
+        for event in events {
+            if let Event::NotSent { why, .. } = event {
+                self.complain(&Fault::Failed(why.clone()));
+            }
         }
         self.announce(&news);
     }
@@ -394,8 +403,10 @@ impl Desk {
             shown.remove();
         });
         Effect::new(move |_| {
-            if let Some(id) = self.route.with(Route::conversation) {
-                self.open(id);
+            match self.route.with(Route::conversation) {
+                Some(id) => self.open(id),
+                // Opened again, it says what came meanwhile.
+                None => self.thread.set(Thread::default()),
             }
         });
         let unread_here = Memo::new(move |_| {

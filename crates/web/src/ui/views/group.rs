@@ -1,9 +1,8 @@
 //! Making a group: a title, and people from among those one talks to.
 
-use super::chats::seed;
+use super::chats::portrait;
 use super::desk::Desk;
 use super::frame::bar;
-use super::mark::avatar;
 use crate::ui::model::route::Route;
 use crate::ui::strings::{plural, t};
 use leptos::prelude::*;
@@ -74,7 +73,7 @@ pub(super) fn people(
         };
         view! {
             <label class="person">
-                {avatar(&seed(&chat), &chat.title, false)}
+                {portrait(desk, &chat)}
                 <span class="personname"><bdi>{chat.title.clone()}</bdi></span>
                 <input type="checkbox" class="tick" prop:checked=move || chosen.read().contains(&id) on:change=toggle />
             </label>

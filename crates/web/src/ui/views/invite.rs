@@ -10,6 +10,7 @@ use crate::ui::model::when::{Local, day_name};
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
 use parlour_client::api::{Intent, Reply};
+use parlour_proto::frames::{AppId, ReachRule};
 use parlour_proto::ids::UnixMillis;
 
 /// How many people can use one invite, and for how long.
@@ -46,10 +47,42 @@ pub(crate) fn invite(desk: Desk) -> impl IntoView {
                     None => view! { <div class="qr waiting" aria-busy="true"></div> }.into_any(),
                 }}
             </div>
+            {closed(desk)}
             <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk)}</p>
             <button class="button quiet bad" on:click=move |_| revoking.set(true)>{t().invite_revoke}</button>
         </div>
         {move || revoking.get().then(|| confirm(t().revoke_question, t().revoke_text, t().invite_revoke, revoke, move || revoking.set(false)))}
+    }
+}
+
+/// Whom the reach rules keep out even with an invite, and one tap to let them in.
+fn closed(desk: Desk) -> impl IntoView {
+    let apps = RwSignal::new(Vec::<AppId>::new());
+    let take = move |reply| {
+        if let Reply::Reach(rules) = reply {
+            apps.set(rules.into_iter().filter(|(_, rule)| *rule == ReachRule::Nobody).map(|(app, _)| app).collect());
+        }
+    };
+    desk.then(Intent::Reach, take);
+    let open = move |_| {
+        for app in apps.get_untracked() {
+            desk.then(Intent::SetReach { from: app, rule: ReachRule::Invite }, take);
+        }
+    };
+    let names = move || {
+        let name = |app: &AppId| desk.state.with(|state| state.app_name(app));
+        apps.read().iter().map(name).collect::<Vec<_>>().join(", ")
+    };
+    move || {
+        (!apps.read().is_empty()).then(|| {
+            view! {
+                <div class="closed" role="note">
+                    {icon(Icon::Door)}
+                    <p>{fill(t().invite_closed, &[("apps", &names())])}</p>
+                    <button id="open-to-invites" class="button small" on:click=open>{t().invite_open}</button>
+                </div>
+            }
+        })
     }
 }
 

@@ -160,7 +160,7 @@ fn letter(desk: Desk, target: Target, address: Option<(String, AppId)>, typed: R
             {move || desk.state.with(|state| state.identity().is_some_and(|me| me.name.is_empty())).then(|| your_name(desk))}
             <label class="field">
                 <span class="label">{t().first_words}</span>
-                <textarea class="input" rows="3" dir="auto" maxlength="4000" placeholder=t().first_words_example
+                <textarea class="input" rows="3" dir="auto" autocomplete="off" maxlength="4000" placeholder=t().first_words_example
                     prop:value=move || text.get() on:input=move |event| text.set(event_target_value(&event))></textarea>
             </label>
             <p class="fine">{t().one_message}</p>

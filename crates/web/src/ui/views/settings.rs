@@ -2,14 +2,14 @@
 
 use super::desk::{Desk, Reports};
 use super::dialog::modal;
+use super::face::{own_face, shrink};
 use super::frame::{bar, what_they_see};
 use super::icon::{Icon, icon};
-use super::mark::avatar;
 use super::new::set_name;
 use crate::ui::model::phone;
 use crate::ui::strings::{LANGUAGES, t};
 use leptos::prelude::*;
-use parlour_client::api::{Intent, Reply, Status};
+use parlour_client::api::{Intent, Picture, Reply, Status};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Leaving {
@@ -52,7 +52,7 @@ fn profile(desk: Desk) -> impl IntoView {
     view! {
         <section class="group me">
             <div class="meline">
-                {move || avatar(&seed, &name.get(), false)}
+                {picture(desk, seed, known)}
                 <form class="mename" on:submit=move |event| { event.prevent_default(); set_name(desk, name.get_untracked()); }>
                     <label class="field">
                         <span class="label">{t().your_name}</span>
@@ -67,6 +67,39 @@ fn profile(desk: Desk) -> impl IntoView {
             </div>
             <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk)}</p>
         </section>
+    }
+}
+
+/// One's own picture: pressing it chooses another one.
+fn picture(desk: Desk, seed: [u8; 16], name: Memo<String>) -> impl IntoView {
+    let give = move |picture: Option<Picture>| {
+        let intent = Intent::SetProfile { name: name.get_untracked(), picture: picture.clone() };
+        desk.then(intent, move |_| {
+            desk.faces.put_own(picture.as_ref());
+            desk.tell(t().saved);
+        });
+    };
+    let chosen = move |event: web_sys::Event| {
+        let input: web_sys::HtmlInputElement = event_target(&event);
+        let Some(file) = input.files().and_then(|files| files.get(0)) else { return };
+        input.set_value("");
+        leptos::task::spawn_local(async move {
+            match shrink(&file).await {
+                Ok(picture) => give(Some(picture)),
+                Err(_) => desk.complain_text(t().picture_failed),
+            }
+        });
+    };
+    let has_one = move || desk.faces.has_own();
+    view! {
+        <div class="mepicture">
+            <label class="mechoose" title=t().picture_choose>
+                {move || own_face(desk, &seed, &name.get())}
+                <span class="mepen" aria-hidden="true">{icon(Icon::Camera)}</span>
+                <input id="picture" type="file" class="unseen" accept="image/*" aria-label=t().picture_choose on:change=chosen />
+            </label>
+            {move || has_one().then(|| view! { <button type="button" class="linkbutton" on:click=move |_| give(None)>{t().picture_remove}</button> })}
+        </div>
     }
 }
 

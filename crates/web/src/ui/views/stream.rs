@@ -13,7 +13,8 @@ use crate::ui::model::when::day_name;
 use crate::ui::strings::{fill, plural, t};
 use leptos::html;
 use leptos::prelude::*;
-use parlour_client::api::ConversationId;
+use parlour_client::api::{Conversation, ConversationId};
+use parlour_proto::ids::UnixMillis;
 use std::collections::HashMap;
 use std::sync::Arc;
 use wasm_bindgen::JsCast as _;
@@ -151,17 +152,17 @@ fn row_id(key: RowKey) -> String {
 
 fn start(desk: Desk) -> impl IntoView {
     let open = desk.thread.with_untracked(|thread| thread.id());
-    // Names come later than the first message.
+    // Names and pictures come later than the first message; what was said meanwhile does not draw this anew.
     let chat = Memo::new(move |_| {
         let chat = open.and_then(|id| desk.state.with(|state| state.chat(id).cloned()))?;
-        Some((super::chats::seed(&chat), chat.title.clone(), chat.is_group))
+        Some(Conversation { last: None, unread: 0, last_activity: UnixMillis(0), ..Conversation::clone(&chat) })
     });
     move || {
-        chat.get().map(|(seed, title, is_group)| {
+        chat.get().map(|chat| {
             view! {
                 <div class="start">
-                    {super::mark::avatar(&seed, &title, is_group)}
-                    <p class="startname"><bdi>{title}</bdi></p>
+                    {super::chats::portrait(desk, &chat)}
+                    <p class="startname"><bdi>{chat.title.clone()}</bdi></p>
                     <p>{icon(Icon::Key)}{t().encrypted}</p>
                 </div>
             }
@@ -215,10 +216,10 @@ impl Stream {
             Some(row) => self.scroll_to(self.heights.with_value(|heights| heights.top(row)) - 72.0),
             None => self.hold(anchor),
         };
-        request_animation_frame(move || {
+        self.soon(move || {
             place();
             self.draw();
-            request_animation_frame(move || self.measure());
+            self.soon(move || self.measure());
         });
     }
 
@@ -280,7 +281,16 @@ impl Stream {
             self.desk.read_older();
         }
         self.draw();
-        request_animation_frame(move || self.measure());
+        self.soon(move || self.measure());
+    }
+
+    /// Before the next paint, unless the conversation was left meanwhile.
+    fn soon(self, then: impl FnOnce() + 'static) {
+        request_animation_frame(move || {
+            if !self.rows.is_disposed() {
+                then();
+            }
+        });
     }
 
     /// Puts into the page what is in sight.
@@ -325,10 +335,10 @@ impl Stream {
         }
         if changed {
             self.total.set(self.heights.with_value(Heights::total));
-            request_animation_frame(move || {
+            self.soon(move || {
                 self.hold(anchor);
                 self.draw();
-                request_animation_frame(move || self.measure());
+                self.soon(move || self.measure());
             });
         }
     }

@@ -1,0 +1,83 @@
+//! What tests look at in the server, and what they break.
+
+use super::Server;
+use bytes::Bytes;
+use parlour_proto::frames::{AccountRef, Commit, EntryChange};
+use parlour_proto::ids::{Digest, MailboxId, MemberKey, MessageId, RoomId};
+use rand_core::RngCore;
+
+impl Server {
+    pub fn waiting_rows(&self) -> usize {
+        self.mailboxes.values().map(|(_, rows)| rows.len()).sum()
+    }
+
+    /// How many rows were ever put into mailboxes.
+    pub fn rows_stored(&self) -> u64 {
+        self.mailboxes.values().map(|(next, _)| next).sum()
+    }
+
+    pub fn empty_pools(&mut self, account: &AccountRef) {
+        for device in self.accounts.get_mut(account).unwrap().devices.values_mut() {
+            device.pools[0].clear();
+            device.pools[1].clear();
+        }
+    }
+
+    pub fn room_ids(&self) -> Vec<RoomId> {
+        self.rooms.keys().copied().collect()
+    }
+
+    /// The room with the most entries.
+    pub fn largest_room(&self) -> RoomId {
+        *self.rooms.iter().max_by_key(|(_, room)| room.entries.len()).unwrap().0
+    }
+
+    pub fn entries(&self, room: &RoomId) -> usize {
+        self.rooms[room].entries.len()
+    }
+
+    /// An insider's commit that no member can follow: the server takes it, being blind.
+    pub fn commit_rubbish(&mut self, room: RoomId) {
+        self.commit_noise(room, &[]);
+    }
+
+    /// The same, removing the entries of an account beside it.
+    pub fn throw_out(&mut self, room: RoomId, account: &AccountRef) {
+        let mailboxes: Vec<MailboxId> = self.accounts[account].devices.values().map(|device| device.mailbox).collect();
+        let entries = &self.rooms[&room].entries;
+        let theirs = entries.iter().filter(|(_, entry)| mailboxes.contains(&entry.mailbox)).map(|(key, _)| *key);
+        let theirs: Vec<MemberKey> = theirs.collect();
+        assert!(!theirs.is_empty(), "they have no entry there");
+        self.commit_noise(room, &theirs);
+    }
+
+    fn commit_noise(&mut self, room: RoomId, removes: &[MemberKey]) {
+        let (head, member_key) = {
+            let r = &self.rooms[&room];
+            (r.head, *r.entries.iter().find(|(key, e)| !e.asked && !removes.contains(key)).unwrap().0)
+        };
+        let mut id = [0; 16];
+        self.rng.fill_bytes(&mut id);
+        let commit = Commit {
+            room,
+            head,
+            commit_id: MessageId(id),
+            payload: Bytes::from_static(b"rubbish"),
+            next_send_key: Digest([9; 32]),
+            changes: removes.iter().map(|key| EntryChange::Remove { member_key: *key }).collect(),
+            voids: vec![],
+            welcome: None,
+            member_key,
+            signature: [0; 64],
+        };
+        self.apply_commit(commit).unwrap();
+    }
+
+    /// The key of an epoch is valid for 60 s after the next; this makes them pass.
+    pub fn expire_keys(&mut self) {
+        for room in self.rooms.values_mut() {
+            let last = room.keys.len() - 1;
+            room.keys.drain(..last);
+        }
+    }
+}

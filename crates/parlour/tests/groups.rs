@@ -1,0 +1,87 @@
+//! Groups on the command line, across apps: made, talked in, people added, removed, one leaves.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod kit;
+
+use kit::{Person, Server};
+use serde_json::Value;
+
+/// The first writes to the second, who lets them in; gives the conversation's id on the second one's device.
+fn befriend(one: &Person, address: &str, other: &Person, from: &str) -> String {
+    other.run(&["reach", "set", "--from", from, "ask"]).ok();
+    one.run(&["send", address, "Hello"]).ok();
+    let request = other.request();
+    other.run(&["accept", &request]).ok();
+    one.until(&["conversations"], |c| of(c.lines(), address).filter(|c| c["state"] == "open").map(drop));
+    request
+}
+
+/// The conversation with this title or address.
+fn of(lines: Vec<Value>, title: &str) -> Option<Value> {
+    let shown = lines.into_iter().map(|line| line["conversation"].clone());
+    let fits = |c: &Value| c["title"] == title || c["members"][0]["address"] == title && c["group"] == false;
+    shown.into_iter().find(fits)
+}
+
+/// Waits until a person sees the group with so many others.
+fn until_others(person: &Person, count: usize) {
+    person.until(&["conversations"], |c| {
+        let group = of(c.lines(), "Choir")?;
+        (group["state"] == "open" && group["members"].as_array()?.len() == count).then_some(())
+    });
+}
+
+fn until_read(person: &Person, text: &str) {
+    person.until(&["read", "Choir"], |read| {
+        read.lines()
+            .iter()
+            .any(|line| line["message"]["text"] == text && !line["message"]["from"].is_null())
+            .then_some(())
+    });
+}
+
+#[test]
+fn a_group_across_apps_is_made_grows_shrinks_and_talks() {
+    let server = Server::up();
+    let maya = Person::with_password(&server, "den", "maya");
+    let sam = Person::with_number(&server, "sam", "+15550100100");
+    let noor = Person::with_password(&server, "porch", "noor");
+    befriend(&maya, "+15550100100@bell", &sam, "den");
+    // Noor asks Maya: she is in a group only with whom she knows.
+    befriend(&noor, "maya@den", &maya, "porch");
+
+    let made = maya.json(&["group", "create", "Choir", "+15550100100@bell"]).ok().result();
+    assert_eq!(made["conversation"]["group"], true);
+    until_others(&sam, 1);
+    sam.run(&["send", "Choir", "Who sings?"]).ok();
+    until_read(&maya, "Who sings?");
+
+    maya.run(&["group", "add", "Choir", "@noor@porch"]).ok();
+    for person in [&maya, &sam, &noor] {
+        until_others(person, 2);
+    }
+    noor.run(&["send", "Choir", "I do"]).ok();
+    until_read(&maya, "I do");
+    until_read(&sam, "I do");
+    assert!(!noor.read("Choir").contains(&"Who sings?".to_owned()), "said before she came");
+
+    // Sam may not remove Maya, who made the group; she may remove him.
+    let refused = sam.json(&["group", "remove", "Choir", &account(&maya)]);
+    assert_ne!(refused.code, 0, "{refused:?}");
+    maya.run(&["group", "remove", "Choir", "+15550100100@bell"]).ok();
+    sam.until(&["conversations"], |c| (of(c.lines(), "Choir")?["state"] == "closed").then_some(()));
+    until_others(&noor, 1);
+    sam.run(&["send", "Choir", "Hey!"]).with_code(5);
+
+    noor.run(&["group", "leave", "Choir"]).ok();
+    noor.run(&["send", "Choir", "Anybody?"]).with_code(5);
+    until_others(&maya, 0);
+    maya.run(&["send", "Choir", "Alone"]).ok();
+    assert!(!noor.json(&["read", "Choir"]).ok().stdout.contains("Alone"));
+}
+
+/// The account, as members are shown.
+fn account(person: &Person) -> String {
+    person.json(&["whoami"]).ok().result()["identities"][0]["account"].as_str().unwrap().to_owned()
+}

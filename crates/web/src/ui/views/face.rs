@@ -1,0 +1,154 @@
+//! Pictures that people chose: asked of the engine when somebody is drawn, kept as object URLs, drawn over their initials.
+
+use super::desk::Desk;
+use super::dom;
+use super::mark::avatar;
+use crate::ui::model::text::hue;
+use js_sys::{Array, Uint8Array};
+use leptos::prelude::*;
+use parlour_client::api::{Intent, Member, Picture, Reply};
+use parlour_proto::frames::AccountRef;
+use parlour_proto::ids::Digest;
+use std::collections::HashMap;
+use wasm_bindgen::{JsCast as _, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Blob, BlobPropertyBag, CanvasRenderingContext2d, HtmlCanvasElement, HtmlImageElement, Url};
+
+/// Side of the picture that is sent, in pixels.
+const SIDE: u32 = 256;
+/// Qualities to try, best first, until the picture is small enough to be sent.
+const QUALITIES: [f64; 5] = [0.86, 0.74, 0.6, 0.45, 0.3];
+
+/// Whom a picture is of; `None` is oneself.
+type Whom = Option<AccountRef>;
+
+/// Pictures in memory, by whom they show: which one, and its URL once it was read.
+#[derive(Clone, Copy)]
+pub(crate) struct Faces(RwSignal<HashMap<Whom, Face>>);
+
+#[derive(Clone)]
+struct Face {
+    digest: Option<Digest>,
+    url: Option<String>,
+}
+
+impl Faces {
+    pub(crate) fn new() -> Self {
+        Self(RwSignal::new(HashMap::new()))
+    }
+
+    fn url(self, whom: &Whom) -> Option<String> {
+        self.0.with(|faces| faces.get(whom)?.url.clone())
+    }
+
+    /// Reads a picture unless this very one was read.
+    fn want(self, desk: Desk, whom: Whom, digest: Option<Digest>) {
+        if self.0.with_untracked(|faces| faces.get(&whom).is_some_and(|face| face.digest == digest)) {
+            return;
+        }
+        self.put(whom.clone(), Face { digest, url: None });
+        leptos::task::spawn_local(async move {
+            if let Ok(Reply::Picture(Some(picture))) = desk.ask(Intent::Picture { of: whom.clone() }).await {
+                self.put(whom, Face { digest, url: url_of(&picture) });
+            }
+        });
+    }
+
+    fn put(self, whom: Whom, face: Face) {
+        let old = self.0.try_update(|faces| faces.insert(whom, face)).flatten();
+        if let Some(url) = old.and_then(|old| old.url) {
+            let _ = Url::revoke_object_url(&url);
+        }
+    }
+
+    /// Whether one has a picture of one's own.
+    pub(crate) fn has_own(self) -> bool {
+        self.url(&None).is_some()
+    }
+
+    /// One's own, just chosen (or taken away).
+    pub(crate) fn put_own(self, picture: Option<&Picture>) {
+        self.put(None, Face { digest: None, url: picture.and_then(url_of) });
+    }
+}
+
+/// Somebody's picture, or the initials of `name`.
+pub(crate) fn face(desk: Desk, member: &Member, name: &str) -> AnyView {
+    let seed = member.account.account.0;
+    match member.picture {
+        None => avatar(&seed, name, false),
+        Some(digest) => photo(desk, Some(member.account.clone()), Some(digest), &seed, name),
+    }
+}
+
+/// One's own picture, or one's initials.
+pub(crate) fn own_face(desk: Desk, seed: &[u8], name: &str) -> AnyView {
+    photo(desk, None, None, seed, name)
+}
+
+fn photo(desk: Desk, whom: Whom, digest: Option<Digest>, seed: &[u8], name: &str) -> AnyView {
+    desk.faces.want(desk, whom.clone(), digest);
+    let (seed, name) = (seed.to_vec(), name.to_owned());
+    let url = Memo::new(move |_| desk.faces.url(&whom));
+    let class = format!("avatar photo hue{}", hue(&seed));
+    let inside = move || match url.get() {
+        Some(url) => {
+            view! { <span class=class.clone() aria-hidden="true"><img src=url alt="" decoding="async" /></span> }
+                .into_any()
+        }
+        None => avatar(&seed, &name, false),
+    };
+    inside.into_any()
+}
+
+fn url_of(picture: &Picture) -> Option<String> {
+    let bytes = Uint8Array::from(picture.image().as_ref());
+    let kind = BlobPropertyBag::new();
+    kind.set_type(picture.media_type());
+    let blob = Blob::new_with_u8_array_sequence_and_options(&Array::of1(&bytes), &kind).ok()?;
+    Url::create_object_url_with_blob(&blob).ok()
+}
+
+/// Makes the picture that is sent of a file that was chosen: a square, small, drawn anew, so that nothing of what a camera
+/// writes beside a picture (place, time, make) goes with it.
+///
+/// # Errors
+/// When the file is no picture that this browser can read.
+pub(crate) async fn shrink(file: &Blob) -> Result<Picture, JsValue> {
+    let url = Url::create_object_url_with_blob(file)?;
+    let image = HtmlImageElement::new()?;
+    image.set_src(&url);
+    let decoded = JsFuture::from(image.decode()).await;
+    let drawn = decoded.and_then(|_| draw(&image));
+    Url::revoke_object_url(&url)?;
+    encode(&drawn?).await
+}
+
+/// The middle of the picture, on a square canvas.
+fn draw(image: &HtmlImageElement) -> Result<HtmlCanvasElement, JsValue> {
+    let document = dom::try_window().and_then(|window| window.document()).ok_or(JsValue::NULL)?;
+    let canvas: HtmlCanvasElement = document.create_element("canvas")?.dyn_into()?;
+    canvas.set_width(SIDE);
+    canvas.set_height(SIDE);
+    let context: CanvasRenderingContext2d = canvas.get_context("2d")?.ok_or(JsValue::NULL)?.dyn_into()?;
+    let (width, height) = (f64::from(image.natural_width()), f64::from(image.natural_height()));
+    let side = width.min(height);
+    let (left, top, to) = ((width - side) / 2.0, (height - side) / 2.0, f64::from(SIDE));
+    context.draw_image_with_html_image_element_and_sw_and_sh_and_dx_and_dy_and_dw_and_dh(
+        image, left, top, side, side, 0.0, 0.0, to, to,
+    )?;
+    Ok(canvas)
+}
+
+async fn encode(canvas: &HtmlCanvasElement) -> Result<Picture, JsValue> {
+    for quality in QUALITIES {
+        let url = canvas.to_data_url_with_type_and_encoder_options("image/jpeg", &JsValue::from_f64(quality))?;
+        let window = dom::try_window().ok_or(JsValue::NULL)?;
+        let base64 = url.split_once(',').map(|(_, base64)| base64).ok_or(JsValue::NULL)?;
+        let bytes: Vec<u8> = window.atob(base64)?.chars().map(|one| one as u8).collect();
+        if let Some(picture) = Picture::new("image/jpeg", bytes.into()) {
+            return Ok(picture);
+        }
+    }
+    Err(JsValue::NULL)
+}
