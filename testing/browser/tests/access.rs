@@ -1,4 +1,5 @@
 //! What a machine can tell about how usable the screens are without eyes, hands or patience: axe-core, light and dark.
+#![allow(clippy::print_stdout, reason = "what is no failure is told, too")]
 
 use anyhow::{Context as _, Result, ensure};
 use parlour_browser::{Browser, Driver, Limits, Native, Person, Server};
