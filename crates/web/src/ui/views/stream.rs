@@ -237,13 +237,18 @@ impl Stream {
         Some((own, others))
     }
 
-    /// The first row in sight, and how far below the upper edge it begins.
+    /// The first message in sight, and how far below the upper edge it begins. (Only a message: what stands above all
+    /// messages is above the older ones, too, once they have been read.)
     fn anchor(self) -> Option<(RowKey, f64)> {
         let top = f64::from(self.scroller.get_untracked()?.scroll_top());
         self.heights.with_value(|heights| {
-            let row = heights.at(top);
-            let key = self.rows.with_untracked(|rows| rows.rows.get(row).map(Row::key))?;
-            Some((key, heights.top(row) - top))
+            let first = heights.at(top);
+            let (at, key) = self.rows.with_untracked(|rows| {
+                let below = rows.rows.get(first..)?;
+                let at = below.iter().position(|row| matches!(row, Row::Bubble(_)))?;
+                Some((first + at, below.get(at)?.key()))
+            })?;
+            Some((key, heights.top(at) - top))
         })
     }
 
