@@ -25,6 +25,8 @@ use web_sys::HtmlElement;
 const MARGIN: f64 = 500.0;
 /// So close to the end counts as being there.
 const NEAR: f64 = 60.0;
+/// So close to the beginning of what has been read, more is read.
+const NEAR_START: f64 = 1500.0;
 
 /// What the scrolling needs to know; plain values, changed between two paints.
 #[derive(Clone, Copy)]
@@ -219,6 +221,7 @@ impl Stream {
         self.soon(move || {
             place();
             self.draw();
+            self.want_older();
             self.soon(move || self.measure());
         });
     }
@@ -237,13 +240,18 @@ impl Stream {
         Some((own, others))
     }
 
-    /// The first row in sight, and how far below the upper edge it begins.
+    /// The first message in sight, and how far below the upper edge it begins. (Only a message: what stands above all
+    /// messages is above the older ones, too, once they have been read.)
     fn anchor(self) -> Option<(RowKey, f64)> {
         let top = f64::from(self.scroller.get_untracked()?.scroll_top());
         self.heights.with_value(|heights| {
-            let row = heights.at(top);
-            let key = self.rows.with_untracked(|rows| rows.rows.get(row).map(Row::key))?;
-            Some((key, heights.top(row) - top))
+            let first = heights.at(top);
+            let (at, key) = self.rows.with_untracked(|rows| {
+                let below = rows.rows.get(first..)?;
+                let at = below.iter().position(|row| matches!(row, Row::Bubble(_)))?;
+                Some((first + at, below.get(at)?.key()))
+            })?;
+            Some((key, heights.top(at) - top))
         })
     }
 
@@ -277,11 +285,17 @@ impl Stream {
         if at_end {
             self.below.set(0);
         }
-        if top < 1500.0 {
-            self.desk.read_older();
-        }
+        self.want_older();
         self.draw();
         self.soon(move || self.measure());
+    }
+
+    /// Reads what comes before when its place comes near.
+    fn want_older(self) {
+        let top = self.scroller.get_untracked().map(|scroller| scroller.scroll_top());
+        if top.is_some_and(|top| f64::from(top) < NEAR_START) {
+            self.desk.read_older();
+        }
     }
 
     /// Before the next paint, unless the conversation was left meanwhile.
