@@ -28,6 +28,9 @@ const FLAGS: [&str; 10] = [
 /// How long a script may wait for something in its page.
 const SCRIPT_PATIENCE: Duration = Duration::from_secs(300);
 
+/// So often Chromium is started before a test fails.
+const TRIES: u32 = 3;
+
 /// A browser.
 pub struct Browser {
     /// For everything that has no method here.
@@ -36,11 +39,22 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Opens one, with a window of this size.
+    /// Opens one, with a window of this size. Chromium itself gives up when a busy machine lets it wait; then it is asked again.
     ///
     /// # Errors
     /// When Chromium does not start.
     pub async fn open(driver: &Driver, width: u32, height: u32) -> Result<Self> {
+        let mut opened = Self::open_once(driver, width, height).await;
+        for _ in 1..TRIES {
+            if opened.is_ok() {
+                break;
+            }
+            opened = Self::open_once(driver, width, height).await;
+        }
+        opened
+    }
+
+    async fn open_once(driver: &Driver, width: u32, height: u32) -> Result<Self> {
         let profile = tempfile::tempdir()?;
         let mut flags: Vec<String> = FLAGS.iter().map(|&flag| flag.to_owned()).collect();
         flags.push(format!("--user-data-dir={}", profile.path().display()));

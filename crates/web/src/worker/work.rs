@@ -214,11 +214,12 @@ impl<'p> Work<'p> {
                 self.engine.handle(input, js::now(), &mut OsRng);
             }
             let (mut changes, noted) = std::mem::take(&mut self.notes);
-            let (mut actions, mut events) = (Vec::new(), Vec::new());
+            let (mut actions, mut loads, mut events) = (Vec::new(), Vec::new(), Vec::new());
             while let Some(effect) = self.engine.poll() {
                 match effect {
                     Effect::Commit(more) => changes.0.extend(more.0),
                     Effect::Notify(event) => events.push(event),
+                    Effect::Load { token, prefix } => loads.push((token, prefix)),
                     action => actions.push(action),
                 }
             }
@@ -226,8 +227,9 @@ impl<'p> Work<'p> {
                 self.rows.commit(&changes).await?;
             }
             for action in actions {
-                self.carry_out(action).await?;
+                self.carry_out(action);
             }
+            self.load(&loads).await?;
             for (tab, id) in noted {
                 self.pages.tell(tab, &FromWorker::Answer { id, result: Ok(Outcome::Kept(Vec::new())) });
             }
@@ -238,7 +240,19 @@ impl<'p> Work<'p> {
         Ok(())
     }
 
-    async fn carry_out(&mut self, action: Effect) -> Result<(), RowsError> {
+    /// Reads what the engine asked for; the next round hands it over.
+    async fn load(&mut self, loads: &[(u64, Vec<u8>)]) -> Result<(), RowsError> {
+        if loads.is_empty() {
+            return Ok(());
+        }
+        let prefixes: Vec<&[u8]> = loads.iter().map(|(_, prefix)| prefix.as_slice()).collect();
+        let all = self.rows.load_each(&prefixes).await?;
+        let loaded = loads.iter().zip(all).map(|((token, _), rows)| Input::Loaded { token: *token, rows });
+        self.inputs.extend(loaded);
+        Ok(())
+    }
+
+    fn carry_out(&mut self, action: Effect) {
         match action {
             Effect::Open(socket) => {
                 self.generation += 1;
@@ -256,18 +270,13 @@ impl<'p> Work<'p> {
                     link.send(&frame);
                 }
             }
-            Effect::Load { token, prefix } => {
-                let rows = self.rows.load(&prefix).await?;
-                self.inputs.push_back(Input::Loaded { token, rows });
-            }
             Effect::WakeAt(instant) => {
                 self.wake_at = Some(instant);
                 self.timer.set(instant);
             }
             // Sorted out before.
-            Effect::Commit(_) | Effect::Notify(_) => {}
+            Effect::Commit(_) | Effect::Notify(_) | Effect::Load { .. } => {}
         }
-        Ok(())
     }
 
     fn notify(&mut self, event: Event) {
