@@ -73,6 +73,12 @@ pub(crate) fn chromium() -> Result<()> {
         return Ok(());
     }
     eprintln!("installing chromium and chromium-driver");
+    // Package lists may be missing or old; if they cannot be renewed, those that are there may do.
+    if run(Command::new("apt-get").args(["update", "-qq"])).is_err() {
+        eprintln!("`apt-get update` did not work; using the package lists as they are");
+    }
     let packages = ["install", "--yes", "--quiet", "--no-install-recommends", "chromium", "chromium-driver"];
-    run(Command::new("apt-get").args(packages)).context("no chromedriver: install Chromium and its driver")
+    let mut install = Command::new("apt-get");
+    install.args(packages).env("DEBIAN_FRONTEND", "noninteractive");
+    run(&mut install).context("no chromedriver: install Chromium and its driver")
 }
