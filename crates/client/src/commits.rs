@@ -12,6 +12,7 @@
 use crate::api::{Failure, Role};
 use crate::contacts::e2ee_account;
 use crate::engine::{Engine, Purpose};
+use crate::incoming::newest_voids;
 use crate::mls::Ready;
 use crate::signing;
 use crate::state::{Change as StoredChange, Chore, Joiner, Pending, Phase, Want};
@@ -189,7 +190,7 @@ impl Engine {
     }
 
     fn store_commit(&mut self, room: RoomId, signer: &[u8], made: PendingCommit, joiners: &[Joiner]) {
-        let Some((head, voids)) = self.s.rooms.get(&room).map(|r| (r.head, r.voids.clone())) else { return };
+        let Some((head, voids)) = self.s.rooms.get(&room).map(|r| (r.head, newest_voids(&r.voids).to_vec())) else { return };
         let Some(key) = signing::member_key(signer) else { return };
         let remove = |member: &parlour_e2ee::Member| StoredChange {
             kind: REMOVE,
@@ -281,7 +282,9 @@ impl Engine {
 
     /// Our pending commit is in the room, at this sequence.
     pub(crate) fn commit_accepted(&mut self, room: RoomId, room_seq: u64) {
-        let Some(pending) = self.s.work.get(&room).and_then(|work| work.pending.clone()) else { return };
+        if self.s.work.get(&room).is_none_or(|work| work.pending.is_none()) {
+            return;
+        }
         let merged = self.with_group(&room, |group, _| group.merge_pending(room_seq));
         if !matches!(merged, Some(Ok(()))) {
             tracing::error!("an accepted commit could not be merged");
@@ -294,7 +297,8 @@ impl Engine {
         let secret = self.group(&room).map(|group: &mut Group| group.member_key_pair().to_bytes().to_vec());
         let Some(r) = self.s.rooms.get_mut(&room) else { return };
         r.head = r.head.max(room_seq);
-        r.voids.retain(|void| !pending.voids.contains(void));
+        // Those beyond a frame's measure cannot be undone any more.
+        r.voids.clear();
         if let Some(secret) = secret {
             r.member = secret.into();
         }

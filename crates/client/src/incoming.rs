@@ -18,9 +18,10 @@ use crate::contacts::Trust;
 use crate::engine::{Engine, Load};
 use crate::mls::Ready;
 use crate::state::{Phase, Repair as Repairing, Waiting, Want};
-use parlour_e2ee::{Group, Invalid, Processed, Repair, RowMeta, StagedChange};
-use parlour_proto::frames::{Request, Row, RowBody};
-use parlour_proto::ids::{MessageId, RoomId};
+use bytes::Bytes;
+use parlour_e2ee::{Group, Invalid, Member, Processed, Repair, RowMeta, StagedChange};
+use parlour_proto::frames::{EntryChange, MAX_VOIDS, Request, Rights, Row, RowBody, entries_digest};
+use parlour_proto::ids::{MemberKey, MessageId, RoomId};
 use rand_core::CryptoRngCore;
 
 const MOST_WAITING_PER_ROOM: usize = 64;
@@ -220,7 +221,8 @@ impl Engine {
         match processed {
             Ok(Processed::Commit(staged)) => self.take_staged(row, *staged, rng),
             Ok(Processed::OwnCommit) => self.commit_accepted(row.room, row.room_seq),
-            Ok(Processed::Duplicate) => self.head_moved(row.room, row.room_seq),
+            // What was merged is not above the head: it was put into the room once more.
+            Ok(Processed::Duplicate) => self.void_row(row.room, row.room_seq),
             Ok(Processed::Invalid(reason)) => {
                 self.refuse_row(reason);
                 self.void_row(row.room, row.room_seq);
@@ -243,6 +245,12 @@ impl Engine {
     }
 
     fn take_staged(&mut self, row: &Row, staged: StagedChange, rng: &mut dyn CryptoRngCore) {
+        if !self.fits_the_room(row, &staged) {
+            self.with_group(&row.room, |group, _| group.refuse_staged().ok());
+            tracing::warn!("a commit did something else to the room than to the group");
+            self.s.counters().unreadable += 1;
+            return self.void_row(row.room, row.room_seq);
+        }
         // A leaf that its device did not sign is a lie of the committer, and void for all who know that device's key;
         // not all may know it, so the row is followed and the leaf is not believed (see `hear`).
         let lies = staged.added.iter().chain(staged.updated.iter().map(|(_, after)| after));
@@ -267,6 +275,15 @@ impl Engine {
         self.refresh_members(row.room);
         self.replay(row.room, rng);
         self.again = true;
+    }
+
+    /// Whether the commit did to the room's entries what it does to the group's leaves, and undid the void rows, no more and
+    /// no less. Every member who followed the room finds the same: all have the same leaves and the same void rows since
+    /// the last valid commit (whoever joined since, joined by that commit).
+    fn fits_the_room(&self, row: &Row, staged: &StagedChange) -> bool {
+        let RowBody::Commit { voids, entries, .. } = &row.body else { return false };
+        let ours = self.s.rooms.get(&row.room).map_or(&[][..], |room| &room.voids);
+        *entries == entries_digest(&changes_of(staged)) && voids == newest_voids(ours)
     }
 
     /// A handshake row of the room is dealt with.
@@ -391,4 +408,21 @@ impl Engine {
             self.s.tombstones.remove(&room);
         }
     }
+}
+
+/// What a commit must do to the entries: one for each leaf. The grants are the server's and the committer's affair.
+fn changes_of(staged: &StagedChange) -> Vec<EntryChange> {
+    let remove = |member: &Member| EntryChange::Remove { member_key: MemberKey(member.member_key()) };
+    let add = |member: &Member| {
+        let member_key = MemberKey(member.member_key());
+        EntryChange::Add { member_key, grant: Bytes::new(), rights: Rights::ALL }
+    };
+    let rekeyed = staged.updated.iter().filter(|(before, after)| before.member_key() != after.member_key());
+    let rekey = rekeyed.map(|(_, after)| EntryChange::Rekey { new: MemberKey(after.member_key()) });
+    staged.removed.iter().map(remove).chain(staged.added.iter().map(add)).chain(rekey).collect()
+}
+
+/// What the next commit names of the void rows: a frame takes so many.
+pub(crate) fn newest_voids(voids: &[u64]) -> &[u64] {
+    &voids[voids.len().saturating_sub(MAX_VOIDS)..]
 }

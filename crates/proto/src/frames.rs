@@ -476,8 +476,16 @@ pub struct Row {
 pub enum RowBody {
     /// An application message.
     Message { message_id: MessageId, tag: [u8; 32], stamp: [u8; 32], payload: Bytes },
-    /// A handshake: for everybody who was an entry before or is after it.
-    Commit { commit_id: MessageId, payload: Bytes, next_send_key: Digest, voids: Vec<u64>, member_key: MemberKey },
+    /// A handshake: for everybody who was an entry before or is after it. `entries` is the [`entries_digest`] of what it did
+    /// at the server.
+    Commit {
+        commit_id: MessageId,
+        payload: Bytes,
+        next_send_key: Digest,
+        voids: Vec<u64>,
+        member_key: MemberKey,
+        entries: Digest,
+    },
     /// For who joins: `first` is the room sequence of the commit that added it; later rows are for its epoch.
     Welcome { member_key: MemberKey, shared: Bytes, part: Bytes, asked: bool },
     /// Somebody asks to be let back in.
@@ -508,21 +516,9 @@ pub fn entry_bytes(what: &str, room: &RoomId, time: UnixMillis, detail: &[u8]) -
 pub fn commit_bytes(commit: &Commit) -> Vec<u8> {
     let mut changes = Vec::new();
     for change in &commit.changes {
-        match change {
-            EntryChange::Add { member_key, grant, rights } => {
-                changes.push(1);
-                changes.extend(member_key.0);
-                changes.push(rights.0);
-                changes.extend(Digest::of(grant).0);
-            }
-            EntryChange::Remove { member_key } => {
-                changes.push(2);
-                changes.extend(member_key.0);
-            }
-            EntryChange::Rekey { new } => {
-                changes.push(3);
-                changes.extend(new.0);
-            }
+        changes.extend(without_grant(change));
+        if let EntryChange::Add { grant, .. } = change {
+            changes.extend(Digest::of(grant).0);
         }
     }
     let voids: Vec<u8> = commit.voids.iter().flat_map(|seq| seq.to_be_bytes()).collect();
@@ -548,6 +544,25 @@ pub fn commit_bytes(commit: &Commit) -> Vec<u8> {
             &commit.member_key.0,
         ],
     )
+}
+
+/// Digest of what a commit does to the room's entries, in no order and without grants: members hold it against the leaves that
+/// the commit removes, adds and changes. SHA-256 over label and, sorted: `1 || member key || rights` for one added, `2 || member
+/// key` for one removed, `3 || member key` for the committer's new one.
+pub fn entries_digest(changes: &[EntryChange]) -> Digest {
+    let mut parts: Vec<Vec<u8>> = changes.iter().map(without_grant).collect();
+    parts.sort();
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    Digest::of(&labelled(b"parlour-entries-1", &parts))
+}
+
+fn without_grant(change: &EntryChange) -> Vec<u8> {
+    let (kind, key, rights) = match change {
+        EntryChange::Add { member_key, rights, .. } => (1, member_key, Some(rights.0)),
+        EntryChange::Remove { member_key } => (2, member_key, None),
+        EntryChange::Rekey { new } => (3, new, None),
+    };
+    std::iter::once(kind).chain(key.0).chain(rights).collect()
 }
 
 /// Label, then each part behind its length (4 bytes, big-endian): no two inputs give the same bytes.

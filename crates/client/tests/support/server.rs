@@ -702,6 +702,7 @@ impl Server {
             next_send_key: commit.next_send_key,
             voids: commit.voids,
             member_key: commit.member_key,
+            entries: entries_digest(&commit.changes),
         };
         let row = Row { seq: 0, room, room_seq: seq, time: now, body };
         r.log.push(row.clone());

@@ -702,6 +702,8 @@ pub(super) struct CommitRow {
     pub voids: Vec<u64>,
     #[prost(bytes = "bytes", tag = "5")]
     pub member_key: Bytes,
+    #[prost(bytes = "bytes", tag = "6")]
+    pub entries: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -91,6 +91,7 @@ pub(super) fn row(from: pb::Row) -> Result<Row, Problem> {
             next_send_key: fixed(&m.next_send_key, "next_send_key")?,
             voids: list(m.voids, MAX_VOIDS, "list of void rows", Ok)?,
             member_key: fixed(&m.member_key, "member_key")?,
+            entries: fixed(&m.entries, "entries")?,
         },
         pb::RowBody::Welcome(m) => RowBody::Welcome {
             member_key: fixed(&m.member_key, "member_key")?,
@@ -248,13 +249,14 @@ pub(super) fn put_row(from: &Row) -> pb::Row {
             stamp: put(stamp),
             payload: payload.clone(),
         }),
-        RowBody::Commit { commit_id, payload, next_send_key, voids, member_key } => {
+        RowBody::Commit { commit_id, payload, next_send_key, voids, member_key, entries } => {
             pb::RowBody::Commit(pb::CommitRow {
                 commit_id: put(&commit_id.0),
                 payload: payload.clone(),
                 next_send_key: put(&next_send_key.0),
                 voids: voids.clone(),
                 member_key: put(&member_key.0),
+                entries: put(&entries.0),
             })
         }
         RowBody::Welcome { member_key, shared, part, asked } => pb::RowBody::Welcome(pb::WelcomeRow {

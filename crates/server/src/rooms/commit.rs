@@ -6,7 +6,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use parlour_proto::{
-    frames::{self, Answer, EntryChange, Rights, commit_bytes},
+    frames::{self, Answer, EntryChange, Rights, commit_bytes, entries_digest},
     ids::{Digest, MailboxId, MemberKey, UnixMillis},
     problem::{Code, Problem},
 };
@@ -348,6 +348,7 @@ fn log_record(seq: u64, before: &RoomState, commit: &frames::Commit, plan: &Plan
         head_before: before.head,
         send_key_before: before.send_key.0,
         undo: undo_records(&plan.undo),
+        entries: entries_digest(&commit.changes).0,
     }
 }
 

@@ -62,6 +62,9 @@ pub(super) struct LogRecord {
     pub(super) send_key_before: [u8; 32],
     #[n(10)]
     pub(super) undo: Vec<UndoRecord>,
+    /// What it does to entries, as members are told.
+    #[cbor(n(11), with = "minicbor::bytes")]
+    pub(super) entries: [u8; 32],
 }
 
 impl LogRecord {
@@ -72,6 +75,7 @@ impl LogRecord {
             next_send_key: Digest(self.next_send_key),
             voids: self.voids.clone(),
             member_key: MemberKey(self.member_key),
+            entries: Digest(self.entries),
         };
         Row { seq: 0, room, room_seq: self.seq, time: UnixMillis(self.time), body }
     }

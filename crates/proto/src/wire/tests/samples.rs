@@ -196,6 +196,7 @@ pub(super) fn rows() -> Vec<Row> {
             next_send_key: DIGEST,
             voids: vec![3, 300],
             member_key: KEY,
+            entries: Digest([0x21; 32]),
         }),
         row(RowBody::Welcome { member_key: KEY, shared: bytes("shared"), part: bytes("part"), asked: true }),
         row(RowBody::Knock { knock_id: MESSAGE, member_key: KEY, payload: bytes("knock") }),

@@ -295,13 +295,14 @@ pub(super) fn any_row() -> impl Strategy<Value = Row> {
     let body = prop_oneof![
         (message(), any::<[u8; 32]>(), any::<[u8; 32]>(), bytes())
             .prop_map(|(message_id, tag, stamp, payload)| RowBody::Message { message_id, tag, stamp, payload }),
-        (message(), bytes(), digest(), vec(any::<u64>(), 0..4), key()).prop_map(
-            |(commit_id, payload, next_send_key, voids, member_key)| RowBody::Commit {
+        (message(), bytes(), digest(), vec(any::<u64>(), 0..4), key(), digest()).prop_map(
+            |(commit_id, payload, next_send_key, voids, member_key, entries)| RowBody::Commit {
                 commit_id,
                 payload,
                 next_send_key,
                 voids,
-                member_key
+                member_key,
+                entries
             }
         ),
         (key(), bytes(), bytes(), any::<bool>()).prop_map(|(member_key, shared, part, asked)| RowBody::Welcome {
