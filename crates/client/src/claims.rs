@@ -278,6 +278,7 @@ impl Engine {
                 watermark: 0,
                 head: 0,
                 voids: Vec::new(),
+                doubts: Vec::new(),
                 asked_here: false,
                 open_there,
                 hello_sent: false,

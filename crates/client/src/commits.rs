@@ -67,10 +67,10 @@ impl Engine {
     }
 
     /// An `asked` entry has no rights before it is open.
-    fn may_commit(&self, room: RoomId) -> bool {
+    fn may_commit(&mut self, room: RoomId) -> bool {
         let opening =
             self.s.chores.iter().any(|(_, chore)| matches!(chore, Chore::OpenEntry { room: r, .. } if *r == room));
-        !opening && self.s.rooms.get(&room).is_some_and(|r| !r.asked_here)
+        !opening && self.s.rooms.get(&room).is_some_and(|r| !r.asked_here) && !self.hesitates(room)
     }
 
     fn ask_for_room(&mut self, room: RoomId, send_key: Digest) {
@@ -190,7 +190,9 @@ impl Engine {
     }
 
     fn store_commit(&mut self, room: RoomId, signer: &[u8], made: PendingCommit, joiners: &[Joiner]) {
-        let Some((head, voids)) = self.s.rooms.get(&room).map(|r| (r.head, newest_voids(&r.voids).to_vec())) else { return };
+        let Some((head, voids)) = self.s.rooms.get(&room).map(|r| (r.head, newest_voids(&r.voids).to_vec())) else {
+            return;
+        };
         let Some(key) = signing::member_key(signer) else { return };
         let remove = |member: &parlour_e2ee::Member| StoredChange {
             kind: REMOVE,
@@ -305,6 +307,7 @@ impl Engine {
         r.update_first = false;
         if matches!(r.phase, Phase::Building) {
             r.phase = Phase::Live;
+            self.rebuilt(room);
         }
         self.refresh_members(room);
         self.want_done(room);

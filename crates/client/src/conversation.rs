@@ -201,14 +201,23 @@ impl Engine {
         self.behind.remove(room);
         self.drop_group(room);
         self.fail_group_intents(*room);
-        let left = self.s.conversations.get(&conversation).is_some_and(|c| {
-            c.rooms.iter().all(|id| self.s.rooms.get(id).is_none_or(|r| matches!(r.phase, Phase::Left)))
-        });
+        let left =
+            self.s.conversations.get(&conversation).is_some_and(|c| c.rooms.iter().all(|id| !self.has_a_future(id)));
         if left {
             self.close_conversation(conversation, &Failure::NotFound("open conversation"));
         } else {
             self.weigh(conversation);
         }
+    }
+
+    /// Whether something can be said in the room, now or after a repair.
+    fn has_a_future(&self, room: &RoomId) -> bool {
+        let repairs = || self.s.work.get(room).is_some_and(|work| work.repair.is_some());
+        self.s.rooms.get(room).is_some_and(|r| match r.phase {
+            Phase::Building | Phase::Live => true,
+            Phase::Broken => repairs(),
+            Phase::Superseded | Phase::Left => false,
+        })
     }
 
     /// Nothing more can be said here: what is queued has failed.

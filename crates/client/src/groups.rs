@@ -10,7 +10,7 @@ use crate::state::{Saying, Standing, Want};
 use parlour_e2ee::Policy;
 use parlour_proto::address::Address;
 use parlour_proto::content::clean_name;
-use parlour_proto::frames::{AccountRef, Answer, Request};
+use parlour_proto::frames::{AccountRef, Answer, Request, Who};
 use parlour_proto::ids::RoomId;
 use parlour_proto::problem::Problem;
 use rand_core::CryptoRngCore;
@@ -109,6 +109,12 @@ impl Engine {
 
     pub(crate) fn claim_member(&mut self, room: RoomId, account: AccountRef) {
         let Some(door) = self.s.contacts.get(&account).and_then(|contact| contact.door.clone()) else {
+            if self.replaces_another(&room) {
+                // They are in the group already: asked for like strangers, at the door.
+                let who = Who::Account(account.clone());
+                self.ask(Role::Inbox, Purpose::MemberClaim(room, account), || Request::Claim { who, room });
+                return;
+            }
             return self.want_failed(room, &Failure::NotReachable);
         };
         self.ask(Role::Outbox, Purpose::MemberClaim(room, account.clone()), || Request::DoorClaim {

@@ -31,6 +31,15 @@ const TOMBSTONE_MS: u64 = 38 * 24 * 3_600_000;
 /// Unreadable messages remembered per room.
 const MOST_UNREADABLE: usize = 256;
 
+/// Where a handshake row comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    /// The mailbox: one before it may be missing.
+    Mailbox,
+    /// The room's log, which has no gaps.
+    Log,
+}
+
 /// Whether a row is dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -117,7 +126,7 @@ impl Engine {
                     RowMeta { room_seq: row.room_seq, id: message_id.0, next_send_key_digest: None, tag: Some(*tag) };
                 self.take_message(row, conversation, *message_id, *stamp, payload, &meta, rng)
             }
-            RowBody::Commit { .. } => self.take_commit(row, rng),
+            RowBody::Commit { .. } => self.take_commit(row, From::Mailbox, rng),
             RowBody::Knock { member_key, payload, .. } => self.take_knock(row.room, *member_key, payload),
             RowBody::Successor { successor, member_key } => self.take_successor(row.room, *successor, *member_key),
             RowBody::Welcome { .. } => Step::Done,
@@ -148,6 +157,10 @@ impl Engine {
         };
         match processed {
             Ok(Processed::Message(heard)) => {
+                if let Some(r) = self.s.rooms.get_mut(&row.room).filter(|r| !r.doubts.is_empty()) {
+                    // Somebody is in the same epoch as we.
+                    r.doubts.clear();
+                }
                 self.hear(row, conversation, message, stamp, *heard, rng);
             }
             Ok(Processed::OwnMessage | Processed::OwnCommit) => {}
@@ -198,8 +211,8 @@ impl Engine {
         self.s.counters().unreadable += 1;
     }
 
-    /// A handshake row, from the mailbox or the log.
-    pub(crate) fn take_commit(&mut self, row: &Row, rng: &mut dyn CryptoRngCore) -> Step {
+    /// A handshake row.
+    pub(crate) fn take_commit(&mut self, row: &Row, from: From, rng: &mut dyn CryptoRngCore) -> Step {
         let RowBody::Commit { commit_id, payload, next_send_key, .. } = &row.body else { return Step::Done };
         let Some(room) = self.s.rooms.get(&row.room) else { return Step::Done };
         if row.room_seq <= room.head {
@@ -222,10 +235,17 @@ impl Engine {
             Ok(Processed::Commit(staged)) => self.take_staged(row, *staged, rng),
             Ok(Processed::OwnCommit) => self.commit_accepted(row.room, row.room_seq),
             // What was merged is not above the head: it was put into the room once more.
-            Ok(Processed::Duplicate) => self.void_row(row.room, row.room_seq),
+            Ok(Processed::Duplicate) => self.void_row(row),
             Ok(Processed::Invalid(reason)) => {
                 self.refuse_row(reason);
-                self.void_row(row.room, row.room_seq);
+                self.void_row(row);
+            }
+            // No commit is missing, and none leads there: no one of us made it.
+            Ok(Processed::NeedsRepair(Repair::FutureEpoch)) if from == From::Log && self.is_group_room(&row.room) => {
+                tracing::warn!("a commit of an epoch that no commit leads to");
+                self.s.counters().unreadable += 1;
+                self.void_row(row);
+                self.doubt(row.room, row.time);
             }
             Ok(Processed::NeedsRepair(Repair::FutureEpoch)) => {
                 self.keep_waiting(row);
@@ -239,7 +259,7 @@ impl Engine {
                 self.head_moved(row.room, row.room_seq);
                 self.break_room(row.room);
             }
-            Ok(Processed::Message(_) | Processed::OwnMessage) => self.void_row(row.room, row.room_seq),
+            Ok(Processed::Message(_) | Processed::OwnMessage) => self.void_row(row),
         }
         Step::Done
     }
@@ -249,7 +269,7 @@ impl Engine {
             self.with_group(&row.room, |group, _| group.refuse_staged().ok());
             tracing::warn!("a commit did something else to the room than to the group");
             self.s.counters().unreadable += 1;
-            return self.void_row(row.room, row.room_seq);
+            return self.void_row(row);
         }
         // A leaf that its device did not sign is a lie of the committer, and void for all who know that device's key;
         // not all may know it, so the row is followed and the leaf is not believed (see `hear`).
@@ -265,6 +285,7 @@ impl Engine {
         self.let_in(row.room);
         if let Some(room) = self.s.rooms.get_mut(&row.room) {
             room.voids.clear();
+            room.doubts.clear();
         }
         if self.s.work.get(&row.room).is_some_and(|work| work.pending.is_some()) {
             self.redo(row.room);
@@ -296,10 +317,17 @@ impl Engine {
     }
 
     /// A handshake row that means nothing: the next valid commit undoes what the server did for it.
-    fn void_row(&mut self, room: RoomId, room_seq: u64) {
-        self.head_moved(room, room_seq);
-        if let Some(r) = self.s.rooms.get_mut(&room) {
-            r.voids.push(room_seq);
+    fn void_row(&mut self, row: &Row) {
+        let room = row.room;
+        self.head_moved(room, row.room_seq);
+        let Some(r) = self.s.rooms.get_mut(&room) else { return };
+        let undoes_what_we_follow = match &row.body {
+            RowBody::Commit { voids, .. } => voids.iter().any(|seq| !r.voids.contains(seq)),
+            _ => false,
+        };
+        r.voids.push(row.room_seq);
+        if undoes_what_we_follow {
+            self.doubt(room, row.time);
         }
         if self.s.work.get(&room).is_some_and(|work| work.pending.is_some()) {
             self.redo(room);

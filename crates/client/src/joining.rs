@@ -84,7 +84,11 @@ impl Engine {
             self.s.counters().unreadable += 1;
             return;
         }
-        let predecessor = policy.predecessor.map(RoomId).filter(|old| self.belongs(old, &by, is_group));
+        let predecessor = policy.predecessor.map(RoomId);
+        let predecessor = predecessor.filter(|old| match is_group {
+            true => self.is_rightful(old, &by, &policy),
+            false => self.belongs(old, &by, is_group),
+        });
         let (conversation, opens) = self.conversation_for(row.room, &by, &others, is_group, asked, predecessor, rng);
         let again =
             self.s.rooms.get(&row.room).map(|r| (r.hello_sent, r.unreadable.clone(), r.missing.clone(), r.since));
@@ -100,6 +104,7 @@ impl Engine {
                 watermark: row.room_seq,
                 head: row.room_seq,
                 voids: Vec::new(),
+                doubts: Vec::new(),
                 asked_here: asked && !opens,
                 open_there: true,
                 hello_sent: hello_sent || is_group,
@@ -116,6 +121,7 @@ impl Engine {
         self.attach(conversation, row.room);
         if let Some(old) = predecessor {
             self.superseded_by(old, row.room);
+            self.choose_among_twins(conversation, old);
         }
         if last_resort {
             self.want(row.room, Want::Update { for_voids: false });

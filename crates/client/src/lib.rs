@@ -5,7 +5,7 @@
 //! - who: `signup`, `identity`, `profiles`, `contacts`, `keypackages`;
 //! - out: `intents`, `sending`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
 //! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
-//! - and `conversation` (its state machine), `requests`, `groups`, `repair`.
+//! - and `conversation` (its state machine), `requests`, `groups`; `repair`, `rebuild` and `doubts` (whether it is us).
 //!
 //! It never awaits, reads a clock, draws ambient randomness, or names OpenMLS.
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@ mod commits;
 mod connection;
 mod contacts;
 mod conversation;
+mod doubts;
 mod groups;
 mod hearing;
 mod identity;
@@ -33,6 +34,7 @@ mod mls;
 mod outbox;
 mod pages;
 mod profiles;
+mod rebuild;
 mod repair;
 mod requests;
 mod saying;

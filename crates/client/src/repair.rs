@@ -16,7 +16,7 @@
 use crate::api::Role;
 use crate::contacts::proto_account;
 use crate::engine::{Engine, Purpose};
-use crate::incoming::Step;
+use crate::incoming::{From, Step};
 use crate::mls::Ready;
 use crate::rows::codec::record;
 use crate::rows::{decode, encode};
@@ -31,8 +31,9 @@ use rand_core::CryptoRngCore;
 
 /// How long a conversation of two waits for the other side to answer a knock before it is rebuilt.
 const KNOCK_MS: u64 = 20_000;
-/// A group's knock is repeated.
+/// A group's knock is repeated. An admin does not wait so long: it makes the group anew.
 const KNOCK_AGAIN_MS: u64 = 24 * 3_600_000;
+const GROUP_KNOCK_MS: u64 = 3_600_000;
 /// Who is outside looks for the first time after so long, …
 const LOOK_MS: u64 = 30_000;
 /// … and at last as rarely as this.
@@ -194,7 +195,7 @@ impl Engine {
             Err(problem) if problem.code == Code::Succeeded => return self.supersede(room, problem.successor),
             Err(problem) => return self.log_refused(room, &problem, rng),
         };
-        if let Some(successor) = log.successor {
+        if let Some(successor) = log.successor.filter(|_| !self.is_group_room(&room)) {
             self.supersede(room, Some(successor));
             return;
         }
@@ -213,7 +214,7 @@ impl Engine {
             return;
         }
         self.behind.remove(&room);
-        if waits {
+        if waits && !self.is_group_room(&room) {
             // Rows of an epoch that not even the log leads to.
             self.break_room(room);
         } else if !progress && r_has_voids(self, room) {
@@ -227,7 +228,7 @@ impl Engine {
     }
 
     fn take_log_row(&mut self, row: &Row, rng: &mut dyn CryptoRngCore) {
-        if self.take_commit(row, rng) == Step::Wait {
+        if self.take_commit(row, From::Log, rng) == Step::Wait {
             // Not loaded: the next look at the log will find it so.
             self.fall_behind(row.room);
         }
@@ -304,11 +305,18 @@ impl Engine {
     fn wait_for_welcome(&mut self, room: RoomId, since: UnixMillis, rng: &mut dyn CryptoRngCore) {
         let conversation = self.s.rooms.get(&room).map(|r| r.conversation);
         let is_group = conversation.and_then(|c| self.s.conversations.get(&c)).is_some_and(|c| c.is_group);
-        let patience = if is_group { KNOCK_AGAIN_MS } else { KNOCK_MS };
+        let makes_anew = is_group && self.is_admin(&room);
+        let patience = match (is_group, makes_anew) {
+            (false, _) => KNOCK_MS,
+            (true, true) => GROUP_KNOCK_MS,
+            (true, false) => KNOCK_AGAIN_MS,
+        };
         if self.now.since(since) < patience {
             return self.wake_at(since.plus_ms(patience));
         }
-        if is_group {
+        if makes_anew {
+            self.rebuild_group(room, rng);
+        } else if is_group {
             self.prepare_knock(room, rng);
         } else {
             self.rebuild(room, rng);
@@ -316,7 +324,7 @@ impl Engine {
         self.again = true;
     }
 
-    /// A new room for a conversation of two; a group waits to be let in by an admin.
+    /// A new room for a conversation of two. Who has no place in a group any more must be added again.
     fn rebuild(&mut self, room: RoomId, rng: &mut dyn CryptoRngCore) {
         let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) else { return };
         let Some(c) = self.s.conversations.get(&conversation) else { return };
@@ -386,8 +394,12 @@ impl Engine {
         Step::Done
     }
 
-    /// The room has a successor; writing goes on there once its Welcome is here.
+    /// The room has a successor; writing goes on there once its Welcome is here. In a group anybody with an entry can say so:
+    /// there only an admin's Welcome counts ([`Engine::is_rightful`]).
     pub(crate) fn supersede(&mut self, room: RoomId, successor: Option<RoomId>) {
+        if self.is_group_room(&room) {
+            return;
+        }
         let Some(r) = self.s.rooms.get(&room) else { return };
         let conversation = r.conversation;
         if self.s.starts.get(&conversation).is_some_and(|start| Some(start.room) == successor)

@@ -97,6 +97,7 @@ fn room(n: u16) -> Room {
         watermark: 9,
         head: 1,
         voids: Vec::new(),
+        doubts: Vec::new(),
         asked_here: false,
         open_there: true,
         hello_sent: true,

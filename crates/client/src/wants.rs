@@ -43,6 +43,10 @@ impl Engine {
             self.leave_room(&room);
             self.close_conversation(conversation, failure);
         }
+        if building && is_group && self.replaces_another(&room) && self.s.work(room).wants.is_empty() {
+            // None of them can be reached now; they can be added later.
+            self.want(room, Want::Update { for_voids: false });
+        }
         self.finish_group_intents(room);
         self.again = true;
     }

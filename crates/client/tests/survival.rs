@@ -6,7 +6,7 @@ mod support;
 
 use parlour_client::api::*;
 use parlour_proto::frames::{Push, ServerFrame};
-use support::{World, bell, body};
+use support::{World, bell, body, group, the_group};
 
 const DAY_MS: u64 = 24 * 3_600_000;
 
@@ -15,27 +15,6 @@ fn pair(seed: u64) -> (World, usize, usize, ConversationId, ConversationId) {
     let (ada, ben) = (w.user(1), w.user(2));
     let (at_ada, at_ben) = w.befriend(ada, ben, &bell(2));
     (w, ada, ben, at_ada, at_ben)
-}
-
-/// A group of so many, made by the first; each one's conversation.
-fn group(seed: u64, size: u32) -> (World, Vec<usize>, Vec<ConversationId>) {
-    let mut w = World::new(seed);
-    let users: Vec<usize> = (0..size).map(|n| w.user(n)).collect();
-    for n in 1..size {
-        w.befriend(users[0], users[n as usize], &bell(n));
-    }
-    let members = (1..size).map(|n| Target::Address(bell(n))).collect();
-    let reply = w.ask(users[0], Intent::CreateGroup { title: "Garden".into(), members });
-    assert!(matches!(reply, Ok(Reply::Conversation(_))), "{reply:?}");
-    w.run_for(5_000);
-    let groups = users.iter().map(|user| the_group(&mut w, *user).id).collect();
-    (w, users, groups)
-}
-
-fn the_group(w: &mut World, client: usize) -> Conversation {
-    let mut groups: Vec<_> = w.conversations(client).into_iter().filter(|c| c.is_group).collect();
-    assert_eq!(groups.len(), 1, "{groups:?}");
-    groups.pop().unwrap()
 }
 
 fn last(texts: Vec<String>, count: usize) -> Vec<String> {
@@ -401,15 +380,10 @@ fn somebody_who_was_away_for_almost_thirty_days_reads_everything() {
     assert_eq!(last(w.texts(users[0], groups[0]), 1), ["back"]);
 }
 
-fn wipe_mls(w: &mut World, client: usize) {
-    w.clients[client].rows.retain(|key, _| !key.starts_with(b"lg"));
-    w.crash(client);
-}
-
 #[test]
 fn a_device_whose_mls_state_is_wiped_is_let_back_in_by_a_knock() {
     let (mut w, ada, ben, at_ada, at_ben) = pair(113);
-    wipe_mls(&mut w, ben);
+    w.wipe_mls(ben);
     w.run_for(5_000);
     w.say(ada, at_ada, "can you read this?");
     w.run_for(15_000);
@@ -426,7 +400,7 @@ fn a_device_whose_mls_state_is_wiped_is_let_back_in_by_a_knock() {
 fn a_wiped_conversation_is_rebuilt_while_the_other_side_is_away() {
     let (mut w, ada, ben, at_ada, at_ben) = pair(114);
     w.offline(ada);
-    wipe_mls(&mut w, ben);
+    w.wipe_mls(ben);
     w.run_for(1_000);
     w.say(ben, at_ben, "queued while broken");
     w.run_for(60_000);
@@ -444,8 +418,8 @@ fn a_wiped_conversation_is_rebuilt_while_the_other_side_is_away() {
 #[test]
 fn both_sides_wiped_end_in_one_rebuilt_conversation() {
     let (mut w, ada, ben, at_ada, at_ben) = pair(115);
-    wipe_mls(&mut w, ada);
-    wipe_mls(&mut w, ben);
+    w.wipe_mls(ada);
+    w.wipe_mls(ben);
     w.say(ada, at_ada, "from ada");
     w.say(ben, at_ben, "from ben");
     w.run_for(180_000);

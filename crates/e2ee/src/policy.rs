@@ -128,9 +128,28 @@ impl Policy {
 
     /// The role that counts: where no owner is left, admins act as owners; where no admin is left either, everybody.
     pub fn role_among(&self, account: &AccountRef, members: &[Member]) -> Role {
-        let highest = members.iter().map(|member| self.listed_role(member.account())).max();
+        self.role_in(account, members.iter().map(Member::account))
+    }
+
+    /// [`Policy::role_among`] where only the members' accounts are known.
+    pub fn role_in<'a>(&self, account: &AccountRef, members: impl IntoIterator<Item = &'a AccountRef>) -> Role {
+        let highest = members.into_iter().map(|member| self.listed_role(member)).max();
         let listed = self.listed_role(account);
         if highest.is_none_or(|highest| listed >= highest) { Role::Owner } else { listed }
+    }
+
+    /// For the room that is to replace `room`: the same rules, a new key for knocks.
+    #[must_use]
+    pub fn successor(&self, room: [u8; 16], rng: &mut dyn CryptoRngCore) -> Self {
+        let mut next = Self { predecessor: Some(room), ..self.clone() };
+        rng.fill_bytes(&mut next.knock_key);
+        next
+    }
+
+    /// Whether this is the policy of a room that replaces `room`, which had the policy `old`.
+    #[must_use]
+    pub fn succeeds(&self, old: &Self, room: [u8; 16]) -> bool {
+        *self == Self { predecessor: Some(room), knock_key: self.knock_key, ..old.clone() }
     }
 
     /// Encodes it (CBOR).

@@ -6,7 +6,7 @@ use crate::wire::{Role, Wire};
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
-use parlour_e2ee::Group;
+use parlour_e2ee::{AccountRef, Change, DeviceKeys, Group, Identity};
 use parlour_proto::frames::{Answer, Commit, EntryChange, Log, Request};
 use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId};
 use parlour_shell::rows::Rows;
@@ -66,19 +66,45 @@ impl Insider {
     /// # Errors
     /// When the server does not accept it.
     pub async fn force(&mut self, payload: Bytes, next_send_key: Digest, changes: Vec<EntryChange>) -> Result<u64> {
-        let head = self.log().await?.head;
-        let mut commit = Commit {
+        let commit_id = MessageId::random(&mut OsRng);
+        let commit = Commit { next_send_key, changes, ..self.commit(commit_id, payload).await? };
+        self.send(commit).await
+    }
+
+    /// Makes a commit that every member can follow (it changes nothing in the group), and tells the server that it takes these
+    /// rows back and changes these entries.
+    ///
+    /// # Errors
+    /// When the server does not accept it.
+    pub async fn follow(&mut self, voids: Vec<u64>, changes: Vec<EntryChange>) -> Result<u64> {
+        let commit_id = MessageId::random(&mut OsRng);
+        // Only a new leaf would need the device's keys.
+        let keys = DeviceKeys::generate(&mut OsRng);
+        let account = AccountRef { app: String::new(), id: [0; 16] };
+        let me = Identity { account: &account, device: [0; 16], keys: &keys };
+        let made = self.group.commit(&me, Change::default(), commit_id.0, &mut OsRng)?;
+        self.group.clear_pending()?;
+        let next_send_key = Digest(made.next_send_key_digest);
+        let plain = self.commit(commit_id, made.commit.into()).await?;
+        self.send(Commit { next_send_key, changes, voids, ..plain }).await
+    }
+
+    async fn commit(&mut self, commit_id: MessageId, payload: Bytes) -> Result<Commit> {
+        Ok(Commit {
             room: self.room,
-            head,
-            commit_id: MessageId::random(&mut OsRng),
+            head: self.log().await?.head,
+            commit_id,
             payload,
-            next_send_key,
-            changes,
+            next_send_key: Digest([0; 32]),
+            changes: Vec::new(),
             voids: Vec::new(),
             welcome: None,
             member_key: MemberKey(self.member.verifying_key().to_bytes()),
             signature: [0; 64],
-        };
+        })
+    }
+
+    async fn send(&mut self, mut commit: Commit) -> Result<u64> {
         sign_commit(&mut commit, &self.member);
         match self.outbox.granted(Request::Commit(Box::new(commit))).await? {
             Answer::Accepted { room_seq, .. } => Ok(room_seq),

@@ -591,3 +591,47 @@ async fn void_commit_that_throws_somebody_out() -> Result<()> {
 async fn void_commit_that_throws_out_who_speaks_first() -> Result<()> {
     thrown_out_by_a_void_commit(true).await
 }
+
+/// Mallory's commits are valid for MLS, but one takes Ben's entry away, and one takes back the commit that brought Ben in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn void_commit_that_is_valid_for_mls() -> Result<()> {
+    let host = Host::up().await?;
+    let Pair { ana, ben, .. } = pair(&host).await?;
+    let mallory = Person::on_bell(host.scratch(), "mallory", "+4930000666", host.site()).await?;
+    befriend(&ana, &mallory).await?;
+    let there = group(&[&ana, &mallory], "with Mallory").await?;
+    let members = vec![Target::Address(ben.address.clone())];
+    ana.ask(Intent::AddMembers { conversation: there[0], members }).await?;
+    let at_ben = ben.until_conversation(|c| c.is_group && c.members.len() == 2).await?;
+    all_talk(&[(&ana, there[0]), (&ben, at_ben), (&mallory, there[1])], "hello").await?;
+    let place = mallory.stop().await;
+    let mut insiders = Insider::all(&mut *place.rows()?, host.site()).await?;
+    let insider = insiders.iter_mut().find(|insider| insider.group.members().len() == 3).context("in the group")?;
+    let account = ben.account().await?.account.0;
+    let of_ben = insider.group.members().into_iter().find(|member| member.account().id == account);
+    let member_key = MemberKey(of_ben.context("Ben is in the group")?.member_key());
+    ana.go_offline().await?;
+    ben.go_offline().await?;
+
+    let brought_in = insider.log().await?.head;
+    insider.follow(vec![brought_in], Vec::new()).await?;
+    ana.sync().await?;
+    ben.sync().await?;
+    all_talk(&[(&ana, there[0]), (&ben, at_ben)], "brought back").await?;
+
+    let mallory = Person::back(&place).await?;
+    all_talk(&[(&ana, there[0]), (&ben, at_ben), (&mallory, there[1])], "with manners").await?;
+    let place = mallory.stop().await;
+    let mut insiders = Insider::all(&mut *place.rows()?, host.site()).await?;
+    let insider = insiders.iter_mut().find(|insider| insider.group.members().len() == 3).context("in the group")?;
+    insider.follow(Vec::new(), vec![EntryChange::Remove { member_key }]).await?;
+    all_talk(&[(&ana, there[0]), (&ben, at_ben)], "after the entry").await?;
+    for (person, conversation) in [(&ana, there[0]), (&ben, at_ben)] {
+        let mut heard = person.heard(conversation).await?;
+        let before = heard.len();
+        heard.sort();
+        heard.dedup();
+        ensure!(heard.len() == before, "something came twice: {heard:?}");
+    }
+    Ok(())
+}

@@ -201,6 +201,9 @@ record! {
         head: u64,
         /// Void handshake rows since the last valid commit.
         voids: Vec<u64>,
+        /// When, by the server's clock, void rows made us doubt our own state ([`crate::doubts`]); since somebody's last valid
+        /// commit.
+        doubts: Vec<UnixMillis>,
         /// Our own entry is `asked`.
         asked_here: bool,
         /// The others' entries are open: more than one message passes.

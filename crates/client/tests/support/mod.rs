@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by several test binaries, each uses a part")]
 
+pub mod insider;
 pub mod server;
 
 use parlour_client::Engine;
@@ -422,11 +423,38 @@ impl World {
         }
     }
 
+    /// The client's MLS state is gone.
+    pub fn wipe_mls(&mut self, client: usize) {
+        self.clients[client].rows.retain(|key, _| !key.starts_with(b"lg"));
+        self.crash(client);
+    }
+
     /// Pushes a frame to a client as if the server had.
     pub fn inject(&mut self, client: usize, push: Push) {
         let socket = Socket { identity: NOBODY, role: Role::Inbox };
         self.clients[client].inputs.push_back(Input::Frame(socket, ServerFrame::Push(push)));
     }
+}
+
+/// A group of so many, made by the first; each one's conversation.
+pub fn group(seed: u64, size: u32) -> (World, Vec<usize>, Vec<ConversationId>) {
+    let mut w = World::new(seed);
+    let users: Vec<usize> = (0..size).map(|n| w.user(n)).collect();
+    for n in 1..size {
+        w.befriend(users[0], users[n as usize], &bell(n));
+    }
+    let members = (1..size).map(|n| Target::Address(bell(n))).collect();
+    let reply = w.ask(users[0], Intent::CreateGroup { title: "Garden".into(), members });
+    assert!(matches!(reply, Ok(Reply::Conversation(_))), "{reply:?}");
+    w.run_for(5_000);
+    let groups = users.iter().map(|user| the_group(&mut w, *user).id).collect();
+    (w, users, groups)
+}
+
+pub fn the_group(w: &mut World, client: usize) -> Conversation {
+    let mut groups: Vec<_> = w.conversations(client).into_iter().filter(|c| c.is_group).collect();
+    assert_eq!(groups.len(), 1, "{groups:?}");
+    groups.pop().unwrap()
 }
 
 pub fn body(text: &str) -> Body {

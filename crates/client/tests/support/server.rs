@@ -657,7 +657,6 @@ impl Server {
             }
         }
         let mut removes = false;
-        let (mut removed, mut added) = (BTreeMap::new(), BTreeSet::new());
         for change in &commit.changes {
             match change {
                 EntryChange::Add { member_key, grant, rights } => {
@@ -667,13 +666,10 @@ impl Server {
                     }
                     let entry = Entry { mailbox: granted.mailbox, asked: granted.asked, spent: false, rights: *rights };
                     after.insert(*member_key, entry);
-                    added.insert(*member_key);
                 }
                 EntryChange::Remove { member_key } => {
                     removes = true;
-                    if let Some(entry) = after.remove(member_key) {
-                        removed.insert(*member_key, entry);
-                    }
+                    after.remove(member_key);
                 }
                 EntryChange::Rekey { new } => {
                     if let Some(entry) = after.remove(&commit.member_key) {
@@ -685,7 +681,11 @@ impl Server {
         r.seq += 1;
         let seq = r.seq;
         r.head = seq;
-        r.undo.insert(seq, (removed, added.clone()));
+        // What undoing it must bring back and take away, undone rows included.
+        let removed = before.iter().filter(|(key, _)| !after.contains_key(key));
+        let removed = removed.map(|(key, entry)| (*key, entry.clone())).collect();
+        let added = after.keys().filter(|key| !before.contains_key(key)).copied().collect();
+        r.undo.insert(seq, (removed, added));
         r.entries = after.clone();
         if removes {
             r.keys.clear();

@@ -2,7 +2,7 @@
 
 use super::Server;
 use bytes::Bytes;
-use parlour_proto::frames::{AccountRef, Commit, EntryChange};
+use parlour_proto::frames::{AccountRef, Commit, EntryChange, Row, RowBody};
 use parlour_proto::ids::{Digest, MailboxId, MemberKey, MessageId, RoomId};
 use rand_core::RngCore;
 
@@ -36,6 +36,37 @@ impl Server {
         self.rooms[room].entries.len()
     }
 
+    pub fn head(&self, room: &RoomId) -> u64 {
+        self.rooms[room].head
+    }
+
+    /// The member keys of an account's entries in a room.
+    pub fn entries_of(&self, room: &RoomId, account: &AccountRef) -> Vec<MemberKey> {
+        let mailboxes: Vec<MailboxId> = self.accounts[account].devices.values().map(|device| device.mailbox).collect();
+        let entries = self.rooms[room].entries.iter();
+        entries.filter(|(_, entry)| mailboxes.contains(&entry.mailbox)).map(|(key, _)| *key).collect()
+    }
+
+    /// Takes a commit as the server takes an insider's: signed, and with the right bits.
+    pub fn force(&mut self, commit: Commit) {
+        self.apply_commit(commit).unwrap();
+    }
+
+    /// Puts a message into the room that nobody can read, as anybody can who has the send key.
+    pub fn say_noise(&mut self, room: RoomId, payload: Bytes) {
+        let mut id = [0; 16];
+        self.rng.fill_bytes(&mut id);
+        let now = self.now;
+        let r = self.rooms.get_mut(&room).unwrap();
+        r.seq += 1;
+        let body = RowBody::Message { message_id: MessageId(id), tag: [1; 32], stamp: [2; 32], payload };
+        let row = Row { seq: 0, room, room_seq: r.seq, time: now, body };
+        let to: Vec<MailboxId> = r.entries.values().filter(|entry| !entry.asked).map(|entry| entry.mailbox).collect();
+        for mailbox in to {
+            self.deliver(mailbox, row.clone());
+        }
+    }
+
     /// An insider's commit that no member can follow: the server takes it, being blind.
     pub fn commit_rubbish(&mut self, room: RoomId) {
         self.commit_noise(room, &[]);
@@ -43,10 +74,7 @@ impl Server {
 
     /// The same, removing the entries of an account beside it.
     pub fn throw_out(&mut self, room: RoomId, account: &AccountRef) {
-        let mailboxes: Vec<MailboxId> = self.accounts[account].devices.values().map(|device| device.mailbox).collect();
-        let entries = &self.rooms[&room].entries;
-        let theirs = entries.iter().filter(|(_, entry)| mailboxes.contains(&entry.mailbox)).map(|(key, _)| *key);
-        let theirs: Vec<MemberKey> = theirs.collect();
+        let theirs = self.entries_of(&room, account);
         assert!(!theirs.is_empty(), "they have no entry there");
         self.commit_noise(room, &theirs);
     }

@@ -1,0 +1,93 @@
+//! A member without manners: the MLS state of a real engine, used by hand.
+
+use super::World;
+use super::server::Server;
+use bytes::Bytes;
+use parlour_e2ee::{AccountRef, Change, DeviceKeys, Group, Identity};
+use parlour_proto::frames::{Commit, EntryChange};
+use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+/// Where MLS state lies in a home's rows: class, kind, identity, room.
+const GROUPS: &[u8] = b"lg\0\0";
+/// Where a PrivateMessage has its epoch: behind version, wire format and the room's id.
+const EPOCH: std::ops::Range<usize> = 21..29;
+
+pub struct Insider {
+    pub room: RoomId,
+    pub group: Group,
+    pub member_key: MemberKey,
+    rng: ChaCha20Rng,
+}
+
+/// A commit that MLS allows, and what the server is told of it.
+pub struct Forged {
+    pub commit: Commit,
+}
+
+impl Insider {
+    /// Takes a copy of this client's state in the room.
+    pub fn copy(w: &World, client: usize, room: RoomId) -> Self {
+        let start = [GROUPS, &room.0].concat();
+        let rows = w.clients[client].rows.iter();
+        let rows = rows.filter_map(|(key, value)| Some((key.strip_prefix(&start[..])?.to_vec(), value.clone())));
+        let group = Group::load(rows.collect()).unwrap().unwrap();
+        let member_key = MemberKey(group.member_key_pair().public());
+        Insider { room, group, member_key, rng: ChaCha20Rng::seed_from_u64(7) }
+    }
+
+    /// A commit that all members can follow, on the server's present head.
+    pub fn valid(&mut self, server: &Server, change: Change) -> Forged {
+        let id = MessageId::random(&mut self.rng);
+        // Only a new leaf would need the device's keys.
+        let keys = DeviceKeys::generate(&mut self.rng);
+        let account = AccountRef { app: "bell".into(), id: [0; 16] };
+        let me = Identity { account: &account, device: [0; 16], keys: &keys };
+        let made = self.group.commit(&me, change, id.0, &mut self.rng).unwrap();
+        self.group.clear_pending().unwrap();
+        let commit = Commit {
+            room: self.room,
+            head: server.head(&self.room),
+            commit_id: id,
+            payload: made.commit.into(),
+            next_send_key: Digest(made.next_send_key_digest),
+            changes: vec![],
+            voids: vec![],
+            welcome: None,
+            member_key: self.member_key,
+            signature: [0; 64],
+        };
+        Forged { commit }
+    }
+}
+
+impl Forged {
+    pub fn changes(mut self, changes: Vec<EntryChange>) -> Self {
+        self.commit.changes = changes;
+        self
+    }
+
+    pub fn voids(mut self, voids: Vec<u64>) -> Self {
+        self.commit.voids = voids;
+        self
+    }
+
+    /// As if it were of an epoch so many later.
+    pub fn of_a_later_epoch(mut self, by: u64) -> Self {
+        self.commit.payload = later(&self.commit.payload, by);
+        self
+    }
+
+    pub fn send(self, server: &mut Server) {
+        server.force(self.commit);
+    }
+}
+
+/// The bytes of a PrivateMessage with another epoch in front.
+pub fn later(payload: &[u8], by: u64) -> Bytes {
+    let mut payload = payload.to_vec();
+    let epoch = u64::from_be_bytes(payload[EPOCH].try_into().unwrap());
+    payload[EPOCH].copy_from_slice(&(epoch + by).to_be_bytes());
+    payload.into()
+}
