@@ -4,6 +4,7 @@
 //! `poll()` until it gives `None`. Of the effects of one `handle` the shell commits all [`Effect::Commit`] changes in **one**
 //! transaction first, **then** sends the frames, **then** notifies. A crash between any two of these is safe.
 
+pub use parlour_e2ee::{Allowed, Role as GroupRole};
 pub use parlour_proto::content::Picture;
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ClientFrame, ReachRule, ServerFrame};
 use parlour_proto::ids::{Digest, MessageId, UnixMillis};
@@ -174,6 +175,12 @@ pub enum Intent {
     AddMembers { conversation: ConversationId, members: Vec<Target> },
     /// Removes somebody. → [`Reply::Ok`]
     RemoveMember { conversation: ConversationId, member: AccountRef },
+    /// Changes a group's title, for all. → [`Reply::Ok`]
+    Rename { conversation: ConversationId, title: String },
+    /// Gives a member (or oneself) a role; owners do. → [`Reply::Conversation`] when the group has taken it
+    SetRole { conversation: ConversationId, member: AccountRef, role: GroupRole },
+    /// Says who may do what in a group; admins do. → [`Reply::Conversation`] when the group has taken it
+    SetRules { conversation: ConversationId, rules: GroupRules },
     /// Leaves. → [`Reply::Ok`]
     Leave { conversation: ConversationId },
     /// Counters: what came, what could not be shown, what waits. → [`Reply::Status`]
@@ -278,6 +285,29 @@ pub struct Conversation {
     pub last: Option<Preview>,
     pub last_activity: UnixMillis,
     pub verified: bool,
+    /// What goes for a group; `None` for two, and while there is no room of it yet.
+    pub group: Option<GroupView>,
+}
+
+/// Who may do what in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupRules {
+    /// Bring people in.
+    pub add: Allowed,
+    /// Write (everybody may react and delete what they wrote).
+    pub write: Allowed,
+    /// Change the title.
+    pub change: Allowed,
+}
+
+/// A group's rules and roles. Where no owner is left, admins are shown as owners; where no admin is left, everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupView {
+    /// Own role.
+    pub role: GroupRole,
+    pub rules: GroupRules,
+    /// Of the others; who is not named is a member.
+    pub roles: Vec<(AccountRef, GroupRole)>,
 }
 
 /// The newest message of a conversation, as a list shows it.

@@ -14,10 +14,11 @@ use crate::contacts::e2ee_account;
 use crate::engine::{Engine, Purpose};
 use crate::incoming::newest_voids;
 use crate::mls::Ready;
+use crate::rules;
 use crate::signing;
 use crate::state::{Change as StoredChange, Chore, Joiner, Pending, Phase, Want};
 use bytes::Bytes;
-use parlour_e2ee::{Change, Group, KeyPackage, LeaveRequest, PendingCommit, Update};
+use parlour_e2ee::{Change, Group, KeyPackage, LeaveRequest, PendingCommit, Policy, Update};
 use parlour_proto::frames::{Answer, Commit, EntryChange, Request, Rights, Welcome, commit_bytes};
 use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId};
 use parlour_proto::problem::{Code, Problem};
@@ -58,10 +59,14 @@ impl Engine {
         if let Some(send_key) = work.create {
             return self.ask_for_room(room, send_key);
         }
+        if self.behind.contains_key(&room) {
+            // What moved the head comes first; until then the server would give the same answer.
+            return;
+        }
         if work.pending.is_some() {
             return self.send_commit(room);
         }
-        if !work.wants.is_empty() && !self.behind.contains_key(&room) && self.may_commit(room) {
+        if !work.wants.is_empty() && self.may_commit(room) {
             self.make_commit(room, rng);
         }
     }
@@ -136,6 +141,14 @@ impl Engine {
                 self.group(room)?.leaving_leaf(&request)?;
                 Some((Change::leave(vec![request]), Vec::new()))
             }
+            Want::Role { account, role } => {
+                self.policy_change(room, |policy| rules::give(policy, e2ee_account(account), *role))
+            }
+            Want::Rules { add, write, change } => self.policy_change(room, |policy| {
+                policy.who_may_add = rules::allowed(*add);
+                policy.who_may_write = rules::allowed(*write);
+                policy.who_may_change = rules::allowed(*change);
+            }),
             Want::Swap { old, joiner } => {
                 let leaf = *self.leaves(room, |member| member.member_key() == old.0).first()?;
                 let package = self.packages(std::slice::from_ref(joiner))?.pop()?;
@@ -146,6 +159,14 @@ impl Engine {
                 (voids || !for_voids).then(|| (Change::update(Update::KeepMemberKey), Vec::new()))
             }
         }
+    }
+
+    /// `None` when it is so already.
+    fn policy_change(&mut self, room: &RoomId, set: impl FnOnce(&mut Policy)) -> Option<(Change, Vec<Joiner>)> {
+        let before = self.group(room)?.policy().clone();
+        let mut after = before.clone();
+        set(&mut after);
+        (after != before).then(|| (Change::policy(after), Vec::new()))
     }
 
     fn has_member(&mut self, room: &RoomId, member_key: &MemberKey) -> bool {

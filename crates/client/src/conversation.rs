@@ -278,6 +278,7 @@ impl Engine {
             unread: c.unread,
             last: self.show_newest(c),
             last_activity: c.last_activity,
+            group: c.is_group.then(|| self.show_group(c)).flatten(),
             verified: !c.members.is_empty() && c.members.iter().all(|m| contact(m).is_some_and(|c| c.verified)),
             members,
         })

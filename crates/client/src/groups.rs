@@ -78,7 +78,7 @@ impl Engine {
         }
     }
 
-    fn group_room(&self, conversation: ConversationId) -> Result<RoomId, Failure> {
+    pub(crate) fn group_room(&self, conversation: ConversationId) -> Result<RoomId, Failure> {
         let c = self.s.conversations.get(&conversation).ok_or(Failure::NotFound("conversation"))?;
         if !c.is_group {
             return Err(Failure::BadInput("this is a conversation of two: make a group".into()));

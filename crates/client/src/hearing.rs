@@ -161,6 +161,10 @@ impl Engine {
         rng: &mut dyn CryptoRngCore,
     ) {
         let by = from.clone();
+        if !self.is_allowed(row.room, conversation, from, &said) {
+            tracing::warn!("something that the group's rules do not let its sender say");
+            return;
+        }
         match said {
             Heard::Text { text, in_reply_to } => {
                 self.put_received(conversation, message, from, text, in_reply_to, row.time, evidence, stamp);
@@ -179,9 +183,12 @@ impl Engine {
             Heard::Reports(reports) => self.hear_reports(conversation, from, &reports),
             Heard::Roster { known, title } => {
                 self.hear_roster(known);
-                self.hear_title(conversation, title);
+                // It is for who came just now; others are told by who may.
+                if self.s.conversations.get(&conversation).is_some_and(|c| c.title.is_empty()) {
+                    self.set_title(conversation, title);
+                }
             }
-            Heard::Title(title) => self.hear_title(conversation, title),
+            Heard::Title(title) => self.set_title(conversation, title),
             Heard::Profile { name, picture } => self.hear_profile(conversation, from, name, picture),
             Heard::Leave(request) => self.hear_leave(conversation, row.room, request),
             Heard::Link(link) => self.hear_link(from, link),
@@ -232,7 +239,7 @@ impl Engine {
         self.hear_early();
     }
 
-    fn hear_title(&mut self, conversation: ConversationId, title: String) {
+    pub(crate) fn set_title(&mut self, conversation: ConversationId, title: String) {
         if let Some(c) = self.s.conversations.get_mut(&conversation)
             && c.is_group
         {

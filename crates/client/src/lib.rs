@@ -5,7 +5,7 @@
 //! - who: `signup`, `identity`, `profiles`, `contacts`, `keypackages`;
 //! - out: `intents`, `sending`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
 //! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
-//! - and `conversation` (its state machine), `requests`, `groups`; `repair`, `rebuild` and `doubts` (whether it is us).
+//! - and `conversation` (its state machine), `requests`, `groups` and their `rules`; `repair`, `rebuild` and `doubts` (whether it is us).
 //!
 //! It never awaits, reads a clock, draws ambient randomness, or names OpenMLS.
 #![forbid(unsafe_code)]
@@ -37,6 +37,7 @@ mod profiles;
 mod rebuild;
 mod repair;
 mod requests;
+mod rules;
 mod saying;
 #[cfg(test)]
 mod scale;

@@ -147,6 +147,11 @@ impl Engine {
                 return None;
             }
         }
+        if self.may_say(conversation, &item.saying).is_err() {
+            // The rules changed while it was waiting.
+            self.fail_item(conversation, at);
+            return None;
+        }
         let around = self.around(conversation, room, &item.saying, hello)?;
         let content = match saying::write(&item.saying, around, rng) {
             Ok(content) => content,
@@ -327,6 +332,10 @@ impl Engine {
         let Some(item) = self.s.outgoing.remove(&(conversation, at)) else { return false };
         self.flights.retain(|_, flight| item.accepted || flight.purpose != Purpose::Message(conversation));
         self.show_echoed(conversation, &item, stamp);
+        if let Saying::Title { title } = &item.saying {
+            // Of several who rename at once, the last in the room's order counts.
+            self.set_title(conversation, title.clone());
+        }
         if !item.accepted {
             self.said(conversation, &item);
         }

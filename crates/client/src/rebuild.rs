@@ -26,7 +26,7 @@ impl Engine {
     }
 
     /// The role of somebody in a room, as its last policy and members say; works without the MLS state.
-    fn role_in(&self, room: &RoomId, account: &AccountRef) -> Role {
+    pub(crate) fn role_in(&self, room: &RoomId, account: &AccountRef) -> Role {
         let Some((policy, conversation)) = self.policy_of(room) else { return Role::Member };
         let members = self.s.conversations.get(&conversation).map_or(&[][..], |c| &c.members);
         let members: Vec<_> = members.iter().chain(self.me().map(|me| &me.account)).map(e2ee_account).collect();
@@ -34,7 +34,7 @@ impl Engine {
         if members.contains(&account) { policy.role_in(&account, &members) } else { Role::Member }
     }
 
-    fn policy_of(&self, room: &RoomId) -> Option<(Policy, ConversationId)> {
+    pub(crate) fn policy_of(&self, room: &RoomId) -> Option<(Policy, ConversationId)> {
         let room = self.s.rooms.get(room)?;
         Some((Policy::from_bytes(&room.policy).ok()?, room.conversation))
     }

@@ -146,6 +146,7 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
         Saying::Profile => {
             content.body = Part::Control(Control::Profile { name: around.name, picture: around.picture });
         }
+        Saying::Title { title } => content.body = Part::Control(Control::GroupTitle { title: title.clone() }),
         Saying::Again { message, text, in_reply_to } => {
             content.body = Part::text(text);
             content.in_reply_to = *in_reply_to;

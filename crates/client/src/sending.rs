@@ -36,6 +36,10 @@ fn saying(body: Body) -> Result<Saying, Failure> {
 impl Engine {
     pub(crate) fn send(&mut self, intent: IntentId, to: Target, body: Body, rng: &mut dyn CryptoRngCore) {
         let outcome = saying(body).and_then(|saying| Ok((self.conversation_to(&to, &saying, rng)?, saying)));
+        let outcome = outcome.and_then(|(conversation, saying)| {
+            self.may_say(conversation, &saying)?;
+            Ok((conversation, saying))
+        });
         let (conversation, saying) = match outcome {
             Ok(outcome) => outcome,
             Err(failure) => return self.done(intent, Err(failure)),

@@ -92,8 +92,10 @@ impl Engine {
         members.sort();
         members.dedup();
         members.retain(|account| Some(account) != me.as_ref());
-        if let Some(r) = self.s.rooms.get_mut(&room) {
-            r.policy = policy;
+        let ruled =
+            self.s.rooms.get_mut(&room).is_some_and(|r| std::mem::replace(&mut r.policy, policy.clone()) != policy);
+        if ruled {
+            self.tell_conversation(conversation);
         }
         let changed = self
             .s

@@ -95,7 +95,7 @@ pub use key_package::{
 pub use keys::{DeviceKeys, KeyError, MemberKeyPair, RootKey, verify};
 pub use padding::padme;
 pub use policy::rules::PolicyBreach;
-pub use policy::{Kind, Policy, PolicyError, Role, WhoMayAdd, open_knock, seal_knock};
+pub use policy::{Allowed, Kind, Policy, PolicyError, Role, open_knock, seal_knock};
 pub use rows::{Changes, Rows};
 pub use safety_number::safety_number;
 pub use seal::{SEAL_OVERHEAD, SealError, ValueKey, open, seal, seal_to_device};

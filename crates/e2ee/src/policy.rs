@@ -49,16 +49,23 @@ pub enum Role {
     Owner,
 }
 
-/// Who may bring new accounts in.
+/// Whom a rule of a group lets do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(index_only)]
-pub enum WhoMayAdd {
+pub enum Allowed {
     /// Every member.
     #[n(0)]
     Everyone,
     /// Admins and owners.
     #[n(1)]
     Admins,
+}
+
+impl Allowed {
+    /// Whether somebody of this role is among them.
+    pub fn covers(self, role: Role) -> bool {
+        self == Self::Everyone || role >= Role::Admin
+    }
 }
 
 /// The policy of one conversation.
@@ -75,7 +82,7 @@ pub struct Policy {
     pub roles: BTreeMap<AccountRef, Role>,
     /// Who may bring new accounts in (groups).
     #[n(3)]
-    pub who_may_add: WhoMayAdd,
+    pub who_may_add: Allowed,
     /// Seconds after which messages are destroyed; `None`: kept.
     #[n(4)]
     pub expiry_s: Option<u64>,
@@ -91,13 +98,19 @@ pub struct Policy {
     /// The room that this one replaces; never changes.
     #[cbor(n(8), with = "minicbor::bytes")]
     pub predecessor: Option<[u8; 16]>,
+    /// Who may write (groups). MLS cannot keep anybody from it: members refuse what others write.
+    #[n(9)]
+    pub who_may_write: Allowed,
+    /// Who may change title and picture (groups); these are said, so members refuse them from others.
+    #[n(10)]
+    pub who_may_change: Allowed,
 }
 
 impl Policy {
     /// For two accounts (twice the same: notes to oneself).
     pub fn direct(one: AccountRef, other: AccountRef, rng: &mut dyn CryptoRngCore) -> Self {
         let roles = [(one, Role::Owner), (other, Role::Owner)].into();
-        Self { kind: Kind::Direct, who_may_add: WhoMayAdd::Admins, ..Self::fresh(roles, rng) }
+        Self { kind: Kind::Direct, who_may_add: Allowed::Admins, ..Self::fresh(roles, rng) }
     }
 
     /// For a group with one owner; every member may add.
@@ -112,12 +125,14 @@ impl Policy {
             version: VERSION,
             kind: Kind::Group,
             roles,
-            who_may_add: WhoMayAdd::Everyone,
+            who_may_add: Allowed::Everyone,
             expiry_s: None,
             history_s: None,
             attributed: false,
             knock_key,
             predecessor: None,
+            who_may_write: Allowed::Everyone,
+            who_may_change: Allowed::Everyone,
         }
     }
 

@@ -245,6 +245,10 @@ choice! {
         5 Swap { old: MemberKey, joiner: Joiner, },
         /// A fresh own leaf; `for_voids`: only to undo void rows.
         6 Update { for_voids: bool, },
+        /// A role: 0 member, 1 admin, 2 owner.
+        7 Role { account: AccountRef, role: u32, },
+        /// Rules: for each, whether only admins may.
+        8 Rules { add: bool, write: bool, change: bool, },
     }
 }
 
@@ -333,6 +337,8 @@ choice! {
         11 Roster { accounts: Vec<AccountRef>, },
         /// How I want to be seen, as it is when this is sealed.
         12 Profile,
+        /// The group's new title.
+        13 Title { title: String, },
     }
 }
 

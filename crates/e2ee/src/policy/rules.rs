@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::credential::{LeafCredential, Member};
-use crate::policy::{Kind, Policy, Role, WhoMayAdd};
+use crate::policy::{Kind, Policy, Role};
 
 /// Which rule a commit breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -120,9 +120,7 @@ impl Proposed<'_> {
         match self.before.kind {
             Kind::Direct => self.before.roles.contains_key(&new.account),
             Kind::Group => {
-                new.account == self.committer.credential.account
-                    || self.before.who_may_add == WhoMayAdd::Everyone
-                    || self.role() >= Role::Admin
+                new.account == self.committer.credential.account || self.before.who_may_add.covers(self.role())
             }
         }
     }
@@ -142,6 +140,7 @@ mod tests {
     use super::*;
     use crate::account::{AccountRef, Identity};
     use crate::keys::DeviceKeys;
+    use crate::policy::Allowed;
     use crate::test_rng;
 
     fn account(id: u8) -> AccountRef {
@@ -168,7 +167,7 @@ mod tests {
     fn room() -> Room {
         let mut policy = Policy::group(account(1), &mut test_rng(1));
         policy.roles.insert(account(2), Role::Admin);
-        policy.who_may_add = WhoMayAdd::Admins;
+        policy.who_may_add = Allowed::Admins;
         Room { policy, members: (1..=4).map(|id| member(u32::from(id) - 1, id)).collect() }
     }
 
@@ -206,7 +205,7 @@ mod tests {
         assert_eq!(judge(&room, add(2)), Err(PolicyBreach::Add));
         assert_eq!(judge(&room, Does { by: 2, add: vec![leaf(3, 7)], ..Does::default() }), Ok(()), "own device");
         assert_eq!(judge(&room, Does { by: 2, add: vec![leaf(4, 7)], ..Does::default() }), Err(PolicyBreach::Add));
-        room.policy.who_may_add = WhoMayAdd::Everyone;
+        room.policy.who_may_add = Allowed::Everyone;
         assert_eq!(judge(&room, add(2)), Ok(()));
     }
 
