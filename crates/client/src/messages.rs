@@ -172,8 +172,11 @@ impl Engine {
 
     /// The echo is there: the message has its place.
     pub(crate) fn show_echoed(&mut self, conversation: ConversationId, item: &Outgoing, stamp: [u8; 32]) {
+        // A rule that came before it in the room: nobody shows it.
+        let refused = self.may_say(conversation, &item.saying).is_err();
+        let state = if refused { MessageState::Failed } else { MessageState::Sent };
         if matches!(item.saying, Saying::Text { .. })
-            && let Some(stored) = own(item, self.next_order(conversation), MessageState::Sent, stamp)
+            && let Some(stored) = own(item, self.next_order(conversation), state, stamp)
         {
             self.put_message(conversation, item.message, &stored);
             self.touch(conversation);

@@ -3,8 +3,8 @@
 mod client;
 
 pub(crate) use client::{
-    ClientArgs, ClientCommand, GroupCommand, InviteArgs, ProofArgs, ReachCommand, ReadArgs, Rule, SendArgs, ServerArgs,
-    SignInArgs, SignUpArgs,
+    AllowedName, ClientArgs, ClientCommand, GroupCommand, InviteArgs, ProofArgs, ReachCommand, ReadArgs, RoleName,
+    Rule, SendArgs, ServerArgs, SignInArgs, SignUpArgs,
 };
 
 use clap::{Args, Parser, Subcommand};

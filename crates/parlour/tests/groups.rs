@@ -66,6 +66,31 @@ fn a_group_across_apps_is_made_grows_shrinks_and_talks() {
     until_read(&sam, "I do");
     assert!(!noor.read("Choir").contains(&"Who sings?".to_owned()), "said before she came");
 
+    // Only admins write, for a while; Noor becomes one.
+    let refused = sam.json(&["group", "rules", "Choir", "--write", "admins"]);
+    assert_ne!(refused.code, 0, "{refused:?}");
+    maya.run(&["group", "rules", "Choir", "--write", "admins"]).ok();
+    let made = maya.json(&["group", "role", "Choir", "@noor@porch", "admin"]).ok().result();
+    assert_eq!(made["conversation"]["rules"]["write"], "admins");
+    let ruled = |person: &Person, role: &str| {
+        person.until(&["conversations"], |c| (of(c.lines(), "Choir")?["role"] == role).then_some(()));
+    };
+    ruled(&noor, "admin");
+    ruled(&sam, "member");
+    sam.until(&["conversations"], |c| (of(c.lines(), "Choir")?["rules"]["write"] == "admins").then_some(()));
+    assert_ne!(sam.run(&["send", "Choir", "May I?"]).code, 0);
+    noor.run(&["send", "Choir", "Rehearsal at eight"]).ok();
+    until_read(&sam, "Rehearsal at eight");
+    maya.run(&["group", "rules", "Choir", "--write", "everyone"]).ok();
+    noor.run(&["group", "rename", "Choir", "Singers"]).ok();
+    sam.until(&["conversations"], |c| of(c.lines(), "Singers").map(drop));
+    let shown = sam.run(&["group", "show", "Singers"]).ok();
+    assert!(shown.stdout.contains("maya@den  owner"), "{}", shown.stdout);
+    sam.run(&["group", "rename", "Singers", "Choir"]).ok();
+    for person in [&maya, &noor] {
+        person.until(&["conversations"], |c| of(c.lines(), "Choir").map(drop));
+    }
+
     // Sam may not remove Maya, who made the group; she may remove him.
     let refused = sam.json(&["group", "remove", "Choir", &account(&maya)]);
     assert_ne!(refused.code, 0, "{refused:?}");

@@ -1,6 +1,8 @@
 //! `parlour client …`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use parlour_client::api::{Allowed, GroupRole};
+use serde::Deserialize;
 use std::path::PathBuf;
 
 #[derive(Args)]
@@ -325,11 +327,87 @@ pub(crate) enum GroupCommand {
         /// Their address or name
         member: String,
     },
+    /// Shows who is in it, and who may do what
+    Show {
+        /// The group: its title or id
+        group: String,
+    },
+    /// Changes the title, for everybody
+    Rename {
+        /// The group: its title or id
+        group: String,
+        /// The new title
+        title: String,
+    },
+    /// Gives a member a role (owners may)
+    Role {
+        /// The group: its title or id
+        group: String,
+        /// Their address or name, or `me`
+        member: String,
+        /// The role
+        role: RoleName,
+    },
+    /// Says who may do what (admins may); what is not named stays
+    Rules {
+        /// The group: its title or id
+        group: String,
+        /// Who may bring people in
+        #[arg(long)]
+        add: Option<AllowedName>,
+        /// Who may write
+        #[arg(long)]
+        write: Option<AllowedName>,
+        /// Who may change the title
+        #[arg(long)]
+        change: Option<AllowedName>,
+    },
     /// Leaves
     Leave {
         /// The group: its title or id
         group: String,
     },
+}
+
+/// What somebody may do in a group.
+#[derive(Clone, Copy, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RoleName {
+    /// Writes, reacts, leaves
+    Member,
+    /// Also adds, removes members, sets rules
+    Admin,
+    /// Also removes anybody and gives roles
+    Owner,
+}
+
+/// Whom a rule of a group lets do something.
+#[derive(Clone, Copy, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AllowedName {
+    /// Every member
+    Everyone,
+    /// Admins and owners
+    Admins,
+}
+
+impl From<RoleName> for GroupRole {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Member => Self::Member,
+            RoleName::Admin => Self::Admin,
+            RoleName::Owner => Self::Owner,
+        }
+    }
+}
+
+impl From<AllowedName> for Allowed {
+    fn from(name: AllowedName) -> Self {
+        match name {
+            AllowedName::Everyone => Self::Everyone,
+            AllowedName::Admins => Self::Admins,
+        }
+    }
 }
 
 fn on_off(text: &str) -> Result<bool, String> {

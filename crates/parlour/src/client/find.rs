@@ -2,7 +2,7 @@
 
 use super::session::{Ask, unexpected};
 use crate::exit::Trouble;
-use parlour_client::api::{Conversation, ConversationId, Intent, Message, Reply, Request, Target};
+use parlour_client::api::{Conversation, ConversationId, Failure, Identity, Intent, Message, Reply, Request, Target};
 use parlour_proto::ids::MessageId;
 
 /// Fewer characters of an id are too easily wrong.
@@ -47,6 +47,14 @@ pub(super) async fn message(asked: &mut impl Ask, within: ConversationId, typed:
     }
     let all = messages(asked, within, u32::MAX).await?;
     one(all.iter().filter(|message| starts(&message.id.0, typed)).collect(), "message", typed).map(|found| found.id)
+}
+
+/// Who we are here.
+pub(super) async fn me(asked: &mut impl Ask) -> Result<Identity, Trouble> {
+    match asked.ask(Intent::WhoAmI).await? {
+        Reply::Identities(all) => all.into_iter().next().ok_or_else(|| Failure::NotSignedIn.into()),
+        other => Err(unexpected(&other)),
+    }
 }
 
 pub(super) async fn conversations(asked: &mut impl Ask) -> Result<Vec<Conversation>, Trouble> {

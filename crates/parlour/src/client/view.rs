@@ -2,8 +2,8 @@
 
 use crate::exit::Trouble;
 use parlour_client::api::{
-    Connection, Conversation, ConversationState, Event, Identity, Member, Message, MessageState, Preview, Reply,
-    Request, Status,
+    Allowed, Connection, Conversation, ConversationState, Event, GroupRole, GroupRules, GroupView, Identity, Member,
+    Message, MessageState, Preview, Reply, Request, Status,
 };
 use parlour_proto::frames::{AccountRef, AppInfo, ReachRule, SignIn};
 use serde_json::{Value, json};
@@ -86,7 +86,28 @@ pub(super) fn conversation(c: &Conversation) -> Value {
         "id": hex::encode(c.id.0), "title": c.title, "group": c.is_group, "state": conversation_state(c.state),
         "members": c.members.iter().map(member).collect::<Vec<_>>(),
         "unread": c.unread, "last": c.last.as_ref().map(preview), "last_activity_ms": c.last_activity.0, "verified": c.verified,
+        "role": c.group.as_ref().map(|group| role_name(group.role)), "rules": c.group.as_ref().map(rules),
     })
+}
+
+fn rules(group: &GroupView) -> Value {
+    let name = |allowed| match allowed {
+        Allowed::Everyone => "everyone",
+        Allowed::Admins => "admins",
+    };
+    let GroupRules { add, write, change } = group.rules;
+    let roles = group.roles.iter().map(|(who, role)| (account(who), Value::from(role_name(*role))));
+    json!({
+        "add": name(add), "write": name(write), "change": name(change), "roles": Value::Object(roles.collect()),
+    })
+}
+
+pub(super) fn role_name(role: GroupRole) -> &'static str {
+    match role {
+        GroupRole::Member => "member",
+        GroupRole::Admin => "admin",
+        GroupRole::Owner => "owner",
+    }
 }
 
 fn preview(p: &Preview) -> Value {

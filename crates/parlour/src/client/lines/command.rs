@@ -1,5 +1,6 @@
 //! The commands of `run --json`.
 
+use crate::cli::{AllowedName, RoleName};
 use crate::client::session::Ask;
 use crate::client::{find, group, view};
 use crate::exit::Trouble;
@@ -20,29 +21,101 @@ pub(super) enum Command {
     Sync {},
     Offline {},
     Conversations {},
-    Messages { conversation: String, before: Option<u64>, limit: Option<u32> },
-    Send { to: Option<String>, invite: Option<String>, text: String, reply_to: Option<String> },
-    React { conversation: String, message: String, emoji: String },
-    Edit { conversation: String, message: String, text: String },
-    Delete { conversation: String, message: String },
-    MarkRead { conversation: String },
+    Messages {
+        conversation: String,
+        before: Option<u64>,
+        limit: Option<u32>,
+    },
+    Send {
+        to: Option<String>,
+        invite: Option<String>,
+        text: String,
+        reply_to: Option<String>,
+    },
+    React {
+        conversation: String,
+        message: String,
+        emoji: String,
+    },
+    Edit {
+        conversation: String,
+        message: String,
+        text: String,
+    },
+    Delete {
+        conversation: String,
+        message: String,
+    },
+    MarkRead {
+        conversation: String,
+    },
     Requests {},
-    Accept { request: String },
-    Decline { request: String },
-    Block { conversation: String },
-    Unblock { conversation: String },
+    Accept {
+        request: String,
+    },
+    Decline {
+        request: String,
+    },
+    Block {
+        conversation: String,
+    },
+    Unblock {
+        conversation: String,
+    },
     Reach {},
-    SetReach { from: String, rule: RuleName },
-    Invite { uses: Option<u32>, days: Option<u32> },
+    SetReach {
+        from: String,
+        rule: RuleName,
+    },
+    Invite {
+        uses: Option<u32>,
+        days: Option<u32>,
+    },
     RevokeInvites {},
-    Verify { with: String },
-    SetVerified { conversation: String, verified: bool },
-    SetReports { delivered: bool, read: bool },
-    SetName { name: String },
-    GroupCreate { title: String, members: Vec<String> },
-    GroupAdd { conversation: String, members: Vec<String> },
-    GroupRemove { conversation: String, member: String },
-    Leave { conversation: String },
+    Verify {
+        with: String,
+    },
+    SetVerified {
+        conversation: String,
+        verified: bool,
+    },
+    SetReports {
+        delivered: bool,
+        read: bool,
+    },
+    SetName {
+        name: String,
+    },
+    GroupCreate {
+        title: String,
+        members: Vec<String>,
+    },
+    GroupAdd {
+        conversation: String,
+        members: Vec<String>,
+    },
+    GroupRemove {
+        conversation: String,
+        member: String,
+    },
+    GroupRename {
+        conversation: String,
+        title: String,
+    },
+    GroupRole {
+        conversation: String,
+        member: String,
+        role: RoleName,
+    },
+    GroupRules {
+        conversation: String,
+        add: Option<AllowedName>,
+        write: Option<AllowedName>,
+        change: Option<AllowedName>,
+    },
+    Leave {
+        conversation: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -131,6 +204,22 @@ impl Command {
             Self::GroupRemove { conversation, member } => {
                 let group = find::conversation(ask, &conversation).await?;
                 Intent::RemoveMember { conversation: group.id, member: group::member_of(&group, &member)? }
+            }
+            Self::GroupRename { conversation, title } => {
+                Intent::Rename { conversation: place(ask, &conversation).await?, title }
+            }
+            Self::GroupRole { conversation, member, role } => {
+                let group = find::conversation(ask, &conversation).await?;
+                let member = match member.as_str() {
+                    "me" => find::me(ask).await?.account,
+                    typed => group::member_of(&group, typed)?,
+                };
+                Intent::SetRole { conversation: group.id, member, role: role.into() }
+            }
+            Self::GroupRules { conversation, add, write, change } => {
+                let group = find::conversation(ask, &conversation).await?;
+                let rules = group::rules_with(&group, add, write, change)?;
+                Intent::SetRules { conversation: group.id, rules }
             }
             Self::Leave { conversation } => Intent::Leave { conversation: place(ask, &conversation).await? },
         })
