@@ -170,7 +170,7 @@ impl Engine {
 
     fn commit_change(&mut self, room: RoomId, change: Change, joiners: &[Joiner], rng: &mut dyn CryptoRngCore) {
         let commit_id = MessageId::random(rng);
-        let made = self.with_group(&room, |group, me| {
+        let made = self.with_identity(&room, |group, me| {
             if group.has_pending() {
                 // Of a commit whose bytes we no longer have: it was never sent.
                 group.clear_pending()?;
@@ -274,7 +274,7 @@ impl Engine {
     /// Forgets the pending commit; what it was for is still wanted.
     pub(crate) fn redo(&mut self, room: RoomId) {
         self.s.work(room).pending = None;
-        self.with_group(&room, |group, _| group.clear_pending().ok());
+        self.with_group(&room, |group| group.clear_pending().ok());
         self.flights.retain(|_, flight| flight.purpose != Purpose::Commit(room));
         self.again = true;
     }
@@ -282,7 +282,7 @@ impl Engine {
     /// Our pending commit is in the room, at this sequence.
     pub(crate) fn commit_accepted(&mut self, room: RoomId, room_seq: u64) {
         let Some(pending) = self.s.work.get(&room).and_then(|work| work.pending.clone()) else { return };
-        let merged = self.with_group(&room, |group, _| group.merge_pending(room_seq));
+        let merged = self.with_group(&room, |group| group.merge_pending(room_seq));
         if !matches!(merged, Some(Ok(()))) {
             tracing::error!("an accepted commit could not be merged");
             return self.break_room(room);
