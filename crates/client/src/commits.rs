@@ -192,7 +192,7 @@ impl Engine {
 
     fn commit_change(&mut self, room: RoomId, change: Change, joiners: &[Joiner], rng: &mut dyn CryptoRngCore) {
         let commit_id = MessageId::random(rng);
-        let made = self.with_group(&room, |group, me| {
+        let made = self.with_identity(&room, |group, me| {
             if group.has_pending() {
                 // Of a commit whose bytes we no longer have: it was never sent.
                 group.clear_pending()?;
@@ -298,7 +298,7 @@ impl Engine {
     /// Forgets the pending commit; what it was for is still wanted.
     pub(crate) fn redo(&mut self, room: RoomId) {
         self.s.work(room).pending = None;
-        self.with_group(&room, |group, _| group.clear_pending().ok());
+        self.with_group(&room, |group| group.clear_pending().ok());
         self.flights.retain(|_, flight| flight.purpose != Purpose::Commit(room));
         self.again = true;
     }
@@ -308,7 +308,7 @@ impl Engine {
         if self.s.work.get(&room).is_none_or(|work| work.pending.is_none()) {
             return;
         }
-        let merged = self.with_group(&room, |group, _| group.merge_pending(room_seq));
+        let merged = self.with_group(&room, |group| group.merge_pending(room_seq));
         if !matches!(merged, Some(Ok(()))) {
             tracing::error!("an accepted commit could not be merged");
             return self.break_room(room);

@@ -152,7 +152,7 @@ impl Engine {
             }
             Ready::Yes => {}
         }
-        let Some(processed) = self.with_group(&row.room, |group, _| group.process(payload, meta)) else {
+        let Some(processed) = self.with_group(&row.room, |group| group.process(payload, meta)) else {
             return Step::Done;
         };
         match processed {
@@ -188,7 +188,7 @@ impl Engine {
             }
             // A handshake in a message's row: `e2ee` refuses it as framing.
             Ok(Processed::Commit(_)) => {
-                self.with_group(&row.room, |group, _| group.refuse_staged().ok());
+                self.with_group(&row.room, |group| group.refuse_staged().ok());
             }
         }
         Step::Done
@@ -228,7 +228,7 @@ impl Engine {
         }
         let meta =
             RowMeta { room_seq: row.room_seq, id: commit_id.0, next_send_key_digest: Some(next_send_key.0), tag: None };
-        let Some(processed) = self.with_group(&row.room, |group, _| group.process(payload, &meta)) else {
+        let Some(processed) = self.with_group(&row.room, |group| group.process(payload, &meta)) else {
             return Step::Done;
         };
         match processed {
@@ -266,7 +266,7 @@ impl Engine {
 
     fn take_staged(&mut self, row: &Row, staged: StagedChange, rng: &mut dyn CryptoRngCore) {
         if !self.fits_the_room(row, &staged) {
-            self.with_group(&row.room, |group, _| group.refuse_staged().ok());
+            self.with_group(&row.room, |group| group.refuse_staged().ok());
             tracing::warn!("a commit did something else to the room than to the group");
             self.s.counters().unreadable += 1;
             return self.void_row(row);
@@ -277,7 +277,7 @@ impl Engine {
         if lies.into_iter().any(|member| self.trust(member) == Trust::Wrong) {
             tracing::warn!("a commit brought in a leaf that its device did not sign");
         }
-        let merged = self.with_group(&row.room, |group, _| group.merge_staged());
+        let merged = self.with_group(&row.room, |group| group.merge_staged());
         if !matches!(merged, Some(Ok(()))) {
             return self.break_room(row.room);
         }

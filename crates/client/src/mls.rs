@@ -106,8 +106,16 @@ impl Engine {
         }
     }
 
-    /// Does something with a loaded group and our own keys.
-    pub(crate) fn with_group<T>(
+    /// Does something with a loaded group.
+    pub(crate) fn with_group<T>(&mut self, room: &RoomId, operation: impl FnOnce(&mut Group) -> T) -> Option<T> {
+        let result = operation(self.group(room)?);
+        self.keep_changes(room);
+        Some(result)
+    }
+
+    /// Does something with a loaded group and our own keys. (Not for each message: to read the keys costs as much as to
+    /// sign.)
+    pub(crate) fn with_identity<T>(
         &mut self,
         room: &RoomId,
         operation: impl FnOnce(&mut Group, &parlour_e2ee::Identity<'_>) -> T,
@@ -115,11 +123,7 @@ impl Engine {
         let me = self.me()?;
         let keys = DeviceKeys::from_bytes(&me.keys).ok()?;
         let account = e2ee_account(&me.account);
-        let device = me.device.0;
-        let group = self.group(room)?;
-        let identity = parlour_e2ee::Identity { account: &account, device, keys: &keys };
-        let result = operation(group, &identity);
-        self.keep_changes(room);
-        Some(result)
+        let identity = parlour_e2ee::Identity { account: &account, device: me.device.0, keys: &keys };
+        self.with_group(room, |group| operation(group, &identity))
     }
 }

@@ -160,7 +160,7 @@ impl Engine {
                 return None;
             }
         };
-        let sealed = self.with_group(&room, |group, _| {
+        let sealed = self.with_group(&room, |group| {
             let send_key = group.send_key()?;
             group.seal_message(&content, item.message.0, rng).map(|sealed| (send_key, sealed))
         })?;

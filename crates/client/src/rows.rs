@@ -27,10 +27,11 @@
 //! | `l` | `q` | conversation, position / 32, position % 32 | which message has this position |
 
 pub(crate) mod codec;
+mod sorted;
 
 use crate::api::Changes;
 use codec::{BrokenRow, Stored};
-use std::collections::{BTreeMap, BTreeSet};
+use sorted::Sorted;
 
 /// Prefix of the rows that `Engine::open` wants.
 pub const EAGER: &[u8] = b"e";
@@ -75,13 +76,13 @@ pub(crate) fn prefix(class: &[u8], kind: u8, identity: u16) -> Vec<u8> {
 #[derive(Debug)]
 pub(crate) struct Table<K: RowKey, V: Stored> {
     kind: u8,
-    rows: BTreeMap<K, V>,
-    dirty: BTreeSet<K>,
+    rows: Sorted<K, V>,
+    dirty: Sorted<K, ()>,
 }
 
 impl<K: RowKey, V: Stored> Table<K, V> {
     pub(crate) fn new(kind: u8) -> Self {
-        Self { kind, rows: BTreeMap::new(), dirty: BTreeSet::new() }
+        Self { kind, rows: Sorted::new(), dirty: Sorted::new() }
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
@@ -91,22 +92,22 @@ impl<K: RowKey, V: Stored> Table<K, V> {
     /// Marks the row as changed.
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let row = self.rows.get_mut(key)?;
-        self.dirty.insert(key.clone());
+        self.dirty.insert(key.clone(), ());
         Some(row)
     }
 
     pub(crate) fn contains(&self, key: &K) -> bool {
-        self.rows.contains_key(key)
+        self.rows.get(key).is_some()
     }
 
     pub(crate) fn insert(&mut self, key: K, row: V) {
-        self.dirty.insert(key.clone());
+        self.dirty.insert(key.clone(), ());
         self.rows.insert(key, row);
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let row = self.rows.remove(key)?;
-        self.dirty.insert(key.clone());
+        self.dirty.insert(key.clone(), ());
         Some(row)
     }
 
@@ -138,7 +139,7 @@ impl<K: RowKey, V: Stored> Table<K, V> {
 
     /// Writes what changed since the last flush.
     pub(crate) fn flush(&mut self, identity: u16, changes: &mut Changes) {
-        for key in std::mem::take(&mut self.dirty) {
+        for key in self.dirty.take_keys() {
             let mut full = prefix(EAGER, self.kind, identity);
             full.extend(key.bytes());
             changes.0.push((full, self.rows.get(&key).map(encode)));
@@ -147,7 +148,9 @@ impl<K: RowKey, V: Stored> Table<K, V> {
 
     /// Deletes every row.
     pub(crate) fn clear(&mut self) {
-        self.dirty.extend(self.rows.keys().cloned());
+        for key in self.rows.keys() {
+            self.dirty.insert(key.clone(), ());
+        }
         self.rows.clear();
     }
 }

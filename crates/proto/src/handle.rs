@@ -2,13 +2,14 @@
 //!
 //! Whether a handle belongs to somebody is the server's to say; it also refuses one that mixes scripts
 //! ([`Handle::check_scripts`]: at most the restriction level "highly restrictive", UTS 39 §5.2) and a new one whose
-//! [`Handle::skeleton`] equals that of another one. Apps need the tables of neither. Phone numbers: ITU-T E.164.
+//! [`Handle::skeleton`] equals that of another one. Apps need the tables of neither, and in a browser not
+//! those of which characters a username may have. Phone numbers: ITU-T E.164.
 //! Usernames: PRECIS UsernameCaseMapped (RFC 8265 §3.3).
+
+mod username;
 
 use crate::frames::{MAX_HANDLE_BYTES, SignIn};
 use crate::problem::{Code, Problem};
-use precis_profiles::UsernameCaseMapped;
-use precis_profiles::precis_core::profile::PrecisFastInvocation as _;
 use std::fmt;
 use unicode_security::{RestrictionLevel, RestrictionLevelDetection as _};
 
@@ -160,7 +161,7 @@ fn username(typed: &str) -> Result<String, HandleError> {
     if typed.len() > MAX_HANDLE_BYTES {
         return Err(HandleError::UsernameLength);
     }
-    let canonical = UsernameCaseMapped::enforce(typed).map_err(|_| HandleError::UsernameCharacters)?.into_owned();
+    let canonical = username::canonical(typed).ok_or(HandleError::UsernameCharacters)?;
     if !USERNAME_CHARS.contains(&canonical.chars().count()) {
         return Err(HandleError::UsernameLength);
     }

@@ -12,6 +12,7 @@ pub mod handle;
 pub mod ids;
 pub mod opaque;
 pub mod problem;
+mod unicode;
 pub mod wire;
 
 #[cfg(test)]

@@ -17,8 +17,6 @@ use opaque_ke::{
     CredentialResponse, RegistrationRequest, RegistrationResponse, RegistrationUpload, ServerLoginParameters,
     ServerRegistration,
 };
-use precis_profiles::OpaqueString;
-use precis_profiles::precis_core::profile::PrecisFastInvocation as _;
 use rand_core::CryptoRngCore;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -270,11 +268,17 @@ fn credential_id(app: &AppId, handle: &Handle) -> Vec<u8> {
     [app.as_str().as_bytes(), &[0], handle.canonical().as_bytes()].concat()
 }
 
-/// PRECIS OpaqueString (RFC 8265 §4), so that the same password typed on another keyboard has the same bytes; what it
-/// refuses is taken as typed.
+/// What PRECIS OpaqueString (RFC 8265 §4.2) makes of a password, so that the same one typed on another keyboard has the
+/// same bytes: spaces become the plain one, then NFC. Nothing is refused: which characters are known differs between
+/// versions of Unicode, and a password must not change with them.
 fn password_bytes(password: &str) -> Zeroizing<Vec<u8>> {
-    let prepared = OpaqueString::enforce(password).map(std::borrow::Cow::into_owned).map(String::into_bytes);
-    Zeroizing::new(prepared.unwrap_or_else(|_| password.as_bytes().to_vec()))
+    let spaced: String = password.chars().map(|c| if is_space(c) { ' ' } else { c }).collect();
+    Zeroizing::new(crate::unicode::nfc(&Zeroizing::new(spaced)).into_bytes())
+}
+
+/// Space separators (Unicode's category Zs).
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
 fn client_error(error: ProtocolError) -> OpaqueError {
@@ -361,5 +365,20 @@ mod tests {
             let (client, _) = ClientRegistration::start("x", &mut OsRng).unwrap();
             assert!(client.finish(&rubbish, &mut OsRng).is_err());
         }
+    }
+
+    #[test]
+    fn every_character_that_opaque_string_takes_becomes_the_same() {
+        use precis_profiles::OpaqueString;
+        use precis_profiles::precis_core::profile::PrecisFastInvocation as _;
+        let mut taken = 0;
+        for c in '\0'..=char::MAX {
+            let password = format!("a{c}\u{301}");
+            if let Ok(prepared) = OpaqueString::enforce(password.as_str()) {
+                taken += 1;
+                assert_eq!(*password_bytes(&password), prepared.as_bytes(), "{}", password.escape_unicode());
+            }
+        }
+        assert!(taken > 100_000, "{taken}");
     }
 }

@@ -215,11 +215,13 @@ impl Backend {
                     let _ = answer.send(result.map_err(CallError::from));
                 }
             }
-            FromWorker::Event(event) => {
-                if let Event::Connection { identity, state } = &event {
-                    self.0.state.borrow_mut().connections.insert(*identity, *state);
+            FromWorker::Events(events) => {
+                for event in events {
+                    if let Event::Connection { identity, state } = &event {
+                        self.0.state.borrow_mut().connections.insert(*identity, *state);
+                    }
+                    self.tell(Told::Event(event));
                 }
-                self.tell(Told::Event(event));
             }
             FromWorker::Wiped => {
                 self.change(EngineState::Wiped);

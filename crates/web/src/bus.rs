@@ -115,8 +115,9 @@ pub enum FromWorker {
         /// How.
         result: Result<Outcome, Failure>,
     },
-    /// Something happened (never `Done`).
-    Event(Event),
+    /// What happened with one transaction, in order (never `Done`). Together, because a message between threads costs more
+    /// than an event.
+    Events(Vec<Event>),
     /// Everything on this device was forgotten; the worker has ended.
     Wiped,
     /// The engine cannot run, and why, in English, for the curious.
@@ -127,7 +128,7 @@ codec::wire_enum! { ToWorker { 0 Hello, 1 Call { id, call }, 2 Bye } }
 codec::wire_enum! { Call { 0 Intent(intent), 1 Keep { key, value }, 2 Kept { prefix }, 3 Wipe } }
 codec::wire_enum! { Outcome { 0 Reply(reply), 1 Kept(notes) } }
 codec::wire_enum! {
-    FromWorker { 0 Here { owner, build, connections }, 1 Answer { id, result }, 2 Event(event), 3 Wiped, 4 Broken(why) }
+    FromWorker { 0 Here { owner, build, connections }, 1 Answer { id, result }, 2 Events(events), 3 Wiped, 4 Broken(why) }
 }
 
 /// One message with who it is from (towards the worker) or for (from the worker).

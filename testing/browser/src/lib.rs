@@ -16,7 +16,7 @@ mod wire;
 pub use browser::Browser;
 pub use driver::Driver;
 pub use native::Native;
-pub use person::{PASSWORD, Person};
+pub use person::{PASSWORD, Person, ScrolledBack};
 pub use server::{Limits, Server};
 pub use wire::Wire;
 

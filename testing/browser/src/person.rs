@@ -16,6 +16,37 @@ pub struct Person {
     pub words: Vec<String>,
 }
 
+/// What scrolling back through a conversation took.
+#[derive(Debug, Clone, Copy)]
+pub struct ScrolledBack {
+    /// How often she scrolled.
+    pub steps: u64,
+    /// The most rows that were in the page at a time.
+    pub most_rows: u64,
+    /// Milliseconds.
+    pub ms: u64,
+}
+
+/// A step in each frame; gives up when nothing has changed for many of them.
+const SCROLL_BACK: &str = "
+    const stream = document.querySelector('.stream');
+    const began = performance.now();
+    let steps = 0, most = 0, height = 0, idle = 0;
+    return new Promise((resolve) => {
+        const step = () => {
+            most = Math.max(most, stream.querySelectorAll('.row').length);
+            const top = stream.scrollTop, ms = Math.round(performance.now() - began);
+            if (top === 0 && stream.textContent.includes(FIRST)) return resolve({ steps, most, ms });
+            idle = top > 0 || stream.scrollHeight !== height ? 0 : idle + 1;
+            if (idle > 600) return resolve({ stuck: stream.innerText.slice(0, 200), height });
+            if (top > 0) steps += 1;
+            height = stream.scrollHeight;
+            stream.scrollTop -= 2000;
+            requestAnimationFrame(step);
+        };
+        step();
+    });";
+
 /// The password of everybody here.
 pub const PASSWORD: &str = "blue kettle on the ninth stair";
 
@@ -194,6 +225,17 @@ impl Person {
     /// When it does not come.
     pub async fn sees(&self, text: &str) -> Result<()> {
         self.browser.wait_text(".stream", text).await.map(drop)
+    }
+
+    /// Scrolls the open conversation up, as one would who wants to see the beginning, until this text is there.
+    ///
+    /// # Errors
+    /// When the beginning does not come.
+    pub async fn scroll_back(&self, first: &str) -> Result<ScrolledBack> {
+        let script = SCROLL_BACK.replace("FIRST", &serde_json::to_string(first)?);
+        let back = self.browser.run(&script).await?;
+        let figure = |name: &str| back[name].as_u64().with_context(|| format!("the beginning does not come: {back}"));
+        Ok(ScrolledBack { steps: figure("steps")?, most_rows: figure("most")?, ms: figure("ms")? })
     }
 
     /// Waits until her newest own message has this tick (`queued`, `sent`, `delivered`, `read`).

@@ -1,6 +1,6 @@
 //! Names and titles that somebody else chose, made fit to be shown on one line.
 
-use unicode_normalization::UnicodeNormalization as _;
+use crate::unicode::nfc;
 
 /// The longest name or title, bytes.
 pub const MAX_NAME_BYTES: usize = 128;
@@ -13,9 +13,10 @@ pub const MAX_DISPLAY_NAME_CHARS: usize = 64;
 pub fn clean_name(typed: &str) -> Option<String> {
     // Bounded before the work: normalisation can make a text several times longer.
     let typed = &typed[..typed.floor_char_boundary(MAX_NAME_BYTES * 16)];
-    let shown = typed.nfc().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !is_hidden(*c));
+    let typed = nfc(typed);
+    let shown = typed.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !is_hidden(*c));
     // Taking something out can bring letters together that compose.
-    let shown: String = shown.collect::<String>().nfc().collect();
+    let shown = nfc(&shown.collect::<String>());
     let mut name = String::new();
     for word in shown.split(' ').filter(|word| !word.is_empty()) {
         if !name.is_empty() {

@@ -132,7 +132,7 @@ wire_enum! {
 
 lists! {
     AppInfo, Identity, Conversation, Member, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
-    (IdentityId, Connection), (String, Vec<u8>), MessageId,
+    (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
 }
 
 impl Wire for AppId {

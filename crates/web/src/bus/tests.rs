@@ -47,7 +47,13 @@ fn answers_and_events_come_back_as_they_were() {
     there_and_back(&FromWorker::Here { owner: 4, build: "b".to_owned(), connections });
     there_and_back(&FromWorker::Answer { id: 3, result: Ok(Outcome::Reply(Reply::Messages(vec![message(); 3]))) });
     there_and_back(&FromWorker::Answer { id: 3, result: Err(Failure::NotFound("conversation")) });
-    there_and_back(&FromWorker::Event(Event::Message { conversation: ConversationId([8; 16]), message: message() }));
+    there_and_back(&FromWorker::Events(vec![
+        Event::Message {
+            conversation: ConversationId([8; 16]),
+            message: message()
+        };
+        2
+    ]));
 }
 
 #[test]

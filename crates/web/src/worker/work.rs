@@ -233,9 +233,7 @@ impl<'p> Work<'p> {
             for (tab, id) in noted {
                 self.pages.tell(tab, &FromWorker::Answer { id, result: Ok(Outcome::Kept(Vec::new())) });
             }
-            for event in events {
-                self.notify(event);
-            }
+            self.notify(events);
         }
         Ok(())
     }
@@ -279,21 +277,35 @@ impl<'p> Work<'p> {
         }
     }
 
-    fn notify(&mut self, event: Event) {
-        match event {
-            Event::Done(number, result) => self.done(number, result),
-            Event::Progress { intent, step, done, of } => {
-                if let Some((tab, id)) = self.waiting.get(&intent) {
-                    let event = Event::Progress { intent: IntentId(*id), step, done, of };
-                    self.pages.tell(*tab, &FromWorker::Event(event));
+    /// Tells the pages: what is for all of them together, but nothing after an answer that it came before.
+    fn notify(&mut self, events: Vec<Event>) {
+        let mut for_all = Vec::new();
+        for event in events {
+            match event {
+                Event::Done(number, result) => {
+                    self.tell_events(&mut for_all);
+                    self.done(number, result);
+                }
+                Event::Progress { intent, step, done, of } => {
+                    if let Some((tab, id)) = self.waiting.get(&intent) {
+                        let event = Event::Progress { intent: IntentId(*id), step, done, of };
+                        self.pages.tell(*tab, &FromWorker::Events(vec![event]));
+                    }
+                }
+                event => {
+                    if let Event::Connection { identity, state } = &event {
+                        self.connections.insert(*identity, *state);
+                    }
+                    for_all.push(event);
                 }
             }
-            event => {
-                if let Event::Connection { identity, state } = &event {
-                    self.connections.insert(*identity, *state);
-                }
-                self.pages.tell_all(&FromWorker::Event(event));
-            }
+        }
+        self.tell_events(&mut for_all);
+    }
+
+    fn tell_events(&self, events: &mut Vec<Event>) {
+        if !events.is_empty() {
+            self.pages.tell_all(&FromWorker::Events(std::mem::take(events)));
         }
     }
 

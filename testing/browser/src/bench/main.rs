@@ -4,6 +4,7 @@
 //! page's own (`performance.now()`), never the driver's; what two browsers see is compared by the machine's clock.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
+mod back;
 mod crowd;
 mod first;
 mod report;
@@ -79,6 +80,9 @@ async fn measure(cli: &Cli) -> Result<bool> {
     }
     if cli.wants(talk::FIGURES) {
         note(talk::FIGURES, talk::run(cli, &driver, &mut report).await);
+    }
+    if cli.wants(back::FIGURES) {
+        note(back::FIGURES, back::run(cli, &driver, &mut report).await);
     }
     if cli.wants(crowd::FIGURES) {
         note(crowd::FIGURES, crowd::run(cli, &driver, &mut report).await);

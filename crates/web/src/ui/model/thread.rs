@@ -39,7 +39,26 @@ impl Thread {
         self.id
     }
 
-    /// A page came: what is before `before`, or the newest page.
+    /// A page came that was read as what is before `before`, or as the newest one. It counts only where it leaves no hole:
+    /// the conversation may have been left and opened again meanwhile.
+    pub fn page_came(&mut self, before: Option<u64>, page: Vec<Message>) {
+        self.loading = false;
+        let oldest = self.by_order.first_key_value().map(|(order, _)| *order);
+        let fits = match before {
+            Some(before) => self.ready && oldest.is_some_and(|oldest| oldest <= before),
+            None => !self.ready,
+        };
+        if fits {
+            self.add_page(page);
+        }
+    }
+
+    /// A page could not be read; it may be asked for again.
+    pub fn page_failed(&mut self) {
+        self.loading = false;
+    }
+
+    /// Takes in the messages before those that are here.
     pub fn add_page(&mut self, page: Vec<Message>) {
         self.whole |= page.len() < PAGE as usize;
         self.loading = false;
@@ -150,6 +169,25 @@ mod tests {
         assert_eq!(thread.page_before(), Some(100));
         thread.hear(received(180, "new"));
         assert_eq!(thread.len(), 81);
+    }
+
+    #[test]
+    fn a_page_that_was_read_for_an_earlier_visit_leaves_no_hole() {
+        let mut thread = opened(0);
+        thread.page_came(Some(180), (100..180).map(|n| received(n, "x")).collect());
+        assert!(thread.is_empty());
+        thread.page_came(None, (900..980).map(|n| received(n, "x")).collect());
+        thread.page_came(Some(180), (100..180).map(|n| received(n, "x")).collect());
+        assert_eq!((thread.len(), thread.page_before()), (80, Some(900)));
+    }
+
+    #[test]
+    fn a_page_that_could_not_be_read_is_asked_for_again() {
+        let mut thread = opened(0);
+        thread.page_came(None, (100..180).map(|n| received(n, "x")).collect());
+        thread.loading = true;
+        thread.page_failed();
+        assert_eq!(thread.page_before(), Some(100));
     }
 
     #[test]

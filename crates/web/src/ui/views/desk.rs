@@ -338,7 +338,8 @@ impl Desk {
     pub(crate) fn read_older(self) {
         let (id, before) = self.thread.with_untracked(|thread| (thread.id(), thread.page_before()));
         if let (Some(id), Some(before)) = (id, before) {
-            self.thread.update(|thread| thread.loading = true);
+            // Nothing that is shown depends on it.
+            self.thread.update_untracked(|thread| thread.loading = true);
             self.read_page(id, Some(before));
         }
     }
@@ -347,12 +348,20 @@ impl Desk {
         let intent = Intent::Messages { conversation: id, before, limit: PAGE };
         spawn_local(async move {
             let page = match self.ask(intent).await {
-                Ok(Reply::Messages(page)) => page,
-                Ok(_) => return,
-                Err(fault) => return self.complain(&fault),
+                Ok(Reply::Messages(page)) => Ok(page),
+                Ok(_) => Err(Fault::Interrupted),
+                Err(fault) => Err(fault),
             };
-            if self.thread.with_untracked(Thread::id) == Some(id) {
-                self.thread.update(|thread| thread.add_page(page));
+            let is_here = self.thread.with_untracked(Thread::id) == Some(id);
+            match page {
+                Ok(page) if is_here => self.thread.update(|thread| thread.page_came(before, page)),
+                Ok(_) => {}
+                Err(fault) => {
+                    if is_here {
+                        self.thread.update_untracked(Thread::page_failed);
+                    }
+                    self.complain(&fault);
+                }
             }
         });
     }

@@ -34,14 +34,14 @@ pub(super) struct Stream {
     desk: Desk,
     rows: RwSignal<Arc<Rows>>,
     scroller: NodeRef<html::Div>,
+    /// As high as all rows together.
+    tall: NodeRef<html::Div>,
     block: NodeRef<html::Ol>,
     heights: StoredValue<Heights>,
     measured: StoredValue<HashMap<RowKey, f64>>,
     /// Keep to the end.
     sticks: StoredValue<bool>,
     window: RwSignal<(usize, usize)>,
-    offset: RwSignal<f64>,
-    total: RwSignal<f64>,
     pub(super) at_end: RwSignal<bool>,
     pub(super) below: RwSignal<u32>,
     pub(super) focused: RwSignal<Option<RowKey>>,
@@ -50,6 +50,17 @@ pub(super) struct Stream {
     pub(super) flash: RwSignal<Option<RowKey>>,
     pub(super) menu: RwSignal<Option<Menu>>,
     placed: StoredValue<bool>,
+}
+
+/// What stays where it is in the window when heights change.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// The end.
+    End,
+    /// A row, so far below the upper edge.
+    Row(RowKey, f64),
+    /// So far from the beginning: there is no message yet.
+    At(f64),
 }
 
 /// The messages of a conversation.
@@ -61,13 +72,12 @@ pub(crate) fn stream(desk: Desk, id: ConversationId) -> impl IntoView {
         desk,
         rows,
         scroller: NodeRef::new(),
+        tall: NodeRef::new(),
         block: NodeRef::new(),
         heights: StoredValue::new(Heights::default()),
         measured: StoredValue::new(HashMap::new()),
         sticks: StoredValue::new(true),
         window,
-        offset: RwSignal::new(0.0),
-        total: RwSignal::new(0.0),
         at_end: RwSignal::new(true),
         below: RwSignal::new(0),
         focused,
@@ -92,9 +102,8 @@ pub(crate) fn stream(desk: Desk, id: ConversationId) -> impl IntoView {
     view! {
         <div class="streambox">
             <div class="stream" node_ref=stream.scroller on:scroll=move |_| stream.scrolled()>
-                <div class="tall" style:height=move || format!("{}px", stream.total.get())>
+                <div class="tall" node_ref=stream.tall>
                     <ol class="rows" node_ref=stream.block aria-label=t().messages
-                        style:transform=move || format!("translateY({}px)", stream.offset.get())
                         on:keydown=move |event| stream.key(&event)>
                         <For each=shown key=|key| *key children=move |key| row(stream, key) />
                     </ol>
@@ -191,39 +200,31 @@ fn keys_note(desk: Desk, time: String) -> impl IntoView {
 impl Stream {
     /// Other rows: what one looks at stays where it is.
     fn take(self, rows: Arc<Rows>) {
-        let anchor = self.anchor();
-        let grown = self.count_new(&rows);
+        if self.scroller.get_untracked().is_none() {
+            return self.soon(move || self.take(rows));
+        }
+        let mut place = self.place();
+        if let Some((own, others)) = self.count_new(&rows) {
+            if own {
+                place = Place::End;
+            } else if !matches!(place, Place::End) {
+                self.below.update(|below| *below += others);
+            }
+        }
+        if !self.placed.get_value() && self.desk.thread.with_untracked(|thread| thread.ready) {
+            self.placed.set_value(true);
+            if rows.index(RowKey::Unread).is_some() {
+                place = Place::Row(RowKey::Unread, 72.0);
+            }
+        }
+        self.sticks.set_value(matches!(place, Place::End));
         let known = self.measured.with_value(|measured| {
             rows.rows.iter().map(|row| measured.get(&row.key()).copied().unwrap_or_else(|| row.guess())).collect()
         });
         self.heights.set_value(Heights::new(known));
-        let own_new = grown.is_some_and(|(own, _)| own);
-        let first_time = !self.placed.get_value() && self.desk.thread.with_untracked(|thread| thread.ready);
-        let unread = rows.index(RowKey::Unread);
         self.rows.set(rows);
-        self.total.set(self.heights.with_value(Heights::total));
-        if own_new {
-            self.sticks.set_value(true);
-        } else if let Some((_, others)) = grown.filter(|_| !self.sticks.get_value()) {
-            self.below.update(|below| *below += others);
-        }
-        if first_time {
-            self.placed.set_value(true);
-            if unread.is_some() {
-                self.sticks.set_value(false);
-            }
-        }
-        self.draw();
-        let place = move || match unread.filter(|_| first_time) {
-            Some(row) => self.scroll_to(self.heights.with_value(|heights| heights.top(row)) - 72.0),
-            None => self.hold(anchor),
-        };
-        self.soon(move || {
-            place();
-            self.draw();
-            self.want_older();
-            self.soon(move || self.measure());
-        });
+        self.lay_out(place);
+        self.soon(move || self.measure());
     }
 
     /// Messages that are new at the end: whether one's own is among them, and how many are others'.
@@ -240,29 +241,44 @@ impl Stream {
         Some((own, others))
     }
 
-    /// The first message in sight, and how far below the upper edge it begins. (Only a message: what stands above all
+    /// What is to stay where it is: the end, or the first message in sight. (Only a message: what stands above all
     /// messages is above the older ones, too, once they have been read.)
-    fn anchor(self) -> Option<(RowKey, f64)> {
-        let top = f64::from(self.scroller.get_untracked()?.scroll_top());
-        self.heights.with_value(|heights| {
-            let first = heights.at(top);
-            let (at, key) = self.rows.with_untracked(|rows| {
-                let below = rows.rows.get(first..)?;
-                let at = below.iter().position(|row| matches!(row, Row::Bubble(_)))?;
-                Some((first + at, below.get(at)?.key()))
-            })?;
-            Some((key, heights.top(at) - top))
-        })
+    fn place(self) -> Place {
+        if self.sticks.get_value() {
+            return Place::End;
+        }
+        let top = self.scroller.get_untracked().map_or(0.0, |scroller| f64::from(scroller.scroll_top()));
+        let first = self.heights.with_value(|heights| heights.at(top));
+        let message = self.rows.with_untracked(|rows| {
+            let below = rows.rows.get(first..)?;
+            let at = below.iter().position(|row| matches!(row, Row::Bubble(_)))?;
+            Some((first + at, below.get(at)?.key()))
+        });
+        match message {
+            Some((row, key)) => Place::Row(key, self.heights.with_value(|heights| heights.top(row)) - top),
+            None => Place::At(top),
+        }
     }
 
-    fn hold(self, anchor: Option<(RowKey, f64)>) {
-        if self.sticks.get_value() {
-            return self.scroll_to(f64::MAX);
+    /// Puts the page in step with the heights, at a place. All at once, without waiting for a frame: between two steps
+    /// somebody could scroll, and the second one would take that back.
+    fn lay_out(self, place: Place) {
+        let total = self.heights.with_value(Heights::total);
+        if let Some(tall) = self.tall.get_untracked() {
+            let _ = HtmlElement::style(&tall).set_property("height", &format!("{total}px"));
         }
-        let row = anchor.and_then(|(key, gap)| Some((self.rows.with_untracked(|rows| rows.index(key))?, gap)));
-        if let Some((row, gap)) = row {
-            self.scroll_to(self.heights.with_value(|heights| heights.top(row)) - gap);
+        match place {
+            Place::End => self.scroll_to(f64::MAX),
+            Place::At(top) => self.scroll_to(top),
+            Place::Row(key, gap) => {
+                if let Some(row) = self.rows.with_untracked(|rows| rows.index(key)) {
+                    self.scroll_to(self.heights.with_value(|heights| heights.top(row)) - gap);
+                }
+            }
         }
+        self.draw();
+        // A place that is given back before the next paint is no scrolling for the browser: it would not be told again.
+        self.want_older();
     }
 
     fn scroll_to(self, y: f64) {
@@ -318,15 +334,15 @@ impl Stream {
         if self.window.get_untracked() != window {
             self.window.set(window);
         }
-        if (self.offset.get_untracked() - offset).abs() > 0.01 {
-            self.offset.set(offset);
+        if let Some(block) = self.block.get_untracked() {
+            let _ = HtmlElement::style(&block).set_property("transform", &format!("translateY({offset}px)"));
         }
     }
 
     /// Looks how high the rows in the page really are.
     fn measure(self) {
         let Some(block) = self.block.get_untracked() else { return };
-        let anchor = self.anchor();
+        let place = self.place();
         let (first, last) = self.window.get_untracked();
         let keys: Vec<RowKey> = self.rows.with_untracked(|rows| {
             rows.rows.get(first..last.min(rows.rows.len())).unwrap_or_default().iter().map(Row::key).collect()
@@ -348,12 +364,8 @@ impl Stream {
             });
         }
         if changed {
-            self.total.set(self.heights.with_value(Heights::total));
-            self.soon(move || {
-                self.hold(anchor);
-                self.draw();
-                self.soon(move || self.measure());
-            });
+            self.lay_out(place);
+            self.soon(move || self.measure());
         }
     }
 
