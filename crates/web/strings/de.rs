@@ -188,6 +188,16 @@ pub static DE: Strings = Strings {
     leave_question: "Diese Gruppe verlassen?",
     leave_text: "Was gesagt wurde, bleibt auf diesem Gerät. Die anderen sehen, dass du gegangen bist.",
     add_people: "Leute hinzufügen",
+    rename: "Namen ändern",
+    role_member: "Mitglied",
+    role_admin: "Admin",
+    role_owner: "Leitung",
+    role_of: "Rolle von {name}",
+    group_rules: "Regeln",
+    only_admins_write: "Nur Admins schreiben",
+    only_admins_add: "Nur Admins fügen Leute hinzu",
+    only_admins_change: "Nur Admins ändern den Namen",
+    only_admins_here: "In dieser Gruppe schreiben nur Admins. Reagieren kannst du.",
 
     // jemand Neues
     new_chat: "Neue Unterhaltung",

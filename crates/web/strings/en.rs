@@ -211,6 +211,16 @@ english! {
     leave_question: "Leave this group?",
     leave_text: "What was said stays on this device. The others see that you left.",
     add_people: "Add people",
+    rename: "Change name",
+    role_member: "Member",
+    role_admin: "Admin",
+    role_owner: "Owner",
+    role_of: "Role of {name}",
+    group_rules: "Rules",
+    only_admins_write: "Only admins write",
+    only_admins_add: "Only admins add people",
+    only_admins_change: "Only admins change the name",
+    only_admins_here: "Only admins write in this group. You can react.",
 
     // somebody new
     new_chat: "New conversation",

@@ -2,8 +2,9 @@
 
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
-    Body, Connection, Conversation, ConversationId, ConversationState, Event, Failure, Identity, IdentityId, Intent,
-    IntentId, Member, Message, MessageState, Picture, Preview, Proof, Reply, Request, Status, Target,
+    Allowed, Body, Connection, Conversation, ConversationId, ConversationState, Event, Failure, GroupRole, GroupRules,
+    GroupView, Identity, IdentityId, Intent, IntentId, Member, Message, MessageState, Picture, Preview, Proof, Reply,
+    Request, Status, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
 use parlour_proto::ids::{AccountId, Digest, MessageId, RoomId, UnixMillis};
@@ -21,7 +22,9 @@ wire_struct! { AccountRef { app, account } }
 wire_struct! { AppInfo { app, name, domain, sign_in, expiry_s } }
 wire_struct! { Problem { code, detail, retry_after_ms, head, successor } }
 wire_struct! { Identity { id, account, address, name } }
-wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, last, last_activity, verified } }
+wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, last, last_activity, verified, group } }
+wire_struct! { GroupRules { add, write, change } }
+wire_struct! { GroupView { role, rules, roles } }
 wire_struct! { Preview { id, from, from_name, text, deleted, time, state } }
 wire_struct! { Member { account, address, name, picture } }
 wire_struct! {
@@ -32,6 +35,8 @@ wire_struct! { Status { received, unreadable, queued, held, repairs, conversatio
 
 wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
 wire_enum! { ReachRule { 0 Ask, 1 Invite, 2 Nobody } }
+wire_enum! { GroupRole { 0 Member, 1 Admin, 2 Owner } }
+wire_enum! { Allowed { 0 Everyone, 1 Admins } }
 wire_enum! { Proof { 0 Code(code), 1 Password(password) } }
 wire_enum! { Target { 0 Address(address), 1 Invite(text), 2 Conversation(id) } }
 wire_enum! {
@@ -80,6 +85,9 @@ wire_enum! {
         29 DeleteAccount,
         30 SetProfile { name, picture },
         31 Picture { of },
+        32 Rename { conversation, title },
+        33 SetRole { conversation, member, role },
+        34 SetRules { conversation, rules },
     }
 }
 
@@ -131,7 +139,7 @@ wire_enum! {
 }
 
 lists! {
-    AppInfo, Identity, Conversation, Member, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
+    AppInfo, Identity, Conversation, Member, Message, Request, Target, (AppId, ReachRule), (AccountRef, String), (AccountRef, GroupRole),
     (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
 }
 

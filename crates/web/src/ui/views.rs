@@ -15,6 +15,7 @@ mod group;
 mod icon;
 mod invite;
 mod mark;
+mod members;
 mod menu;
 mod new;
 mod notify;

@@ -2,16 +2,14 @@
 
 use super::chats::{portrait, verified};
 use super::desk::Desk;
-use super::dialog::{confirm, modal};
-use super::face::face;
+use super::dialog::confirm;
 use super::frame::bar;
 use super::icon::{Icon, icon};
+use super::members::{add, members, rename};
 use crate::ui::model::route::Route;
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
-use parlour_client::api::{Conversation, ConversationId, ConversationState, Intent, Member, Target};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use parlour_client::api::{Conversation, ConversationId, ConversationState, Intent};
 
 /// The page.
 pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
@@ -19,6 +17,7 @@ pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
     let blocking = RwSignal::new(false);
     let leaving = RwSignal::new(false);
     let adding = RwSignal::new(false);
+    let renaming = RwSignal::new(false);
     let block = move || {
         blocking.set(false);
         desk.then(Intent::Block { conversation: id }, move |_| desk.tell(t().blocked));
@@ -30,11 +29,12 @@ pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
     view! {
         {bar(desk, t().about, ().into_any())}
         <div class="page narrow">
-            {move || chat.get().map(|chat| inside(desk, &chat, blocking, leaving, adding))}
+            {move || chat.get().map(|chat| inside(desk, &chat, blocking, leaving, adding, renaming))}
         </div>
         {move || blocking.get().then(|| confirm(t().block_question, t().block_text, t().block, block, move || blocking.set(false)))}
         {move || leaving.get().then(|| confirm(t().leave_question, t().leave_text, t().leave, leave, move || leaving.set(false)))}
         {move || adding.get().then(|| chat.get_untracked().map(|chat| add(desk, chat, move || adding.set(false))))}
+        {move || renaming.get().then(|| chat.get_untracked().map(|chat| rename(desk, chat, move || renaming.set(false))))}
     }
 }
 
@@ -44,6 +44,7 @@ fn inside(
     blocking: RwSignal<bool>,
     leaving: RwSignal<bool>,
     adding: RwSignal<bool>,
+    renaming: RwSignal<bool>,
 ) -> impl IntoView + use<> {
     let id = chat.id;
     let is_closed = chat.state == ConversationState::Closed;
@@ -54,21 +55,14 @@ fn inside(
         (false, Some(app), None) => fill(t().on_app, &[("app", &app)]),
         _ => String::new(),
     };
-    let members = chat.is_group.then(|| {
-        let rows = chat.members.iter().map(|member| member_row(desk, id, member.clone())).collect_view();
-        view! {
-            <section class="group">
-                <h2 class="grouptitle">{t().group_people}</h2>
-                <ul class="plain">{rows}</ul>
-                {(!is_closed).then(|| view! { <button class="item" on:click=move |_| adding.set(true)>{icon(Icon::Plus)}<span>{t().add_people}</span></button> })}
-            </section>
-        }
-    });
+    let members = chat.is_group.then(|| members(desk, chat, !is_closed, adding));
+    let renames = chat.group.as_ref().is_some_and(|group| !is_closed && group.rules.change.covers(group.role));
     view! {
         <div class="profile">
             {portrait(desk, chat)}
             <h2><bdi>{chat.title.clone()}</bdi>{chat.verified.then(verified)}</h2>
             <p>{sub}</p>
+            {renames.then(|| view! { <button class="button small" on:click=move |_| renaming.set(true)>{t().rename}</button> })}
         </div>
         {members}
         {(!chat.is_group).then(|| view! {
@@ -89,39 +83,4 @@ fn inside(
         </section>
         <p class="fine">{icon(Icon::Key)}{t().encrypted}</p>
     }
-}
-
-fn member_row(desk: Desk, id: ConversationId, member: Member) -> impl IntoView {
-    let name = member.name.clone().or(member.address.clone()).unwrap_or_else(|| t().somebody.to_owned());
-    let app = desk.state.with_untracked(|state| state.app_name(&member.account.app));
-    let account = member.account.clone();
-    let remove = move |_| desk.please(Intent::RemoveMember { conversation: id, member: account.clone() });
-    view! {
-        <li class="person">
-            {face(desk, &member, &name)}
-            <span class="personname"><bdi>{name.clone()}</bdi><small>{fill(t().on_app, &[("app", &app)])}</small></span>
-            <button class="button small quiet" aria-label=format!("{} {name}", t().remove) on:click=remove>{t().remove}</button>
-        </li>
-    }
-}
-
-fn add(desk: Desk, chat: Arc<Conversation>, close: impl Fn() + Copy + 'static) -> impl IntoView {
-    let chosen = RwSignal::new(BTreeSet::new());
-    let id = chat.id;
-    let without = chat.members.iter().map(|member| member.account.account.0).collect();
-    let act = move |_| {
-        let members = chosen.get_untracked().into_iter().map(Target::Conversation).collect();
-        desk.please(Intent::AddMembers { conversation: id, members });
-        close();
-    };
-    modal(t().add_people, close, move || {
-        view! {
-            <div class="people scrolls">{super::group::people(desk, chosen, &without)}</div>
-            <div class="answers">
-                <button class="button" on:click=move |_| close()>{t().cancel}</button>
-                <button class="button primary" disabled=move || chosen.read().is_empty() on:click=act>{t().add}</button>
-            </div>
-        }
-        .into_any()
-    })
 }

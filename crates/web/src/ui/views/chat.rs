@@ -14,6 +14,13 @@ use parlour_client::api::{Conversation, ConversationId, ConversationState, Inten
 pub(crate) fn chat(desk: Desk, id: ConversationId) -> impl IntoView {
     let chat = Memo::new(move |_| desk.state.with(|state| state.chat(id).cloned()));
     let state = Memo::new(move |_| chat.with(|chat| chat.as_ref().map(|chat| chat.state)));
+    // In a group where only admins write, everybody else.
+    let listens = Memo::new(move |_| {
+        let group = chat.with(|chat| {
+            chat.as_ref().and_then(|chat| chat.group.as_ref().map(|group| (group.rules.write, group.role)))
+        });
+        group.is_some_and(|(write, role)| !write.covers(role))
+    });
     view! {
         <header class="bar chatbar">
             <a class="iconbutton back" href=Route::Chats.hash() aria-label=t().back>{icon(Icon::Back)}</a>
@@ -22,7 +29,8 @@ pub(crate) fn chat(desk: Desk, id: ConversationId) -> impl IntoView {
         <div class="narrowbanner">{super::frame::banner(desk)}</div>
         {stream(desk, id)}
         {move || state.get().map(|state| notice(desk, id, state))}
-        {move || (state.get().is_some_and(can_write)).then(|| composer(desk, id))}
+        {move || (state.get().is_some_and(can_write) && !listens.get()).then(|| composer(desk, id))}
+        {move || listens.get().then(|| view! { <div class="notice" role="status">{icon(Icon::Info)}<span>{t().only_admins_here}</span></div> })}
     }
 }
 

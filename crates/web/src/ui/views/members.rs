@@ -1,0 +1,153 @@
+//! Who is in a group, their roles, and who may do what.
+
+use super::desk::Desk;
+use super::dialog::modal;
+use super::face::face;
+use super::icon::{Icon, icon};
+use crate::ui::strings::{fill, t};
+use leptos::prelude::*;
+use parlour_client::api::{
+    Allowed, Conversation, ConversationId, GroupRole, GroupRules, GroupView, Intent, Member, Target,
+};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// People and rules of a group; `open`: something can be changed in it.
+pub(super) fn members(desk: Desk, chat: &Conversation, open: bool, adding: RwSignal<bool>) -> AnyView {
+    let id = chat.id;
+    let group = chat.group.clone().filter(|_| open);
+    let rows = chat.members.iter().map(|member| row(desk, id, member.clone(), group.as_ref())).collect_view();
+    let adds = group.as_ref().is_some_and(|group| group.rules.add.covers(group.role));
+    view! {
+        <section class="group">
+            <h2 class="grouptitle">{t().group_people}</h2>
+            <ul class="plain">{rows}</ul>
+            {adds.then(|| view! { <button class="item" on:click=move |_| adding.set(true)>{icon(Icon::Plus)}<span>{t().add_people}</span></button> })}
+        </section>
+        {group.map(|group| rules(desk, id, &group))}
+    }
+    .into_any()
+}
+
+fn role_name(role: GroupRole) -> &'static str {
+    match role {
+        GroupRole::Member => t().role_member,
+        GroupRole::Admin => t().role_admin,
+        GroupRole::Owner => t().role_owner,
+    }
+}
+
+fn row(desk: Desk, id: ConversationId, member: Member, group: Option<&GroupView>) -> impl IntoView + use<> {
+    let name = member.name.clone().or(member.address.clone()).unwrap_or_else(|| t().somebody.to_owned());
+    let app = desk.state.with_untracked(|state| state.app_name(&member.account.app));
+    let of =
+        |account| group.and_then(|group| group.roles.iter().find(|(who, _)| who == account).map(|(_, role)| *role));
+    let theirs = of(&member.account).unwrap_or(GroupRole::Member);
+    let mine = group.map(|group| group.role);
+    let gives = mine == Some(GroupRole::Owner);
+    let account = member.account.clone();
+    let remove = move |_| desk.please(Intent::RemoveMember { conversation: id, member: account.clone() });
+    let removes = gives || mine > Some(theirs);
+    let label = (!gives && theirs != GroupRole::Member).then(|| view! { <span class="tag">{role_name(theirs)}</span> });
+    let account = member.account.clone();
+    let choose = gives.then(|| {
+        let set = move |event| {
+            let role = match event_target_value(&event).as_str() {
+                "owner" => GroupRole::Owner,
+                "admin" => GroupRole::Admin,
+                _ => GroupRole::Member,
+            };
+            desk.please(Intent::SetRole { conversation: id, member: account.clone(), role });
+        };
+        let option = |value: &'static str, role| view! { <option value=value selected=role == theirs>{role_name(role)}</option> };
+        view! {
+            <select class="select small" aria-label=fill(t().role_of, &[("name", &name)]) on:change=set>
+                {option("member", GroupRole::Member)}{option("admin", GroupRole::Admin)}{option("owner", GroupRole::Owner)}
+            </select>
+        }
+    });
+    view! {
+        <li class="person">
+            {face(desk, &member, &name)}
+            <span class="personname"><bdi>{name.clone()}</bdi><small>{fill(t().on_app, &[("app", &app)])}</small></span>
+            {label}
+            {choose}
+            {removes.then(|| view! {
+                <button class="button small quiet" aria-label=format!("{} {name}", t().remove) on:click=remove>{t().remove}</button>
+            })}
+        </li>
+    }
+}
+
+fn rules(desk: Desk, id: ConversationId, group: &GroupView) -> impl IntoView + use<> {
+    let now = group.rules;
+    let sets = group.role >= GroupRole::Admin;
+    let line = |name: &'static str, of: fn(&mut GroupRules) -> &mut Allowed| {
+        let is = *of(&mut now.clone()) == Allowed::Admins;
+        let toggle = move |event| {
+            let mut rules = now;
+            *of(&mut rules) = if event_target_checked(&event) { Allowed::Admins } else { Allowed::Everyone };
+            desk.please(Intent::SetRules { conversation: id, rules });
+        };
+        (sets || is).then(|| view! {
+            <label class="item">
+                <span>{name}</span>
+                <input type="checkbox" role="switch" class="switch" prop:checked=is disabled=!sets on:change=toggle />
+            </label>
+        })
+    };
+    let lines = (
+        line(t().only_admins_write, |rules| &mut rules.write),
+        line(t().only_admins_add, |rules| &mut rules.add),
+        line(t().only_admins_change, |rules| &mut rules.change),
+    );
+    let any = sets || [now.add, now.write, now.change].contains(&Allowed::Admins);
+    any.then(|| view! { <section class="group"><h2 class="grouptitle">{t().group_rules}</h2>{lines}</section> })
+}
+
+/// Asks for the group's new title.
+pub(super) fn rename(desk: Desk, chat: Arc<Conversation>, close: impl Fn() + Copy + 'static) -> impl IntoView {
+    let id = chat.id;
+    let title = RwSignal::new(chat.title.clone());
+    let act = move |event: web_sys::SubmitEvent| {
+        event.prevent_default();
+        let title = title.get_untracked().trim().to_owned();
+        desk.please(Intent::Rename { conversation: id, title });
+        close();
+    };
+    modal(t().rename, close, move || {
+        view! {
+            <form on:submit=act>
+                <input class="input" type="text" maxlength="60" autocomplete="off" dir="auto" autofocus aria-label=t().group_title
+                    prop:value=title.get_untracked() on:input=move |event| title.set(event_target_value(&event)) />
+                <div class="answers">
+                    <button type="button" class="button" on:click=move |_| close()>{t().cancel}</button>
+                    <button class="button primary" disabled=move || title.read().trim().is_empty()>{t().save}</button>
+                </div>
+            </form>
+        }
+        .into_any()
+    })
+}
+
+/// Asks whom to bring in.
+pub(super) fn add(desk: Desk, chat: Arc<Conversation>, close: impl Fn() + Copy + 'static) -> impl IntoView {
+    let chosen = RwSignal::new(BTreeSet::new());
+    let id = chat.id;
+    let without = chat.members.iter().map(|member| member.account.account.0).collect();
+    let act = move |_| {
+        let members = chosen.get_untracked().into_iter().map(Target::Conversation).collect();
+        desk.please(Intent::AddMembers { conversation: id, members });
+        close();
+    };
+    modal(t().add_people, close, move || {
+        view! {
+            <div class="people scrolls">{super::group::people(desk, chosen, &without)}</div>
+            <div class="answers">
+                <button class="button" on:click=move |_| close()>{t().cancel}</button>
+                <button class="button primary" disabled=move || chosen.read().is_empty() on:click=act>{t().add}</button>
+            </div>
+        }
+        .into_any()
+    })
+}
