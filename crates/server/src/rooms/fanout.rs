@@ -103,8 +103,8 @@ pub(super) struct Job {
     #[n(0)]
     pub(super) seq: u64,
     /// The row for all of `to`.
-    #[cbor(n(1), with = "minicbor::bytes")]
-    pub(super) payload: Vec<u8>,
+    #[cbor(n(1), with = "record::shared_bytes")]
+    pub(super) payload: Bytes,
     /// Mailboxes, 16 bytes each.
     #[cbor(n(2), with = "minicbor::bytes")]
     pub(super) to: Vec<u8>,
@@ -130,12 +130,13 @@ pub(super) struct OwnRow {
 impl Job {
     pub(super) fn new(seq: u64, payload: &Bytes, to: &[MailboxId], time: UnixMillis) -> Self {
         let to = to.iter().flat_map(|mailbox| mailbox.0).collect();
-        Self { seq, payload: payload.to_vec(), to, own: Vec::new(), done: 0, time: time.0 }
+        Self { seq, payload: payload.clone(), to, own: Vec::new(), done: 0, time: time.0 }
     }
 
     /// The write that makes the job.
     pub(super) fn put(&self, batch: RowBatch) -> RowBatch {
-        batch.put_new(job_key(self.seq), record::encode(self), Kind::Job.row())
+        let about = self.payload.len() + self.to.len() + 64 * (self.own.len() + 1);
+        batch.put_new(job_key(self.seq), record::encode_sized(self, about), Kind::Job.row())
     }
 }
 
@@ -158,7 +159,7 @@ impl<S: Store> Rooms<S> {
                 since_mark = 0;
                 let mark = Job {
                     seq: job.seq,
-                    payload: payload.to_vec(),
+                    payload: payload.clone(),
                     to: to.clone(),
                     own: own_clone(&rows, to.len() / 16),
                     done: at as u32,
@@ -183,7 +184,7 @@ impl<S: Store> Rooms<S> {
     /// Finishes a delivery that a crash interrupted.
     pub(super) async fn resume(&self, room: &RoomId, value: &[u8]) -> Result<(), Refused> {
         let job: Job = record::decode(value, "job")?;
-        let payload = Bytes::from(job.payload.clone());
+        let payload = job.payload.clone();
         let batches = self.delivery(room, job, payload);
         let _ = self.store.commit(batches).await?;
         Ok(())
