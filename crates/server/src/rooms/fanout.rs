@@ -200,3 +200,28 @@ fn append(queue: QueueId, payload: Payload, expires: UnixDay) -> Batch {
     let write = QueueWrite::Append { head: Bytes::new(), payload, expires };
     parlour_store::QueueBatch { queue, writes: vec![write] }.into()
 }
+
+#[cfg(test)]
+mod stored_bytes {
+    use super::*;
+    use crate::{record::encode, testing::holds};
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        let (payload, time) = (Bytes::from_static(b"payload"), UnixMillis(1_700_000_000_000));
+        let job = Job::new(300, &payload, &[MailboxId([1; 16]), MailboxId([2; 16])], time);
+        holds("delivery under way", &encode(&job));
+        let own = vec![OwnRow { mailbox: [3; 16], payload: vec![4; 3] }];
+        holds("delivery under way, own rows", &encode(&Job { own, done: 1, ..job }));
+        let (room, key) = (RoomId([5; 16]), MemberKey([6; 32]));
+        holds("mailbox row, commit", &commit_payload(&room, 300));
+        holds("mailbox row, Welcome", &welcome_payload(&room, 300, &key, b"part", true));
+        let body = RowBody::Message {
+            message_id: parlour_proto::ids::MessageId([7; 16]),
+            tag: [8; 32],
+            stamp: [9; 32],
+            payload,
+        };
+        holds("mailbox row, message", &row_payload(room, 300, time, body));
+    }
+}
