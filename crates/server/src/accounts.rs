@@ -235,3 +235,26 @@ pub(crate) fn view(account: &AccountRef, list: &DeviceList) -> AccountView {
 fn not_a_device() -> Refused {
     Problem::new(Code::NotADevice, "the device is not, or no longer, on the account's list").into()
 }
+
+#[cfg(test)]
+mod stored {
+    use super::*;
+    use crate::{record::encode, testing::holds};
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        let (app, handle) = ("den".to_owned(), "ada".to_owned());
+        let profile = ProfileRecord {
+            app: app.clone(),
+            handle,
+            root_key: [1; 32],
+            made_day: 20_000,
+            name: [2; 32],
+            skeleton: Some([3; 32]),
+        };
+        holds("account", &encode(&profile));
+        holds("account, no skeleton", &encode(&ProfileRecord { skeleton: None, ..profile }));
+        let device = DeviceRecord { app, account: [4; 16], mailbox: [5; 16], signing_key: [6; 32], seen_day: 20_001 };
+        holds("device", &encode(&device));
+    }
+}

@@ -358,3 +358,14 @@ pub(crate) fn erase(keys: &Keys, account: &AccountId) -> Batch {
 fn not_reachable() -> Refused {
     Problem::new(Code::NotReachable, "nobody there, or not for you").into()
 }
+
+#[cfg(test)]
+mod stored {
+    use super::*;
+    use crate::{record::encode, testing::holds};
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        holds("stranger claim count", &encode(&Count(7)));
+    }
+}

@@ -145,3 +145,17 @@ pub(crate) fn put_invite(digest: &Digest, account: &AccountRef, expires: parlour
 pub(crate) fn drop_invite(digest: &Digest) -> Batch {
     RowBatch::new(invite_partition(digest)).delete(KEY).into()
 }
+
+#[cfg(test)]
+mod stored {
+    use super::*;
+    use crate::{record::encode, testing::holds};
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        holds("directory entry", &encode(&Record { account: Some([1; 16]), handle: None }));
+        holds("look-alike entry", &encode(&Record { account: Some([1; 16]), handle: Some([2; 32]) }));
+        holds("freed handle", &encode(&Record { account: None, handle: None }));
+        holds("invite pointer", &encode(&InviteRecord { app: "den".to_owned(), account: [3; 16] }));
+    }
+}

@@ -203,3 +203,21 @@ pub(crate) async fn take<S: Store>(store: &S, device: &DeviceId, pool: Pool) -> 
     }
     refuse(Code::SlowDown, "too many claims at once; try again")
 }
+
+#[cfg(test)]
+mod stored {
+    use super::*;
+    use crate::{record::encode, testing::holds};
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        let counts = Counts {
+            door: Span { first: 1, next: 300 },
+            stranger: Span { first: 2, next: 3 },
+            has_last: true,
+            last_used: false,
+        };
+        holds("key package counters", &encode(&counts));
+        holds("key package", &encode(&PackageRecord { member_key: [1; 32], key_package: vec![2; 5] }));
+    }
+}

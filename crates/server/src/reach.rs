@@ -191,3 +191,18 @@ pub(crate) async fn invite_digests<S: Store>(store: &S, account: &AccountId) -> 
     let rows = store.range(&account_partition(account), &KeyRange::prefix(b"i".to_vec()), usize::MAX).await?;
     Ok(rows.iter().filter_map(|row| Digest::try_from(row.key.get(1..)?).ok()).collect())
 }
+
+#[cfg(test)]
+mod stored {
+    use super::*;
+    use crate::{record::encode, testing::holds};
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        holds("invite", &encode(&InviteRecord { uses: 3, until: 1_700_000_000_000 }));
+        for (stored, rule) in [(1, ReachRule::Ask), (2, ReachRule::Invite), (3, ReachRule::Nobody)] {
+            assert_eq!(rule_of(&[stored]), Some(rule));
+        }
+        assert_eq!(rule_of(&[4]), None);
+    }
+}

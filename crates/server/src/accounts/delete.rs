@@ -107,3 +107,16 @@ impl<S: Store> Accounts<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod stored {
+    use super::*;
+    use crate::{record::encode, testing::holds};
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        let deletion = Deletion { name: [1; 32], skeleton: Some([2; 32]), devices: vec![3; 16], invites: vec![4; 32] };
+        holds("deletion under way", &encode(&deletion));
+        holds("deletion under way, no skeleton", &encode(&Deletion { skeleton: None, ..deletion }));
+    }
+}

@@ -1,7 +1,7 @@
 //! One room in memory, and the bounded cache of them.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -61,6 +61,8 @@ pub(super) fn partition(room: &RoomId) -> PartitionId {
 const RECENT: usize = 512;
 /// How many of them are forgotten at once.
 const FORGET: usize = 256;
+/// How many of them are looked through at once.
+const LOOK_BLOCK: usize = 64;
 /// Entries, and waiting rows of each, that are looked through for recent ids when a room is loaded.
 const LOOK_ENTRIES: usize = 16;
 const LOOK: QueueLimit = QueueLimit { rows: 1_024, bytes: 1 << 20 };
@@ -93,8 +95,9 @@ impl Recent {
     }
 }
 
-fn short_id(id: &MessageId) -> u64 {
-    id.0.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+/// The last bytes of an id: whoever counts up there or draws at random, they nearly always tell.
+fn short_id(id: &MessageId) -> u32 {
+    id.0.last_chunk().map_or(0, |last| u32::from_le_bytes(*last))
 }
 
 /// Who gets a message now.
@@ -116,9 +119,9 @@ pub(super) struct Inner {
     /// What is known to be durable of it.
     durable_bound: u64,
     /// Each with whether it is known to be durable.
-    recent: VecDeque<(Recent, bool)>,
-    /// The first bytes of the ids in `recent`: what a send looks through.
-    recent_ids: VecDeque<u64>,
+    recent: Vec<(Recent, bool)>,
+    /// The ends of the ids in `recent`: what a send looks through, small and in one piece.
+    recent_ids: Vec<u32>,
     /// Asked entries that have had their message.
     pub(super) asked_used: Vec<u32>,
     targets: Option<(u64, Arc<Targets>)>,
@@ -153,9 +156,10 @@ impl Inner {
     /// A message of not long ago, and whether it is known to be durable.
     pub(super) fn find_recent(&self, id: &MessageId) -> Option<(Recent, bool)> {
         let short = short_id(id);
-        let mut likely = self.recent_ids.iter().zip(&self.recent).filter(|(found, _)| **found == short);
-        let found = likely.find(|(_, (recent, _))| recent.id == *id);
-        found.map(|(_, found)| *found)
+        // Whole blocks without a way out are compared several at once.
+        let blocks = self.recent_ids.chunks(LOOK_BLOCK).zip(self.recent.chunks(LOOK_BLOCK));
+        let likely = blocks.filter(|(ids, _)| ids.iter().fold(false, |any, found| any | (*found == short)));
+        likely.flat_map(|(_, recent)| recent).find(|(recent, _)| recent.id == *id).copied()
     }
 
     /// Remembers a message.
@@ -164,8 +168,8 @@ impl Inner {
             self.recent_ids.drain(..FORGET);
             self.recent.drain(..FORGET);
         }
-        self.recent_ids.push_back(short_id(&recent.id));
-        self.recent.push_back((recent, false));
+        self.recent_ids.push(short_id(&recent.id));
+        self.recent.push((recent, false));
     }
 
     pub(super) fn recent_is_durable(&mut self, seq: u64) {
@@ -405,7 +409,7 @@ impl<S: Store> Rooms<S> {
 
     /// The ids of messages that still wait for a member, newest last: whoever has not seen its own message come back may
     /// send it again, and then its own mailbox still holds it. So no row of their own is needed for them.
-    async fn waiting_ids(&self, room: &RoomId, state: &RoomState) -> Result<VecDeque<(Recent, bool)>, Refused> {
+    async fn waiting_ids(&self, room: &RoomId, state: &RoomState) -> Result<Vec<(Recent, bool)>, Refused> {
         let mut found = BTreeMap::new();
         for entry in state.entries.iter().filter(|entry| !entry.dead).take(LOOK_ENTRIES) {
             let rows = self.store.queue_range(QueueId::Mailbox(entry.mailbox.0), Seq::START, LOOK).await?;

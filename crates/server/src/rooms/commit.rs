@@ -389,3 +389,14 @@ fn job(
     job.own = own;
     (job, payload)
 }
+
+#[cfg(test)]
+mod stored {
+    use super::*;
+    use crate::{record::encode, testing::holds};
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        holds("commit answer", &encode(&CommitAnswer { room_seq: 300, time: 1_700_000_000_000, closed: vec![1; 32] }));
+    }
+}

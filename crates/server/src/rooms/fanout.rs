@@ -103,8 +103,8 @@ pub(super) struct Job {
     #[n(0)]
     pub(super) seq: u64,
     /// The row for all of `to`.
-    #[cbor(n(1), with = "minicbor::bytes")]
-    pub(super) payload: Vec<u8>,
+    #[cbor(n(1), with = "record::shared_bytes")]
+    pub(super) payload: Bytes,
     /// Mailboxes, 16 bytes each.
     #[cbor(n(2), with = "minicbor::bytes")]
     pub(super) to: Vec<u8>,
@@ -130,12 +130,13 @@ pub(super) struct OwnRow {
 impl Job {
     pub(super) fn new(seq: u64, payload: &Bytes, to: &[MailboxId], time: UnixMillis) -> Self {
         let to = to.iter().flat_map(|mailbox| mailbox.0).collect();
-        Self { seq, payload: payload.to_vec(), to, own: Vec::new(), done: 0, time: time.0 }
+        Self { seq, payload: payload.clone(), to, own: Vec::new(), done: 0, time: time.0 }
     }
 
     /// The write that makes the job.
     pub(super) fn put(&self, batch: RowBatch) -> RowBatch {
-        batch.put_new(job_key(self.seq), record::encode(self), Kind::Job.row())
+        let about = self.payload.len() + self.to.len() + 64 * (self.own.len() + 1);
+        batch.put_new(job_key(self.seq), record::encode_sized(self, about), Kind::Job.row())
     }
 }
 
@@ -158,7 +159,7 @@ impl<S: Store> Rooms<S> {
                 since_mark = 0;
                 let mark = Job {
                     seq: job.seq,
-                    payload: payload.to_vec(),
+                    payload: payload.clone(),
                     to: to.clone(),
                     own: own_clone(&rows, to.len() / 16),
                     done: at as u32,
@@ -183,7 +184,7 @@ impl<S: Store> Rooms<S> {
     /// Finishes a delivery that a crash interrupted.
     pub(super) async fn resume(&self, room: &RoomId, value: &[u8]) -> Result<(), Refused> {
         let job: Job = record::decode(value, "job")?;
-        let payload = Bytes::from(job.payload.clone());
+        let payload = job.payload.clone();
         let batches = self.delivery(room, job, payload);
         let _ = self.store.commit(batches).await?;
         Ok(())
@@ -198,4 +199,29 @@ fn own_clone(rows: &[([u8; 16], Option<Bytes>)], from: usize) -> Vec<OwnRow> {
 fn append(queue: QueueId, payload: Payload, expires: UnixDay) -> Batch {
     let write = QueueWrite::Append { head: Bytes::new(), payload, expires };
     parlour_store::QueueBatch { queue, writes: vec![write] }.into()
+}
+
+#[cfg(test)]
+mod stored_bytes {
+    use super::*;
+    use crate::{record::encode, testing::holds};
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        let (payload, time) = (Bytes::from_static(b"payload"), UnixMillis(1_700_000_000_000));
+        let job = Job::new(300, &payload, &[MailboxId([1; 16]), MailboxId([2; 16])], time);
+        holds("delivery under way", &encode(&job));
+        let own = vec![OwnRow { mailbox: [3; 16], payload: vec![4; 3] }];
+        holds("delivery under way, own rows", &encode(&Job { own, done: 1, ..job }));
+        let (room, key) = (RoomId([5; 16]), MemberKey([6; 32]));
+        holds("mailbox row, commit", &commit_payload(&room, 300));
+        holds("mailbox row, Welcome", &welcome_payload(&room, 300, &key, b"part", true));
+        let body = RowBody::Message {
+            message_id: parlour_proto::ids::MessageId([7; 16]),
+            tag: [8; 32],
+            stamp: [9; 32],
+            payload,
+        };
+        holds("mailbox row, message", &row_payload(room, 300, time, body));
+    }
 }

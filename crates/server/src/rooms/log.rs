@@ -216,3 +216,29 @@ impl<S: Store> Rooms<S> {
         Ok(Log { head: state.head, rows, more, successor: state.successor })
     }
 }
+
+#[cfg(test)]
+mod stored {
+    use super::*;
+    use crate::{record::encode, testing::holds};
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        let undo = super::super::state::Undo { slot: 4, before: None };
+        let log = LogRecord {
+            seq: 300,
+            time: 1_700_000_000_000,
+            commit_id: [1; 16],
+            payload: vec![2; 5],
+            next_send_key: [3; 32],
+            voids: vec![298, 299],
+            member_key: [4; 32],
+            shared: Some(vec![5; 3]),
+            head_before: 297,
+            send_key_before: [6; 32],
+            undo: super::super::state::undo_records(&[undo]),
+        };
+        holds("handshake log row", &encode(&log));
+        holds("handshake log row, no Welcome", &encode(&LogRecord { shared: None, undo: Vec::new(), ..log }));
+    }
+}

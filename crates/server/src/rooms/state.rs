@@ -226,3 +226,34 @@ impl RoomState {
         redo
     }
 }
+
+#[cfg(test)]
+mod stored {
+    use super::*;
+    use crate::{record::encode, testing::holds};
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        let entry = Entry {
+            slot: 4,
+            member_key: MemberKey([1; 32]),
+            token: vec![2; 5],
+            mailbox: MailboxId([3; 16]),
+            open: true,
+            rights: Rights::ALL,
+            dead: false,
+        };
+        let first = RoomState::new(Digest([4; 32]), entry.clone());
+        holds("room, new", &first.to_bytes());
+        let later = RoomState {
+            head: 300,
+            previous: Some((Digest([5; 32]), UnixMillis(1_700_000_000_000))),
+            left: vec![1, 2],
+            successor: Some(RoomId([6; 16])),
+            ..first
+        };
+        holds("room, later", &later.to_bytes());
+        let undo = Undo { slot: 4, before: Some(entry) };
+        holds("undo of an entry", &encode(&undo_records(&[undo])));
+    }
+}

@@ -67,6 +67,11 @@ impl Index {
         self.queues.get(&queue).map_or(Seq::START, |queue| Seq(queue.next.0 - 1))
     }
 
+    /// The number of the oldest row of `queue`.
+    pub(super) fn first_number(&self, queue: QueueId) -> Option<RowNumber> {
+        self.queues.get(&queue)?.rows.front().map(|entry| entry.number)
+    }
+
     /// Adds a durable row; `false` if it is not behind the queue's last one.
     pub(super) fn push(&mut self, queue: QueueId, entry: Entry) -> bool {
         let floor = self.floor;

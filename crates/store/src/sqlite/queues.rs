@@ -19,6 +19,9 @@ const INSERT_PAYLOAD: &str = "INSERT INTO payload(pid, day, data) VALUES (?1, ?2
 const DELETE: &str = "DELETE FROM entry WHERE id BETWEEN ?1 AND ?2";
 const DELETE_PAYLOAD: &str = "DELETE FROM payload WHERE pid BETWEEN ?1 AND ?2";
 
+/// A queue whose oldest row was written so many rows ago is one that nobody empties now.
+const SOON: RowNumber = 4_096;
+
 /// The next unused numbers of the two tables; never reused while the store is open.
 #[derive(Clone, Copy)]
 pub(super) struct Numbers {
@@ -42,6 +45,8 @@ pub(super) struct QueuePlan {
     today: UnixDay,
     /// The rows to write: those that the group itself did not delete again.
     pub(super) appends: Vec<Append>,
+    /// The places in `appends` in the order of their numbers.
+    written: Vec<usize>,
     new_payloads: Vec<(RowNumber, PayloadId, Bytes)>,
     through: HashMap<QueueId, Seq>,
     expired: Vec<(QueueId, Vec<Seq>)>,
@@ -56,6 +61,7 @@ impl QueuePlan {
         Self {
             today,
             appends: Vec::new(),
+            written: Vec::new(),
             new_payloads: Vec::new(),
             through: HashMap::new(),
             expired: Vec::new(),
@@ -74,14 +80,12 @@ impl QueuePlan {
                     let seq = index.take_seq(queue);
                     seqs.push(seq);
                     let content = self.content(index, numbers, payload);
-                    let number = numbers.entry;
-                    numbers.entry += 1;
                     self.appends.push(Append {
                         queue,
                         seq,
                         head: head.clone(),
                         payload: payload.bytes().clone(),
-                        number,
+                        number: 0,
                         content,
                         expires: expires.capped(self.today),
                     });
@@ -120,8 +124,9 @@ impl QueuePlan {
         taken
     }
 
-    /// Settles what is deleted: acknowledged rows, rows that the group itself wrote, payloads nobody refers to.
-    pub(super) fn settle(&mut self, index: &Index) {
+    /// Settles what is deleted (acknowledged rows, rows that the group itself wrote, payloads nobody refers to), and in which
+    /// order the rest is written.
+    pub(super) fn settle(&mut self, index: &Index, numbers: &mut Numbers) {
         for (queue, seq) in std::mem::take(&mut self.through) {
             index.through(queue, seq).for_each(|entry| self.delete(entry));
             self.through.insert(queue, seq);
@@ -143,6 +148,22 @@ impl QueuePlan {
             })
             .map(|(number, _)| *number)
             .collect();
+        self.order(index, numbers);
+    }
+
+    /// Numbers the rows: first those that are likely to go soon, then those of queues that nobody empties; so that what is
+    /// acknowledged together lies together. Within a queue the order is that of its positions.
+    fn order(&mut self, index: &Index, numbers: &mut Numbers) {
+        let old = numbers.entry - SOON;
+        let mut order: Vec<(bool, QueueId, usize)> = Vec::with_capacity(self.appends.len());
+        let lasts = |queue| index.first_number(queue).is_some_and(|first| first < old);
+        order.extend(self.appends.iter().enumerate().map(|(at, row)| (lasts(row.queue), row.queue, at)));
+        order.sort_unstable();
+        self.written = order.into_iter().map(|(.., at)| at).collect();
+        for at in &self.written {
+            self.appends[*at].number = numbers.entry;
+            numbers.entry += 1;
+        }
     }
 
     fn delete(&mut self, entry: &Entry) {
@@ -170,7 +191,7 @@ impl QueuePlan {
             statement.execute(params![number, self.today.0, sealed]).map_err(from_sql)?;
         }
         let mut statement = db.prepare_cached(INSERT).map_err(from_sql)?;
-        for row in &self.appends {
+        for row in self.written.iter().map(|at| &self.appends[*at]) {
             let inline = match row.content {
                 Content::Inline => &row.payload[..],
                 Content::Shared(_) => &[],
@@ -244,4 +265,44 @@ pub(super) fn delete_unreadable(
 ) -> rusqlite::Result<()> {
     delete_runs(db, DELETE, entries)?;
     delete_runs(db, DELETE_PAYLOAD, payloads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(queue: u8) -> QueueBatch {
+        let payload = Payload::Inline(Bytes::from_static(b"payload"));
+        let write = QueueWrite::Append { head: Bytes::new(), payload, expires: UnixDay(9) };
+        QueueBatch { queue: QueueId::Mailbox([queue; 16]), writes: vec![write] }
+    }
+
+    fn commit(index: &mut Index, numbers: &mut Numbers, queues: &[u8]) -> Vec<(u8, Seq, RowNumber)> {
+        let mut plan = QueuePlan::new(UnixDay(1));
+        for queue in queues {
+            plan.add(index, numbers, &append(*queue), &mut Vec::new());
+        }
+        plan.settle(index, numbers);
+        plan.enter(index);
+        plan.appends.iter().map(|row| (row.queue.id()[0], row.seq, row.number)).collect()
+    }
+
+    #[test]
+    fn what_a_group_writes_lies_by_queue_and_in_each_in_order() {
+        let (mut index, mut numbers) = (Index::new(1), Numbers { entry: 1, payload: 1 });
+        let rows = commit(&mut index, &mut numbers, &[7, 2, 7, 2]);
+        let numbers_of: Vec<RowNumber> = rows.iter().map(|(.., number)| *number).collect();
+        assert_eq!(numbers_of, [3, 1, 4, 2]);
+        assert!(rows[0].1 < rows[2].1 && rows[1].1 < rows[3].1);
+        assert_eq!(numbers.entry, 5);
+    }
+
+    #[test]
+    fn rows_of_a_queue_that_nobody_empties_lie_behind_the_others() {
+        let (mut index, mut numbers) = (Index::new(1), Numbers { entry: 1, payload: 1 });
+        commit(&mut index, &mut numbers, &[2]);
+        numbers.entry += SOON;
+        let rows = commit(&mut index, &mut numbers, &[2, 7]);
+        assert!(rows[0].2 > rows[1].2);
+    }
 }

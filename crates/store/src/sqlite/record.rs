@@ -137,3 +137,39 @@ fn payload_context(number: RowNumber) -> [u8; 16] {
     context[8..].copy_from_slice(&number.to_be_bytes());
     context
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng as _;
+
+    use super::*;
+
+    /// Key and nonces are fixed: the bytes are those that lie in the database.
+    fn sealed() -> Vec<(&'static str, Vec<u8>)> {
+        let (key, rng) = (SealKey::new(&[7; 32]), &mut ChaCha20Rng::from_seed([8; 32]));
+        let partition = PartitionId::new(PartitionKind::Room, [9; 16]);
+        let place = RowPlace { tag: &[1; 16], key: b"key", kind: RowKind(3) };
+        let (queue, at) = (QueueId::Mailbox([2; 16]), (5, UnixDay(20_000)));
+        let seq = Seq::first_of_boot(3);
+        vec![
+            ("row", seal_row(&key, rng, place, &partition, b"value")),
+            ("queue inline", seal_queue_row(&key, rng, at, (queue, seq), Content::Inline, (b"head", b"payload"))),
+            ("queue shared", seal_queue_row(&key, rng, at, (queue, seq), Content::Shared(6), (b"head", b""))),
+            ("payload", seal_payload(&key, rng, 6, PayloadId([4; 16]), b"payload")),
+        ]
+    }
+
+    #[test]
+    fn stored_bytes_stay_as_they_are() {
+        let lines: Vec<String> = sealed()
+            .iter()
+            .map(|(name, bytes)| {
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("{name}: {hex}")
+            })
+            .collect();
+        let now = lines.join("\n");
+        assert_eq!(now, include_str!("../../snapshots/rows.hex").trim_end(), "a changed line means a new FORMAT");
+    }
+}

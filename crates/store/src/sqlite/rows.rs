@@ -3,7 +3,7 @@
 //! So a room's head changed by fifty commits of a group is sealed and written once, and a job row that is put and
 //! deleted within a group costs nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use rand_chacha::ChaCha20Rng;
@@ -25,70 +25,68 @@ const DELETE: &str = "DELETE FROM row WHERE part = ?1 AND key = ?2";
 const DELETE_FROM: &str = "DELETE FROM row WHERE part = ?1 AND key >= ?2";
 const DELETE_BETWEEN: &str = "DELETE FROM row WHERE part = ?1 AND key >= ?2 AND key < ?3";
 
-/// The rows that a group has changed so far.
-pub(super) struct RowStage<'a> {
+/// The rows that a group has changed so far. The batches are only borrowed, and a partition's tag is worked out only when the
+/// database is asked: most of what a group writes it deletes again.
+pub(super) struct RowStage<'g, 'a> {
     db: &'a Connection,
     keys: &'a Keys,
     rng: &'a mut ChaCha20Rng,
     now: UnixTime,
-    changed: BTreeMap<(PartitionTag, Vec<u8>), Change>,
+    changed: HashMap<&'g PartitionId, Changes<'g>>,
 }
 
-enum Change {
-    Put { partition: PartitionId, value: Bytes, kind: RowKind, expires: Option<UnixTime>, new: bool },
+type Changes<'g> = BTreeMap<&'g [u8], Change<'g>>;
+
+enum Change<'g> {
+    Put { value: &'g Bytes, kind: RowKind, expires: Option<UnixTime>, new: bool },
     Delete,
 }
 
-impl<'a> RowStage<'a> {
+impl<'g, 'a> RowStage<'g, 'a> {
     pub(super) fn new(db: &'a Connection, keys: &'a Keys, rng: &'a mut ChaCha20Rng, now: UnixTime) -> Self {
-        Self { db, keys, rng, now, changed: BTreeMap::new() }
+        Self { db, keys, rng, now, changed: HashMap::new() }
     }
 
     /// Judges a batch's asserts and notes its writes; gives the assert that does not hold, if there is one.
-    pub(super) fn apply(&mut self, batch: &RowBatch) -> Result<Option<usize>, StoreError> {
-        let tag = self.keys.partition_tag(&batch.partition);
+    pub(super) fn apply(&mut self, batch: &'g RowBatch) -> Result<Option<usize>, StoreError> {
         for (index, assert) in batch.asserts.iter().enumerate() {
-            if !assert.holds(self.stored(tag, assert.key())?.as_deref()) {
+            if !assert.holds(self.stored(&batch.partition, assert.key())?.as_deref()) {
                 return Ok(Some(index));
             }
         }
+        let changed = self.changed.entry(&batch.partition).or_default();
         for write in &batch.writes {
-            let (key, change) = match write {
+            match write {
                 Write::Put { key, value, kind, expires, new } => {
                     let expires = expires.map(UnixTime::rounded_up_to_hour);
-                    let partition = batch.partition.clone();
-                    let new = *new || self.is_new(tag, key);
-                    (key, Change::Put { partition, value: value.clone(), kind: *kind, expires, new })
+                    let new = *new || is_new(changed, key);
+                    changed.insert(key, Change::Put { value, kind: *kind, expires, new });
                 }
-                Write::Delete { key } if self.is_new(tag, key) => {
-                    self.changed.remove(&(tag, key.clone()));
-                    continue;
+                Write::Delete { key } if is_new(changed, key) => {
+                    changed.remove(&key[..]);
                 }
-                Write::Delete { key } => (key, Change::Delete),
+                Write::Delete { key } => {
+                    changed.insert(key, Change::Delete);
+                }
                 Write::DeleteRange(range) => {
-                    self.delete_range(tag, range)?;
-                    continue;
+                    changed.retain(|key, _| !range.contains(key));
+                    delete_range(self.db, self.keys.partition_tag(&batch.partition), range)?;
                 }
-            };
-            self.changed.insert((tag, key.clone()), change);
+            }
         }
         Ok(None)
     }
 
-    /// Whether the row under `key` exists only in this group so far.
-    fn is_new(&self, tag: PartitionTag, key: &[u8]) -> bool {
-        matches!(self.changed.get(&(tag, key.to_vec())), Some(Change::Put { new: true, .. }))
-    }
-
     /// The live value under `key`, as the group has left it.
-    fn stored(&self, tag: PartitionTag, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        match self.changed.get(&(tag, key.to_vec())) {
+    fn stored(&self, partition: &PartitionId, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        match self.changed.get(partition).and_then(|changed| changed.get(key)) {
             Some(Change::Delete) => return Ok(None),
             Some(Change::Put { value, expires, .. }) => {
-                return Ok(expires.is_none_or(|expires| expires > self.now).then(|| value.clone()));
+                return Ok(expires.is_none_or(|expires| expires > self.now).then(|| Bytes::clone(value)));
             }
             None => {}
         }
+        let tag = self.keys.partition_tag(partition);
         let row = self
             .db
             .prepare_cached(SELECT)
@@ -105,35 +103,43 @@ impl<'a> RowStage<'a> {
         Ok(Some(value))
     }
 
-    fn delete_range(&mut self, tag: PartitionTag, range: &KeyRange) -> Result<(), StoreError> {
-        self.changed.retain(|(held, key), _| *held != tag || !range.contains(key));
-        match &range.to {
-            None => self.db.prepare_cached(DELETE_FROM).and_then(|mut s| s.execute(params![tag, range.from])),
-            Some(to) => {
-                self.db.prepare_cached(DELETE_BETWEEN).and_then(|mut s| s.execute(params![tag, range.from, to]))
-            }
-        }
-        .map_err(from_sql)?;
-        Ok(())
-    }
-
     /// Writes the changes, in the order of the index.
     pub(super) fn flush(self) -> Result<(), StoreError> {
-        for ((tag, key), change) in &self.changed {
-            match change {
-                Change::Delete => self.db.prepare_cached(DELETE).and_then(|mut s| s.execute(params![tag, key])),
-                Change::Put { partition, value, kind, expires, .. } => {
-                    let place = RowPlace { tag, key, kind: *kind };
-                    let sealed = seal_row(self.keys.rows(), self.rng, place, partition, value);
-                    let expires = expires.map(|expires| expires.0.cast_signed());
-                    // A number at random: rows written together must not lie together.
-                    let id = (self.rng.next_u64() >> 1).cast_signed();
-                    let row = params![tag, key, kind.0, expires, self.now.day().0, sealed, id];
-                    self.db.prepare_cached(UPSERT).and_then(|mut s| s.execute(row))
+        let changed = self.changed.into_iter().filter(|(_, changed)| !changed.is_empty());
+        let mut changed: Vec<(PartitionTag, &PartitionId, Changes<'_>)> =
+            changed.map(|(partition, changed)| (self.keys.partition_tag(partition), partition, changed)).collect();
+        changed.sort_unstable_by_key(|(tag, ..)| *tag);
+        for (tag, partition, changed) in &changed {
+            for (key, change) in changed {
+                match change {
+                    Change::Delete => self.db.prepare_cached(DELETE).and_then(|mut s| s.execute(params![tag, key])),
+                    Change::Put { value, kind, expires, .. } => {
+                        let place = RowPlace { tag, key, kind: *kind };
+                        let sealed = seal_row(self.keys.rows(), self.rng, place, partition, value);
+                        let expires = expires.map(|expires| expires.0.cast_signed());
+                        // A number at random: rows written together must not lie together.
+                        let id = (self.rng.next_u64() >> 1).cast_signed();
+                        let row = params![tag, key, kind.0, expires, self.now.day().0, sealed, id];
+                        self.db.prepare_cached(UPSERT).and_then(|mut s| s.execute(row))
+                    }
                 }
+                .map_err(from_sql)?;
             }
-            .map_err(from_sql)?;
         }
         Ok(())
     }
+}
+
+/// Whether the row under `key` exists only in this group so far.
+fn is_new(changed: &Changes<'_>, key: &[u8]) -> bool {
+    matches!(changed.get(key), Some(Change::Put { new: true, .. }))
+}
+
+fn delete_range(db: &Connection, tag: PartitionTag, range: &KeyRange) -> Result<(), StoreError> {
+    match &range.to {
+        None => db.prepare_cached(DELETE_FROM).and_then(|mut s| s.execute(params![tag, range.from])),
+        Some(to) => db.prepare_cached(DELETE_BETWEEN).and_then(|mut s| s.execute(params![tag, range.from, to])),
+    }
+    .map_err(from_sql)?;
+    Ok(())
 }

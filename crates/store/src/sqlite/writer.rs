@@ -206,7 +206,7 @@ impl Writer {
                     };
                     plan.add(&mut index, &mut writer.numbers, batch, seqs);
                 }
-                plan.settle(&index);
+                plan.settle(&index, &mut writer.numbers);
             }
             Ok(outcomes)
         })?;
@@ -299,7 +299,7 @@ impl Writer {
         self.transaction(&mut plan, |writer, plan| {
             let index = writer.shared.index();
             let taken = plan.expire(&index, queues, limit);
-            plan.settle(&index);
+            plan.settle(&index, &mut writer.numbers);
             Ok(taken)
         })
     }
