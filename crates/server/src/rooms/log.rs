@@ -237,6 +237,7 @@ mod stored {
             head_before: 297,
             send_key_before: [6; 32],
             undo: super::super::state::undo_records(&[undo]),
+            entries: [7; 32],
         };
         holds("handshake log row", &encode(&log));
         holds("handshake log row, no Welcome", &encode(&LogRecord { shared: None, undo: Vec::new(), ..log }));
