@@ -52,6 +52,9 @@ async fn the_main_screens() -> Result<()> {
         }
         person.open("Seedlings").await?;
         views(&person.browser, &format!("{app}-group-chat")).await?;
+        person.browser.click(".chathead").await?;
+        person.browser.wait(".page .person").await?;
+        views(&person.browser, &format!("{app}-group-about")).await?;
         person.open(if app == "bell" { "Ben Moss" } else { "Ana Reed" }).await?;
         views(&person.browser, &format!("{app}-chat")).await?;
         for inner in ["about", "safety"] {
