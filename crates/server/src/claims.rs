@@ -44,8 +44,6 @@ const YOUNG_DAYS: u64 = 30;
 const PER_PAIR: Rate = Rate::per(20, 3_600);
 /// How often one account may be claimed by strangers before they get last-resort packages.
 const PER_TARGET: Rate = Rate::per(200, 3_600);
-/// How often one door token may be used.
-const PER_DOOR: Rate = Rate::per(60, 3_600);
 /// The account that is looked at where there is none.
 const NOBODY: AccountId = AccountId([0; 16]);
 
@@ -114,7 +112,7 @@ impl<S: Store> Claims<S> {
             mailboxes,
             pairs: Buckets::new(PER_PAIR),
             targets: Buckets::new(PER_TARGET),
-            doors: Buckets::new(PER_DOOR),
+            doors: Buckets::new(Rate::per(limits.claims_per_door_per_hour, 3_600)),
             new_people: (limits.new_people_per_day, limits.new_people_per_day_later),
             answer_after: Duration::from_millis(limits.claim_answer_ms),
             nobody: Nobody::new(),

@@ -84,6 +84,8 @@ pub struct Limits {
     pub sign_ins_per_handle_per_hour: u32,
     /// New rooms of one account.
     pub rooms_per_hour: u32,
+    /// How often a contact's door may be used: each conversation that somebody is taken into uses it once.
+    pub claims_per_door_per_hour: u32,
     /// Messages into one room.
     pub messages_per_room_per_s: u32,
     /// Open connections from one network address.
@@ -101,6 +103,7 @@ impl Default for Limits {
             codes_per_address_per_hour: 20,
             sign_ins_per_handle_per_hour: 30,
             rooms_per_hour: 200,
+            claims_per_door_per_hour: 60,
             messages_per_room_per_s: 1_000,
             connections_per_address: 2_000,
             claim_answer_ms: 20,

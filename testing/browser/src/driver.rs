@@ -1,13 +1,19 @@
 //! chromedriver.
 
 use anyhow::{Context as _, Result, bail};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 const ATTEMPTS: usize = 5;
 
-/// A running chromedriver; killed when dropped, with all its browsers.
+/// How long its browsers may take to end.
+const SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// A running chromedriver; ended when dropped, with all its browsers.
 pub struct Driver {
     /// Its address.
     pub url: String,
@@ -46,5 +52,19 @@ impl Driver {
             }
         }
         Ok(None)
+    }
+}
+
+/// Whoever only kills it leaves its browsers running, and their pages working, for as long as the machine is up.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let shut_down = || {
+            let mut stream = TcpStream::connect(self.url.trim_start_matches("http://"))?;
+            stream.set_read_timeout(Some(SHUTDOWN))?;
+            stream.write_all(b"GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+            stream.read_to_end(&mut Vec::new())
+        };
+        // If it is gone already, there is nobody to tell.
+        let _ = shut_down();
     }
 }

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+const GROUPS_AT_ONCE: usize = 20;
+
 /// How long anything of a native client may take.
 const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -87,11 +89,18 @@ impl Native {
         self.send_all(texts.into_iter().map(send).collect()).await
     }
 
-    /// Makes groups with somebody who is a contact, and writes one message into each.
+    /// Makes groups with somebody who is a contact, and writes one message into each; not all at once, as nobody does.
     ///
     /// # Errors
     /// When the server refuses.
     pub async fn make_groups(&mut self, with: &str, titles: &[String]) -> Result<()> {
+        for some in titles.chunks(GROUPS_AT_ONCE) {
+            self.make_some_groups(with, some).await?;
+        }
+        Ok(())
+    }
+
+    async fn make_some_groups(&mut self, with: &str, titles: &[String]) -> Result<()> {
         let make = |title: &String| json!({ "do": "group_create", "title": title, "members": [with] });
         self.do_all(titles.iter().map(make).collect()).await?;
         let greet = |title: &String| json!({ "do": "send", "to": title, "text": format!("Welcome to {title}") });

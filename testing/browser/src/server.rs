@@ -34,6 +34,7 @@ new_people_per_day_later = 1000000
 codes_per_number_per_hour = 1000000
 sign_ins_per_handle_per_hour = 1000000
 rooms_per_hour = 1000000
+claims_per_door_per_hour = 1000000
 messages_per_room_per_s = 1000000
 [[app]]
 id = "bell"

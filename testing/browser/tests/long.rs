@@ -59,10 +59,11 @@ const WATCH_A_MESSAGE: &str = "
     const frame = () => new Promise((done) => requestAnimationFrame(done));
     const top = (row) => row.getBoundingClientRect().top;
     return (async () => {
+        // Before the scrolling: the page may be there two frames later.
+        const height = stream.scrollHeight;
         stream.scrollTop = Math.min(stream.scrollTop, 1400);
         await frame();
         await frame();
-        const height = stream.scrollHeight;
         const inSight = () => [...stream.querySelectorAll('li[id]')].find((row) => top(row) > stream.getBoundingClientRect().top);
         let id = inSight().id, at = top(inSight()), moved = 0;
         for (let frames = 0; frames < 2000; frames += 1) {
