@@ -41,8 +41,8 @@ impl Garden {
             self.w.say(self.people[n], self.at[n], &format!("{what} {n}"));
         }
         self.w.run_for(30_000);
-        for n in 0..3 {
-            let mut texts = self.w.texts(self.people[n], self.at[n]).split_off(before[n]);
+        for (n, known) in before.into_iter().enumerate() {
+            let mut texts = self.w.texts(self.people[n], self.at[n]).split_off(known);
             texts.sort();
             assert_eq!(texts, [format!("{what} 0"), format!("{what} 1"), format!("{what} 2")], "read by {n}");
         }

@@ -81,6 +81,9 @@ impl Call {
                     | Intent::SetName { .. }
                     | Intent::SetProfile { .. }
                     | Intent::Picture { .. }
+                    | Intent::Rename { .. }
+                    | Intent::SetRole { .. }
+                    | Intent::SetRules { .. }
                     | Intent::Status
             ),
         }
@@ -89,6 +92,7 @@ impl Call {
 
 /// What a call gives back.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, read and gone")]
 pub enum Outcome {
     /// The engine's.
     Reply(Reply),

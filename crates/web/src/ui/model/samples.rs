@@ -22,6 +22,7 @@ pub(crate) fn chat(n: u8, last_activity: u64) -> Conversation {
         last: None,
         last_activity: UnixMillis(last_activity),
         verified: false,
+        group: None,
     }
 }
 
