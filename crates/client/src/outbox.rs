@@ -67,12 +67,10 @@ impl Engine {
             return;
         }
         let Some((at, room)) = self.next_item(conversation) else { return };
-        if self.need_group(&room) != Ready::Yes {
-            return;
-        }
         let sealed = self.s.outgoing.get(&(conversation, at)).and_then(|item| item.sealed.clone());
         let sealed = match sealed.filter(|sealed| sealed.room == room) {
             Some(sealed) => sealed,
+            None if self.need_group(&room) != Ready::Yes => return,
             None => match self.seal(conversation, at, room, rng) {
                 Some(sealed) => sealed,
                 None => return,

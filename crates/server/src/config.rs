@@ -86,6 +86,8 @@ pub struct Limits {
     pub rooms_per_hour: u32,
     /// How often a contact's door may be used: each conversation that somebody is taken into uses it once.
     pub claims_per_door_per_hour: u32,
+    /// New rooms that reach one device.
+    pub joins_per_hour: u32,
     /// Messages into one room.
     pub messages_per_room_per_s: u32,
     /// Open connections from one network address.
@@ -104,6 +106,7 @@ impl Default for Limits {
             sign_ins_per_handle_per_hour: 30,
             rooms_per_hour: 200,
             claims_per_door_per_hour: 60,
+            joins_per_hour: 500,
             messages_per_room_per_s: 1_000,
             connections_per_address: 2_000,
             claim_answer_ms: 20,

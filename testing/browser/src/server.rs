@@ -35,6 +35,7 @@ codes_per_number_per_hour = 1000000
 sign_ins_per_handle_per_hour = 1000000
 rooms_per_hour = 1000000
 claims_per_door_per_hour = 1000000
+joins_per_hour = 1000000
 messages_per_room_per_s = 1000000
 [[app]]
 id = "bell"

@@ -188,7 +188,11 @@ async fn join<S: Store>(
     let accounts = Arc::new(Accounts::new(store.clone(), keys.clone(), apps.clone(), mailboxes.clone(), config));
     let claims = Claims::new(store.clone(), keys.clone(), apps.clone(), accounts.clone(), mailboxes.clone(), config);
     let per_s = config.limits.messages_per_room_per_s as f32;
-    let limits = RoomLimits { sends: Rate { per_s, burst: per_s * 4.0 }, ..RoomLimits::default() };
+    let limits = RoomLimits {
+        sends: Rate { per_s, burst: per_s * 4.0 },
+        joins: Rate::per(config.limits.joins_per_hour, 3_600),
+        ..RoomLimits::default()
+    };
     let rooms = Rooms::new(store.clone(), keys.clone(), mailboxes.clone(), limits);
     let resumed = rooms.resume_all(now()).await?;
     accounts.resume_deletions(now()).await?;
