@@ -110,7 +110,8 @@ impl Engine {
             Heard::Title(_) => policy.who_may_change,
             _ => return true,
         };
-        rule.covers(self.role_in(&room, from))
+        // Who they are in a group of a thousand takes a look at all of them.
+        rule == Allowed::Everyone || rule.covers(self.role_in(&room, from))
     }
 
     pub(crate) fn show_group(&self, c: &Conversation) -> Option<GroupView> {
@@ -118,7 +119,8 @@ impl Engine {
         let (policy, _) = self.policy_of(room)?;
         let me = self.me()?;
         let accounts: Vec<_> = c.members.iter().chain([&me.account]).map(e2ee_account).collect();
-        let role = |account: &AccountRef| policy.role_in(&e2ee_account(account), &accounts);
+        let roles = policy.roles_in(&accounts);
+        let role = |account: &AccountRef| roles(&e2ee_account(account));
         let roles = c.members.iter().map(|member| (member.clone(), role(member)));
         let rules = GroupRules { add: policy.who_may_add, write: policy.who_may_write, change: policy.who_may_change };
         let roles = roles.filter(|(_, role)| *role != GroupRole::Member).collect();

@@ -148,9 +148,16 @@ impl Policy {
 
     /// [`Policy::role_among`] where only the members' accounts are known.
     pub fn role_in<'a>(&self, account: &AccountRef, members: impl IntoIterator<Item = &'a AccountRef>) -> Role {
+        self.roles_in(members)(account)
+    }
+
+    /// [`Policy::role_in`] for many of them: the members are looked at once.
+    pub fn roles_in<'a>(&self, members: impl IntoIterator<Item = &'a AccountRef>) -> impl Fn(&AccountRef) -> Role {
         let highest = members.into_iter().map(|member| self.listed_role(member)).max();
-        let listed = self.listed_role(account);
-        if highest.is_none_or(|highest| listed >= highest) { Role::Owner } else { listed }
+        move |account| {
+            let listed = self.listed_role(account);
+            if highest.is_none_or(|highest| listed >= highest) { Role::Owner } else { listed }
+        }
     }
 
     /// For the room that is to replace `room`: the same rules, a new key for knocks.

@@ -1,7 +1,7 @@
 //! Somebody without a browser: the binary's own client (`client run --json`, docs/cli.md), for the other side of a
 //! conversation.
 
-use crate::{PASSWORD, Server};
+use crate::{PASSWORD, Person, Server};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -78,6 +78,19 @@ impl Native {
             Ok(())
         };
         tokio::time::timeout(PATIENCE, wait).await.context("nobody accepts")?
+    }
+
+    /// Ned on Den, who talks with her: she has accepted him and is back at her list. Gives the conversation's id on his side.
+    ///
+    /// # Errors
+    /// When a step does not come to its end.
+    pub async fn friend_of(server: &Server, her: &Person) -> Result<(Self, String)> {
+        let mut ned = Self::sign_up(server, "den", "ned").await?;
+        let conversation = ned.write_first(&her.address, "Hello Ana").await?;
+        her.accept().await?;
+        ned.accepted(&conversation).await?;
+        her.go("#/").await?;
+        Ok((ned, conversation))
     }
 
     /// Writes texts into a conversation, as fast as it goes, and waits until the server has all of them.

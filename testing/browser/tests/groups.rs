@@ -8,10 +8,6 @@ async fn about(person: &Person) -> Result<()> {
     person.browser.wait(".grouptitle").await.map(drop)
 }
 
-async fn back(person: &Person, title: &str) -> Result<()> {
-    person.open(title).await
-}
-
 #[tokio::test]
 #[ignore = "needs Chromium and the built apps: cargo xtask test"]
 async fn roles_and_rules_are_the_same_for_everybody() -> Result<()> {
@@ -38,7 +34,7 @@ async fn roles_and_rules_are_the_same_for_everybody() -> Result<()> {
     ana.browser.run(promote).await?;
     ben.browser.wait("#composer").await?;
     ben.say("I do").await?;
-    back(&ana, "Choir").await?;
+    ana.open("Choir").await?;
     ana.sees("I do").await?;
     about(&ben).await?;
     ben.browser.wait_text(".person .tag", "Owner").await?;

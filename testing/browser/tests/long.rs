@@ -12,11 +12,7 @@ const MOST_ROWS: u64 = 120;
 async fn a_long_conversation_scrolls_from_end_to_beginning() -> Result<()> {
     let (server, driver) = (Server::start_with(Limits::Raised).await?, Driver::start().await?);
     let ana = Person::sign_up(&server, &driver, "den", "ana", "Ana").await?;
-    let mut ned = Native::sign_up(&server, "den", "ned").await?;
-    let conversation = ned.write_first(&ana.address, "Hello Ana").await?;
-    ana.accept().await?;
-    ned.accepted(&conversation).await?;
-    ana.go("#/").await?;
+    let (mut ned, conversation) = Native::friend_of(&server, &ana).await?;
     ned.say_all(&conversation, (0..MESSAGES).map(|n| format!("message {n} of a long conversation"))).await?;
     ana.browser.wait_for_long(&format!("document.title.includes('({MESSAGES})')")).await?;
 
@@ -37,11 +33,7 @@ async fn a_long_conversation_scrolls_from_end_to_beginning() -> Result<()> {
 async fn what_one_looks_at_stays_while_older_messages_come() -> Result<()> {
     let (server, driver) = (Server::start_with(Limits::Raised).await?, Driver::start().await?);
     let ana = Person::sign_up(&server, &driver, "den", "ana", "Ana").await?;
-    let mut ned = Native::sign_up(&server, "den", "ned").await?;
-    let conversation = ned.write_first(&ana.address, "Hello Ana").await?;
-    ana.accept().await?;
-    ned.accepted(&conversation).await?;
-    ana.go("#/").await?;
+    let (mut ned, conversation) = Native::friend_of(&server, &ana).await?;
     // Of very different heights: none is as high as was guessed.
     let text = |n: usize| format!("message {n} of a few{}", "\nand one line more".repeat(n % 7));
     ned.say_all(&conversation, (0..300).map(text)).await?;

@@ -12,11 +12,7 @@ const MOST_ROWS: u64 = 60;
 async fn a_list_of_many_conversations_is_there_again_after_a_reload() -> Result<()> {
     let (server, driver) = (Server::start_with(Limits::Raised).await?, Driver::start().await?);
     let ana = Person::sign_up(&server, &driver, "den", "ana", "Ana").await?;
-    let mut ned = Native::sign_up(&server, "den", "ned").await?;
-    let conversation = ned.write_first(&ana.address, "Hello Ana").await?;
-    ana.accept().await?;
-    ned.accepted(&conversation).await?;
-    ana.go("#/").await?;
+    let (mut ned, _) = Native::friend_of(&server, &ana).await?;
     let titles: Vec<String> = (0..GROUPS).map(|n| format!("Circle {n}")).collect();
     ned.make_groups(&ana.address, &titles).await?;
     ana.browser.wait_for_long(&format!("document.title.includes('({GROUPS})')")).await?;
