@@ -7,7 +7,7 @@
 pub use parlour_e2ee::{Allowed, Role as GroupRole};
 pub use parlour_proto::content::Picture;
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ClientFrame, ReachRule, ServerFrame};
-use parlour_proto::ids::{Digest, MessageId, UnixMillis};
+use parlour_proto::ids::{DeviceId, Digest, MessageId, UnixMillis};
 use zeroize::Zeroizing;
 
 /// One of the engine's identities (an account and this device's keys for it); 0 is the first.
@@ -183,6 +183,26 @@ pub enum Intent {
     SetRules { conversation: ConversationId, rules: GroupRules },
     /// Leaves. → [`Reply::Ok`]
     Leave { conversation: ConversationId },
+    /// Shows a code by which another device can be linked to this account; an earlier one is void.
+    /// → [`Reply::LinkCode`]; [`Event::LinkAsked`] or [`Event::LinkEnded`] follows
+    OfferLink,
+    /// Whether who asked ([`Event::LinkAsked`]) is to be linked. → [`Reply::Ok`] when it is on the account's list
+    ConfirmLink { yes: bool },
+    /// The code is void from now on. → [`Reply::Ok`]
+    CancelLink,
+    /// On an empty home: makes this device one of the account whose device shows the code. `name` is what the other devices
+    /// call this one. Answered when the other side has confirmed. → [`Reply::Linked`]; [`Event::History`] follows
+    Link { code: String, name: String },
+    /// The account's devices. → [`Reply::Devices`]
+    Devices,
+    /// What the other devices call this one. → [`Reply::Devices`]
+    NameDevice { name: String },
+    /// Takes a device off the account's list, for good: this one (which signs it out), or a lost one. → [`Reply::Devices`]
+    RevokeDevice { device: DeviceId },
+    /// What is being written in a conversation, for all own devices; `None`: nothing any more. → [`Reply::Ok`]
+    PutDraft { conversation: ConversationId, text: Option<String> },
+    /// All drafts. → [`Reply::Drafts`]
+    Drafts,
     /// Counters: what came, what could not be shown, what waits. → [`Reply::Status`]
     Status,
     /// Deletes the account at the server and everything here. → [`Reply::Ok`]
@@ -224,6 +244,17 @@ pub enum Event {
     Profile(Member),
     /// The keys of somebody changed: compare safety numbers again.
     KeysChanged { conversation: ConversationId, who: AccountRef },
+    /// A device that knows the code asks to be linked: answer with [`Intent::ConfirmLink`].
+    LinkAsked { name: String },
+    /// Nothing comes of a code that was shown: it was wrong, cancelled over there, or too old.
+    LinkEnded { why: LinkEnd },
+    /// The account's devices changed, or what is known of them. `new`: one that nobody here has linked (by the recovery key,
+    /// or by another device).
+    Devices { devices: Vec<Device>, new: Option<DeviceId> },
+    /// Conversations and messages come from another own device, or go to one: so many of so many messages; equal at the end.
+    History { to: Option<DeviceId>, done: u64, of: u64 },
+    /// Another own device changed a draft.
+    Draft { conversation: ConversationId, text: Option<String> },
     /// The account is gone or this device was revoked; nothing can be sent any more.
     SignedOut { identity: IdentityId, why: String },
 }
@@ -258,6 +289,35 @@ pub enum Reply {
     SafetyNumber { digits: String, verified: bool, address: String },
     Status(Status),
     Picture(Option<Picture>),
+    /// Digits to be typed in groups of three, the same as a text to be scanned, and until when they are good.
+    LinkCode { code: String, scan: String, until: UnixMillis },
+    Linked { account: AccountRef, address: String },
+    Devices(Vec<Device>),
+    Drafts(Vec<(ConversationId, String)>),
+}
+
+/// One of the account's devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    pub id: DeviceId,
+    /// As it is called; known to the account's own devices only.
+    pub name: String,
+    /// The one that answers.
+    pub this: bool,
+    pub added: UnixMillis,
+    /// When it was last there, as it said itself, to some hours; `None`: it never said.
+    pub seen: Option<UnixMillis>,
+}
+
+/// Why a code that was shown is void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkEnd {
+    /// Somebody tried another code. Show a new one, and look who is near.
+    WrongCode,
+    /// The other side gave up, or its connection broke.
+    Gone,
+    /// It was not used in time, or this side lost its connection.
+    Expired,
 }
 
 /// Who I am.

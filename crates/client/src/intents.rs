@@ -81,6 +81,15 @@ impl Engine {
             Intent::SetRole { conversation, member, role } => self.set_role(id, conversation, member, role),
             Intent::SetRules { conversation, rules } => self.set_rules(id, conversation, rules),
             Intent::Leave { conversation } => self.leave(id, conversation, rng),
+            Intent::OfferLink
+            | Intent::ConfirmLink { .. }
+            | Intent::CancelLink
+            | Intent::Link { .. }
+            | Intent::Devices
+            | Intent::NameDevice { .. }
+            | Intent::RevokeDevice { .. }
+            | Intent::PutDraft { .. }
+            | Intent::Drafts => self.done(id, Err(Failure::NotFound("device"))),
             Intent::Status => self.done(id, Ok(Reply::Status(self.status()))),
             Intent::DeleteAccount => self.start_deleting(id, rng),
         }

@@ -196,7 +196,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
         (Part::Control(Control::Profile { name, picture }), _) => Heard::Profile { name, picture },
         (Part::Control(Control::DeviceListLink { link }), _) => Heard::Link(link),
         (Part::Unsupported { .. }, _) => Heard::Unsupported,
-        (Part::Control(_) | Part::Null | Part::Delete, _) => Heard::Nothing,
+        (Part::Control(_) | Part::Own(_) | Part::Null | Part::Delete, _) => Heard::Nothing,
     };
     Some((hello, heard))
 }

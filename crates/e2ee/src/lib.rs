@@ -73,6 +73,7 @@ mod group;
 mod key_package;
 mod keys;
 mod padding;
+mod pairing;
 mod policy;
 mod provider;
 mod rows;
@@ -94,6 +95,7 @@ pub use key_package::{
 };
 pub use keys::{DeviceKeys, KeyError, MemberKeyPair, RootKey, verify};
 pub use padding::padme;
+pub use pairing::{Pairing, PairingError, PairingKeys, Side};
 pub use policy::rules::PolicyBreach;
 pub use policy::{Allowed, Kind, Policy, PolicyError, Role, open_knock, seal_knock};
 pub use rows::{Changes, Rows};

@@ -25,6 +25,7 @@ pub use control::{Control, Introduction, MAX_PICTURE_BYTES, PICTURE_TYPES, Pictu
 pub use name::{MAX_DISPLAY_NAME_CHARS, MAX_NAME_BYTES, clean_name};
 
 use crate::ids::MessageId;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -56,6 +57,8 @@ pub const MAX_EXTENSIONS: usize = 16;
 pub const MAX_EXTENSION_BYTES: usize = 4096;
 /// The largest bytes value inside a control part (a device list link, a request to leave).
 pub const MAX_CONTROL_BYTES: usize = 4096;
+/// The largest note from one device of an account to the others, bytes.
+pub const MAX_OWN_BYTES: usize = 96 * 1024;
 
 /// Why a content cannot be read or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -152,6 +155,9 @@ pub enum Part {
     Reports(Vec<Report>),
     /// From engine to engine; not for reading.
     Control(Control),
+    /// From one device of an account to its others, in their own room; at most [`MAX_OWN_BYTES`]. What is in it is the
+    /// engine's affair.
+    Own(Bytes),
     /// Something that this version cannot show: "update the app to see this".
     Unsupported {
         /// Its content type, or empty.
@@ -254,6 +260,7 @@ impl Part {
             Part::Delete => "Delete",
             Part::Reports(_) => "Reports(..)",
             Part::Control(_) => "Control(..)",
+            Part::Own(_) => "Own(..)",
             Part::Unsupported { .. } => "Unsupported",
         }
     }

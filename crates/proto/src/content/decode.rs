@@ -1,11 +1,11 @@
 //! CBOR to content: every length is checked before anything is kept, and nothing recurses.
 
 use super::control::{ADDRESS, BYTES, DOOR, Fields, IMAGE, MAX_PICTURE_BYTES, MEDIA_TYPE, NAME};
-use super::encode::{CONTROL, MARKDOWN, NULL_PART, PLAIN, REPORTS, SINGLE_PART, VERSION, disposition, within};
+use super::encode::{CONTROL, MARKDOWN, NULL_PART, OWN, PLAIN, REPORTS, SINGLE_PART, VERSION, disposition, within};
 use super::{
     Content, ContentError, Control, Expires, ExtensionName, ExtensionValue, MAX_CONTENT_BYTES, MAX_CONTROL_BYTES,
-    MAX_EMOJI_BYTES, MAX_EXTENSION_BYTES, MAX_EXTENSIONS, MAX_LANGUAGE_BYTES, MAX_REPORTS, MAX_TEXT_BYTES,
-    MAX_TOPIC_BYTES, Part, Report, Status, Text, TextFormat, clean_name,
+    MAX_EMOJI_BYTES, MAX_EXTENSION_BYTES, MAX_EXTENSIONS, MAX_LANGUAGE_BYTES, MAX_OWN_BYTES, MAX_REPORTS,
+    MAX_TEXT_BYTES, MAX_TOPIC_BYTES, Part, Report, Status, Text, TextFormat, clean_name,
 };
 use crate::ids::{MessageId, Secret};
 use bytes::Bytes;
@@ -195,6 +195,10 @@ fn single(kind: u8, language: &str, content_type: &str, content: &[u8]) -> Resul
         MARKDOWN => TextFormat::Markdown,
         REPORTS => return reports(content).map(Part::Reports),
         CONTROL => return control(content).map(Part::Control),
+        OWN => {
+            within(content.len(), MAX_OWN_BYTES, "note to own devices")?;
+            return Ok(Part::Own(Bytes::copy_from_slice(content)));
+        }
         _ => return Ok(Part::Unsupported { content_type: content_type.to_owned() }),
     };
     let text = std::str::from_utf8(content).map_err(|_| ContentError::Malformed)?;

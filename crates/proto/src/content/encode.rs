@@ -3,7 +3,7 @@
 use super::control::{ADDRESS, BYTES, DOOR, IMAGE, MEDIA_TYPE, NAME};
 use super::{
     Content, ContentError, Control, Expires, ExtensionName, MAX_CONTENT_BYTES, MAX_CONTROL_BYTES, MAX_EMOJI_BYTES,
-    MAX_EXTENSIONS, MAX_LANGUAGE_BYTES, MAX_REPORTS, MAX_TEXT_BYTES, MAX_TOPIC_BYTES, Part, Report, Text, TextFormat,
+    MAX_EXTENSIONS, MAX_LANGUAGE_BYTES, MAX_OWN_BYTES, MAX_REPORTS, MAX_TEXT_BYTES, MAX_TOPIC_BYTES, Part, Report, Text, TextFormat,
 };
 use crate::ids::MessageId;
 use minicbor::Encoder;
@@ -27,6 +27,7 @@ pub(super) const PLAIN: &str = "text/plain;charset=utf-8";
 pub(super) const MARKDOWN: &str = "text/markdown;variant=GFM-MIMI";
 pub(super) const REPORTS: &str = "application/mimi-message-status";
 pub(super) const CONTROL: &str = "application/vnd.parlour.control";
+pub(super) const OWN: &str = "application/vnd.parlour.own";
 
 type Cbor<'a> = Encoder<&'a mut Vec<u8>>;
 type Done = Result<(), minicbor::encode::Error<Infallible>>;
@@ -64,6 +65,7 @@ fn check(from: &Content) -> Result<(), ContentError> {
             let bytes = control.fields().bytes.map_or(0, |bytes| bytes.len());
             within(bytes, MAX_CONTROL_BYTES, "control part")
         }
+        Part::Own(note) => within(note.len(), MAX_OWN_BYTES, "note to own devices"),
         Part::Unsupported { .. } => Err(ContentError::Malformed),
         Part::Null | Part::Delete => Ok(()),
     }
@@ -141,6 +143,7 @@ fn put_part(body: &Part, out: &mut Cbor<'_>) -> Done {
             put_control(control, &mut Encoder::new(&mut inner))?;
             put_single(disposition::SESSION, "", CONTROL, &inner, out)
         }
+        Part::Own(note) => put_single(disposition::SESSION, "", OWN, note, out),
     }
 }
 

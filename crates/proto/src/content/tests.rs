@@ -59,6 +59,7 @@ fn samples() -> Vec<(&'static str, Content)> {
         ("link", content(Part::Control(Control::DeviceListLink { link: Bytes::from_static(b"link") }))),
         ("unknown", content(Part::Control(Control::Unknown(999)))),
         ("profile_picture", content(Part::Control(Control::Profile { name: "Ada L.".into(), picture: picture(5) }))),
+        ("own", content(Part::Own(Bytes::from_static(b"to my other devices")))),
     ]
 }
 
@@ -91,6 +92,7 @@ fn bounds_hold_when_writing() {
         content(Part::Reaction { emoji: "a".repeat(MAX_EMOJI_BYTES + 1) }),
         content(Part::Reports(vec![Report { message: id(1), status: Status::Read }; MAX_REPORTS + 1])),
         content(Part::Control(Control::Leave { request: vec![0; MAX_CONTROL_BYTES + 1].into() })),
+        content(Part::Own(vec![0; MAX_OWN_BYTES + 1].into())),
         Content { topic: vec![0; MAX_TOPIC_BYTES + 1], ..content(Part::Null) },
     ];
     for content in too_long {
