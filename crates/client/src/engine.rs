@@ -247,6 +247,7 @@ impl Engine {
             ServerFrame::Push(Push::PoolsLow { door, stranger, last_resort_used }) => {
                 self.on_pools(door, stranger, last_resort_used);
             }
+            ServerFrame::Push(Push::DeviceList { .. } | Push::Relay { .. } | Push::RelayClosed) => {}
             ServerFrame::Push(Push::Closing(problem)) => self.on_closing(problem),
         }
     }

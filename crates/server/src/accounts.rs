@@ -151,6 +151,12 @@ impl<S: Store> Accounts<S> {
         Ok(Some(Account { app, made_day: profile.made_day, list, names }))
     }
 
+    /// How many links an account's device list has.
+    pub(crate) async fn list_length(&self, id: &AccountId) -> Result<u32, Refused> {
+        let links = self.store.range(&account_partition(id), &KeyRange::prefix(b"l".to_vec()), usize::MAX).await?;
+        Ok(links.len() as u32)
+    }
+
     async fn device(&self, device: &DeviceId) -> Result<Option<DeviceRecord>, Refused> {
         let Some(row) = self.store.get(&device_partition(device), DEVICE).await? else { return Ok(None) };
         Ok(Some(record::decode(&row.value, "device")?))

@@ -352,7 +352,7 @@ impl World {
             let next = self.clients.iter().filter_map(|client| client.wake).min().filter(|wake| *wake <= end);
             let Some(next) = next else { break };
             self.now = self.now.max(next);
-            self.server.now = self.now;
+            self.server.tick(self.now);
             for client in &mut self.clients {
                 if client.wake.is_some_and(|wake| wake <= self.now) {
                     client.wake = None;
@@ -361,7 +361,7 @@ impl World {
             }
         }
         self.now = end;
-        self.server.now = end;
+        self.server.tick(end);
         for client in &mut self.clients {
             client.inputs.push_back(Input::Tick);
         }

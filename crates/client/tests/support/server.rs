@@ -2,6 +2,7 @@
 //! claims. It checks signatures and grants as the real one must. Nothing is ever lost but what it is told to lose.
 
 mod faults;
+mod relays;
 
 use bytes::Bytes;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -13,6 +14,7 @@ use parlour_proto::opaque::{PasswordFile, ServerLogin, ServerSetup};
 use parlour_proto::problem::{Code, Problem};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
+use relays::Relays;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// One socket of one client.
@@ -86,6 +88,9 @@ pub struct Server {
     mailboxes: BTreeMap<MailboxId, (u64, VecDeque<Row>)>,
     sessions: HashMap<SocketKey, Session>,
     online: HashMap<MailboxId, SocketKey>,
+    relays: Relays,
+    /// What goes out behind the answer under way.
+    after: Vec<(SocketKey, Push)>,
     /// Frames on their way to sockets.
     pub out: VecDeque<(SocketKey, ServerFrame)>,
     /// A malicious server: key packages of this account's devices are given out instead of the claimed ones.
@@ -127,6 +132,8 @@ impl Server {
             mailboxes: BTreeMap::new(),
             sessions: HashMap::new(),
             online: HashMap::new(),
+            relays: Relays::default(),
+            after: Vec::new(),
             out: VecDeque::new(),
             swap_packages_with: None,
             commits: 0,
@@ -163,6 +170,8 @@ impl Server {
             mailboxes: self.mailboxes.clone(),
             sessions: HashMap::new(),
             online: HashMap::new(),
+            relays: Relays::default(),
+            after: Vec::new(),
             out: VecDeque::new(),
             swap_packages_with: self.swap_packages_with.clone(),
             commits: self.commits,
@@ -184,6 +193,8 @@ impl Server {
     }
 
     pub fn disconnect(&mut self, key: SocketKey) {
+        let other = self.relays.leave(key);
+        self.tell_relay_closed(other);
         self.sessions.remove(&key);
         self.online.retain(|_, socket| *socket != key);
         self.out.retain(|(socket, _)| *socket != key);
@@ -205,9 +216,23 @@ impl Server {
         let result = self.answer(key, frame.request);
         let signed_in = signs_in && result.is_ok();
         self.out.push_back((key, ServerFrame::Answer { id, result }));
+        for (to, push) in std::mem::take(&mut self.after) {
+            self.out.push_back((to, ServerFrame::Push(push)));
+        }
         if signed_in {
             self.go_online(key);
         }
+    }
+
+    /// Lets the clock go on.
+    pub fn tick(&mut self, now: UnixMillis) {
+        self.now = now;
+        let over = self.relays.overdue(now);
+        self.tell_relay_closed(over);
+    }
+
+    fn tell_relay_closed(&mut self, to: impl IntoIterator<Item = SocketKey>) {
+        self.out.extend(to.into_iter().map(|key| (key, ServerFrame::Push(Push::RelayClosed))));
     }
 
     fn go_online(&mut self, key: SocketKey) {
@@ -307,9 +332,13 @@ impl Server {
                 let known = self.accounts.get_mut(&account).unwrap();
                 let mut list = DeviceList::verify(account.account, &known.root, &known.links).map_err(Problem::from)?;
                 list.append(link.clone()).map_err(Problem::from)?;
+                list.device(&device).filter(|_| !known.devices.contains_key(&device)).ok_or(no(Code::BadDeviceList))?;
                 known.links.push(link);
-                self.add_device(key, account, device)
+                let answer = self.add_device(key, account.clone(), device);
+                self.tell_list(key, &account);
+                answer
             }
+            Request::Authenticate { .. } if self.session(key).device.is_some() => Err(no(Code::OutOfPlace)),
             Request::Authenticate { device, signature } => {
                 let nonce = self.session(key).nonce;
                 let found = self.accounts.iter().find(|(_, a)| a.devices.contains_key(&device));
@@ -320,6 +349,31 @@ impl Server {
                 let account = account.clone();
                 self.session(key).device = Some((account.clone(), device));
                 Ok(Answer::SignedIn(self.signed_in(&account, &device)))
+            }
+            Request::JoinRelay { .. } | Request::Relay { .. } | Request::CloseRelay if key.1 => {
+                Err(no(Code::OutOfPlace))
+            }
+            Request::JoinRelay { .. } if self.session(key).device.is_some() => Err(no(Code::OutOfPlace)),
+            Request::JoinRelay { slot } => {
+                let other = self.relays.join(key, slot)?;
+                self.tell_relay_closed(other);
+                Ok(Answer::Done)
+            }
+            Request::Relay { payload } => {
+                match self.relays.hand_on(key, payload.len())? {
+                    Some(to) => self.out.push_back((to, ServerFrame::Push(Push::Relay { payload }))),
+                    None => {
+                        let other = self.relays.leave(key);
+                        self.tell_relay_closed(other.into_iter().chain([key]));
+                        return Err(no(Code::Expired));
+                    }
+                }
+                Ok(Answer::Done)
+            }
+            Request::CloseRelay => {
+                let other = self.relays.leave(key);
+                self.tell_relay_closed(other);
+                Ok(Answer::Done)
             }
             Request::Send { room, message_id, send_key, tag, payload } => {
                 self.send(room, message_id, &send_key, tag, payload)
@@ -342,7 +396,7 @@ impl Server {
                 if !known.doors.contains(&door.digest()) {
                     return Err(no(Code::NotReachable));
                 }
-                Ok(Answer::Claimed(self.claimed(&account, room, 0)))
+                Ok(Answer::Claimed(self.claimed(&account, room, 0, |_| true)))
             }
             Request::OpenEntry { room, proof } => {
                 self.prove(&room, &proof, "open", &[])?;
@@ -395,6 +449,36 @@ impl Server {
         let mailbox = self.accounts[&account].devices[&device].mailbox;
         let me = self.accounts.get_mut(&account).unwrap();
         match request {
+            Request::OpenRelay => {
+                let (slot, other) = self.relays.open(key, self.now, &mut self.rng);
+                self.tell_relay_closed(other);
+                Ok(Answer::Relay { slot })
+            }
+            Request::OwnAccount => Ok(Answer::Account(self.view(&account))),
+            Request::ClaimOwn { device: other, room } => {
+                if other == device || !me.devices.contains_key(&other) {
+                    return Err(no(Code::NotReachable));
+                }
+                let claimed = self.claimed(&account, room, 0, |listed| *listed == other);
+                if claimed.devices.is_empty() { Err(no(Code::NotReachable)) } else { Ok(Answer::Claimed(claimed)) }
+            }
+            Request::AppendDeviceList { link } => {
+                let mut list = DeviceList::verify(account.account, &me.root, &me.links).map_err(Problem::from)?;
+                list.append(link.clone()).map_err(Problem::from)?;
+                if list.devices().len() == 0 {
+                    return Err(no(Code::BadDeviceList));
+                }
+                me.links.push(link);
+                let known: Vec<DeviceId> = me.devices.keys().copied().collect();
+                for added in list.devices().filter(|listed| !known.contains(&listed.id)) {
+                    self.make_device(&account, added.id);
+                }
+                self.tell_list(key, &account);
+                for removed in known.iter().filter(|device| list.device(device).is_none()) {
+                    self.revoke(&account, removed);
+                }
+                Ok(Answer::Done)
+            }
             Request::PublishKeyPackages { pool, packages } => {
                 let known = me.devices.get_mut(&device).unwrap();
                 match pool {
@@ -429,12 +513,12 @@ impl Server {
                     }
                 };
                 let target = target.ok_or(no(Code::NotReachable))?;
-                let known = self.accounts.get(&target).ok_or(no(Code::NotReachable))?;
+                let known = self.accounts.get(&target).filter(|_| target != account).ok_or(no(Code::NotReachable))?;
                 let rule = known.reach.get(&account.app).copied().unwrap_or(ReachRule::Ask);
                 if known.blocked.contains(&account) || rule == ReachRule::Nobody {
                     return Err(no(Code::NotReachable));
                 }
-                Ok(Answer::Claimed(self.claimed(&target, room, 1)))
+                Ok(Answer::Claimed(self.claimed(&target, room, 1, |_| true)))
             }
             Request::OwnGrant { room, member_key } => {
                 Ok(Answer::Grant { grant: self.grant(Grant { room, member_key, mailbox, asked: false }) })
@@ -493,6 +577,10 @@ impl Server {
                 let signing = list.device(&device).unwrap().signing_key;
                 let nonce = self.session(key).nonce;
                 check(&signing, &delete_account_bytes(&nonce, &account.account), &signature)?;
+                let others: Vec<DeviceId> = self.accounts[&account].devices.keys().copied().collect();
+                for other in others.iter().filter(|other| **other != device) {
+                    self.revoke(&account, other);
+                }
                 self.accounts.remove(&account);
                 self.handles.retain(|_, known| *known != account);
                 self.mailboxes.remove(&mailbox);
@@ -516,15 +604,41 @@ impl Server {
     }
 
     fn add_device(&mut self, key: SocketKey, account: AccountRef, device: DeviceId) -> Result<Answer, Problem> {
-        let mailbox = MailboxId::random(&mut self.rng);
-        self.mailboxes.insert(mailbox, (0, VecDeque::new()));
-        let new = Device { mailbox, pools: Default::default(), last_resort: None, last_resort_used: true };
-        self.accounts.get_mut(&account).unwrap().devices.insert(device, new);
+        self.make_device(&account, device);
         self.session(key).device = Some((account.clone(), device));
         Ok(Answer::Registered(self.signed_in(&account, &device)))
     }
 
+    fn make_device(&mut self, account: &AccountRef, device: DeviceId) {
+        let mailbox = MailboxId::random(&mut self.rng);
+        self.mailboxes.insert(mailbox, (0, VecDeque::new()));
+        let new = Device { mailbox, pools: Default::default(), last_resort: None, last_resort_used: true };
+        self.accounts.get_mut(account).unwrap().devices.insert(device, new);
+    }
+
+    /// Everything of the device goes, and its socket is told.
+    fn revoke(&mut self, account: &AccountRef, device: &DeviceId) {
+        let Some(gone) = self.accounts.get_mut(account).unwrap().devices.remove(device) else { return };
+        self.mailboxes.remove(&gone.mailbox);
+        self.online.remove(&gone.mailbox);
+        let of_device = |session: &Session| session.device.as_ref().is_some_and(|(_, found)| found == device);
+        for (key, session) in self.sessions.iter_mut().filter(|(_, session)| of_device(session)) {
+            session.device = None;
+            self.after.push((*key, Push::Closing(no(Code::NotADevice))));
+        }
+    }
+
+    /// Tells the account's other signed-in devices how long its list is now.
+    fn tell_list(&mut self, by: SocketKey, account: &AccountRef) {
+        let known = &self.accounts[account];
+        let length = known.links.len() as u32;
+        let others = known.devices.values().filter_map(|device| self.online.get(&device.mailbox));
+        let others = others.filter(|key| **key != by);
+        self.after.extend(others.map(|key| (*key, Push::DeviceList { length })));
+    }
+
     fn signed_in(&self, account: &AccountRef, device: &DeviceId) -> SignedIn {
+        let list = self.accounts[account].links.len() as u32;
         let known = &self.accounts[account].devices[device];
         SignedIn {
             account: account.clone(),
@@ -533,6 +647,7 @@ impl Server {
             door: known.pools[0].len() as u32,
             stranger: known.pools[1].len() as u32,
             last_resort_used: known.last_resort_used,
+            list,
         }
     }
 
@@ -547,13 +662,19 @@ impl Server {
         token
     }
 
-    fn claimed(&mut self, account: &AccountRef, room: RoomId, pool: usize) -> Claimed {
+    fn claimed(
+        &mut self,
+        account: &AccountRef,
+        room: RoomId,
+        pool: usize,
+        wanted: impl Fn(&DeviceId) -> bool,
+    ) -> Claimed {
         let view = self.view(account);
         let source = self.swap_packages_with.clone().unwrap_or(account.clone());
         let mut devices = Vec::new();
         let owners: Vec<DeviceId> = self.accounts[account].devices.keys().copied().collect();
         let sources: Vec<DeviceId> = self.accounts[&source].devices.keys().copied().collect();
-        for (device, from) in owners.into_iter().zip(sources) {
+        for (device, from) in owners.into_iter().zip(sources).filter(|(device, _)| wanted(device)) {
             let known = self.accounts.get_mut(&source).unwrap().devices.get_mut(&from).unwrap();
             let (mailbox, last_resort) = (known.mailbox, known.pools[pool].is_empty());
             let upload = known.pools[pool].pop_front().or_else(|| {
@@ -641,6 +762,7 @@ impl Server {
         let now = self.now;
         let room = commit.room;
         let grants = self.grants.clone();
+        let boxes: BTreeSet<MailboxId> = self.mailboxes.keys().copied().collect();
         let r = self.room(&room)?;
         if commit.head != r.head {
             let mut problem = no(Code::Behind);
@@ -694,7 +816,8 @@ impl Server {
             *until = (*until).min(now.plus_ms(60_000));
         }
         r.keys.push((commit.next_send_key, UnixMillis(u64::MAX)));
-        let answer = Answer::Accepted { room_seq: seq, time: now, stamp: [0; 32], closed: vec![] };
+        let closed = after.iter().filter(|(_, entry)| !boxes.contains(&entry.mailbox)).map(|(key, _)| *key).collect();
+        let answer = Answer::Accepted { room_seq: seq, time: now, stamp: [0; 32], closed };
         r.done.insert(commit.commit_id, answer.clone());
         let body = RowBody::Commit {
             commit_id: commit.commit_id,

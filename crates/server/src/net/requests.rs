@@ -155,6 +155,7 @@ async fn signed_in<S: Store>(server: &Server<S>, session: &Session, now: UnixMil
         door: left.door,
         stranger: left.stranger,
         last_resort_used: left.last_resort_used,
+        list: server.accounts.list_length(&session.account.account).await?,
     })
 }
 
