@@ -253,6 +253,8 @@ pub enum Event {
     Devices { devices: Vec<Device>, new: Option<DeviceId> },
     /// Conversations and messages come from another own device, or go to one: so many of so many messages; equal at the end.
     History { to: Option<DeviceId>, done: u64, of: u64 },
+    /// Another own device changed how the account wants to be seen.
+    Identities(Vec<Identity>),
     /// Another own device changed a draft.
     Draft { conversation: ConversationId, text: Option<String> },
     /// The account is gone or this device was revoked; nothing can be sent any more.
@@ -277,21 +279,42 @@ pub enum Connection {
 pub enum Reply {
     Ok,
     Apps(Vec<AppInfo>),
-    SignedUp { account: AccountRef, address: String, recovery_key: Zeroizing<String> },
+    SignedUp {
+        account: AccountRef,
+        address: String,
+        recovery_key: Zeroizing<String>,
+    },
     Identities(Vec<Identity>),
-    Queued { conversation: ConversationId, message: MessageId },
+    Queued {
+        conversation: ConversationId,
+        message: MessageId,
+    },
     Conversations(Vec<Conversation>),
     Conversation(Conversation),
     Messages(Vec<Message>),
     Requests(Vec<Request>),
     Reach(Vec<(AppId, ReachRule)>),
-    Invite { text: String, expires: UnixMillis },
-    SafetyNumber { digits: String, verified: bool, address: String },
+    Invite {
+        text: String,
+        expires: UnixMillis,
+    },
+    SafetyNumber {
+        digits: String,
+        verified: bool,
+        address: String,
+    },
     Status(Status),
     Picture(Option<Picture>),
     /// Digits to be typed in groups of three, the same as a text to be scanned, and until when they are good.
-    LinkCode { code: String, scan: String, until: UnixMillis },
-    Linked { account: AccountRef, address: String },
+    LinkCode {
+        code: String,
+        scan: String,
+        until: UnixMillis,
+    },
+    Linked {
+        account: AccountRef,
+        address: String,
+    },
     Devices(Vec<Device>),
     Drafts(Vec<(ConversationId, String)>),
 }

@@ -93,7 +93,7 @@ impl Engine {
         };
         if created {
             self.s.work(room).create = None;
-            self.again = true;
+            self.look_at_rooms();
         } else {
             self.later(Purpose::CreateRoom(room), 5_000);
         }
@@ -112,6 +112,9 @@ impl Engine {
         if let Want::Claim { account } = &want {
             return self.claim_member(room, account.clone());
         }
+        if let Want::ClaimOwn { device } = &want {
+            return self.claim_own(room, *device);
+        }
         match self.change_for(&room, &want) {
             Some((change, joiners)) => self.commit_change(room, change, &joiners, rng),
             None => self.want_done(room),
@@ -122,7 +125,7 @@ impl Engine {
     fn change_for(&mut self, room: &RoomId, want: &Want) -> Option<(Change, Vec<Joiner>)> {
         let remove = |leaves: Vec<u32>| (!leaves.is_empty()).then(|| (Change::remove(leaves), Vec::new()));
         match want {
-            Want::Claim { .. } => None,
+            Want::Claim { .. } | Want::ClaimOwn { .. } => None,
             Want::Add { devices, .. } => {
                 let joiners: Vec<Joiner> =
                     devices.iter().filter(|d| !self.has_member(room, &d.member_key)).cloned().collect();
@@ -132,6 +135,13 @@ impl Engine {
             Want::Remove { account } => {
                 let account = e2ee_account(account);
                 remove(self.leaves(room, |member| *member.account() == account))
+            }
+            Want::Gone { account, devices } => {
+                let account = e2ee_account(account);
+                let is_gone = |member: &parlour_e2ee::Member| {
+                    *member.account() == account && devices.iter().any(|device| device.0 == member.device())
+                };
+                remove(self.leaves(room, is_gone))
             }
             Want::Drop { member_keys } => {
                 remove(self.leaves(room, |member| member_keys.contains(&MemberKey(member.member_key()))))

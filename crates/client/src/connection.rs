@@ -99,6 +99,7 @@ impl Engine {
             self.inbox_lost();
             if !had_hello || !self.wanted {
                 self.fail_network_intents(&Failure::Offline);
+                self.fail_joining(Failure::Offline);
             }
             self.show_connection();
         }
@@ -111,6 +112,7 @@ impl Engine {
         self.mailbox.clear();
         self.release_send_intents();
         self.sign_up_interrupted();
+        self.relay_lost();
     }
 
     pub(crate) fn on_hello(&mut self, role: Role, version: u32, nonce: [u8; 32], time: UnixMillis) {
@@ -182,7 +184,7 @@ impl Engine {
 
     /// Signs in when the inbox is open and nobody did.
     pub(crate) fn settle_inbox(&mut self) {
-        let wanted = self.wanted || self.sign_up.is_some() || self.has_network_intents();
+        let wanted = self.wanted || self.sign_up.is_some() || self.joining.is_some() || self.has_network_intents();
         if !wanted {
             if !self.inbox.is_closed() {
                 self.close(Role::Inbox);
@@ -192,7 +194,7 @@ impl Engine {
             return;
         }
         self.open_when_due(Role::Inbox);
-        if self.inbox.is_open() && !self.signed_in && self.sign_up.is_none() {
+        if self.inbox.is_open() && !self.signed_in && self.sign_up.is_none() && self.joining.is_none() {
             self.authenticate();
         }
     }

@@ -159,21 +159,33 @@ impl Engine {
             return self.done(intent, Err(Failure::NotFound("conversation")));
         };
         if matches!(c.standing, Standing::Request) {
-            return self.decline(intent, conversation);
+            return self.decline(intent, conversation, rng);
         }
-        for room in c.rooms.clone() {
+        let rooms = c.rooms.clone();
+        self.share_dropped(conversation, false, rng);
+        for room in rooms {
             // Somebody who did not open to us is not told: nothing would pass.
             let tells = match self.s.rooms.get(&room) {
                 Some(r) => r.usable() && !r.asked_here && r.open_there,
                 None => continue,
             };
             if tells {
+                self.take_own_along(room);
                 self.say(conversation, Saying::Leave, Some(room), 0, rng);
             } else {
                 self.left(room);
             }
         }
         self.done(intent, Ok(Reply::Ok));
+    }
+
+    /// Who leaves a group leaves with all devices.
+    fn take_own_along(&mut self, room: RoomId) {
+        let devices = self.s.rooms.get(&room).map(|r| r.own_devices.clone()).unwrap_or_default();
+        let account = self.me().map(|me| me.account.clone()).filter(|_| self.is_group_room(&room));
+        if let Some(account) = account.filter(|_| !devices.is_empty()) {
+            self.want(room, Want::Gone { account, devices });
+        }
     }
 
     /// The leave is said: our entry goes, our state too. (The others commit the removal of our leaf.)

@@ -75,6 +75,7 @@ impl Engine {
             me.incarnation = signed_in.incarnation;
         }
         self.on_pools(signed_in.door, signed_in.stranger, signed_in.last_resort_used);
+        self.list_is_at(signed_in.list);
         self.again = true;
     }
 
@@ -84,7 +85,7 @@ impl Engine {
         }
     }
 
-    fn sign_out(&mut self, why: &str) {
+    pub(crate) fn sign_out(&mut self, why: &str) {
         if let Some(identity) = self.s.identity.get_mut(&()) {
             identity.stage = Stage::Gone { why: why.to_owned() };
         }
@@ -103,6 +104,7 @@ impl Engine {
         self.wanted = true;
         for room in self.s.rooms.keys() {
             let live = self.s.rooms.get(&room).filter(|r| r.usable() && !r.asked_here && r.open_there);
+            let live = live.filter(|_| !self.is_own_room(&room));
             if let Some(conversation) = live.map(|r| r.conversation) {
                 self.say(conversation, Saying::Leave, Some(room), 0, rng);
             }

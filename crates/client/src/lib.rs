@@ -3,6 +3,7 @@
 //!
 //! - the frame: [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
 //! - who: `signup`, `identity`, `profiles`, `contacts`, `keypackages`;
+//! - own devices: `devices` (the list), `linking` (a new one), `own` (their room), `leaves` (their leaves), `history`, `drafts`;
 //! - out: `intents`, `sending`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
 //! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
 //! - and `conversation` (its state machine), `requests`, `groups` and their `rules`; `repair`, `rebuild` and `doubts` (whether it is us).
@@ -21,17 +22,23 @@ mod commits;
 mod connection;
 mod contacts;
 mod conversation;
+mod devices;
 mod doubts;
+mod drafts;
 mod groups;
 mod hearing;
+mod history;
 mod identity;
 mod incoming;
 mod intents;
 mod joining;
 mod keypackages;
+mod leaves;
+mod linking;
 mod messages;
 mod mls;
 mod outbox;
+mod own;
 mod pages;
 mod profiles;
 mod rebuild;

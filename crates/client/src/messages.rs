@@ -48,7 +48,7 @@ pub(crate) const QUEUED: u64 = 1 << 62;
 /// So much of a message is kept for lists, bytes.
 const PREVIEW_BYTES: usize = 256;
 
-fn state_number(state: MessageState) -> u32 {
+pub(crate) fn state_number(state: MessageState) -> u32 {
     match state {
         MessageState::Queued => 0,
         MessageState::Sent => 1,
@@ -214,6 +214,62 @@ impl Engine {
         self.s.counters().received += 1;
         self.touch(conversation);
         self.put_message(conversation, message, &stored);
+    }
+
+    /// Stores a text that another own device wrote.
+    #[allow(clippy::too_many_arguments, reason = "what is known about one message")]
+    pub(crate) fn put_own(
+        &mut self,
+        conversation: ConversationId,
+        message: MessageId,
+        text: String,
+        in_reply_to: Option<MessageId>,
+        time: UnixMillis,
+        evidence: Bytes,
+        stamp: [u8; 32],
+    ) {
+        let order = self.next_order(conversation);
+        let state = state_number(MessageState::Sent);
+        let stored = Stored { order, from: None, text, in_reply_to, time, state, evidence, stamp, deleted: false };
+        self.touch(conversation);
+        self.put_message(conversation, message, &stored);
+    }
+
+    /// Stores a message as another own device showed it, at its position; nothing is told of it.
+    pub(crate) fn put_told(&mut self, conversation: ConversationId, told: crate::history::Told) {
+        let me = self.me().map(|me| me.account.clone());
+        let Some(author) = told.from.clone().or(me).filter(|_| !told.is_queued() && told.order < QUEUED) else {
+            return;
+        };
+        let start = self.message_prefix(conversation, told.id);
+        let key = |kind: u8, by: &AccountRef| [&start[..], &[kind], &account_bytes(by)].concat();
+        let mut rows = Vec::new();
+        if told.edited {
+            let note = Note::Edit { by: author.clone(), text: told.text.clone() };
+            rows.push((key(b'e', &author), encode(&note)));
+        }
+        for (by, emoji) in told.reactions {
+            let key = key(b'r', &by);
+            rows.push((key, encode(&Note::Reaction { by, emoji })));
+        }
+        let stored = Stored {
+            order: told.order,
+            from: told.from,
+            text: told.text,
+            in_reply_to: told.in_reply_to,
+            time: told.time,
+            state: told.state,
+            evidence: Bytes::new(),
+            stamp: [0; 32],
+            deleted: told.deleted,
+        };
+        rows.push((key(b'0', &author), encode(&stored)));
+        for (key, row) in rows {
+            self.put_row(key, Some(row));
+        }
+        self.index_message(conversation, told.id, stored.order, stored.from.is_some());
+        let message = self.show(told.id, &stored);
+        self.keep_newest(conversation, &message);
     }
 
     /// Notes something on a message, and shows it anew.

@@ -297,6 +297,9 @@ impl Engine {
         let item = item.clone();
         self.show_outgoing(conversation, at, &item, MessageState::Sent);
         self.said(conversation, &item);
+        if matches!(item.saying, Saying::Own { .. }) {
+            self.look_at_rooms();
+        }
     }
 
     /// What follows from a message being with the server.
@@ -336,6 +339,9 @@ impl Engine {
         }
         if !item.accepted {
             self.said(conversation, &item);
+            if matches!(item.saying, Saying::Own { .. }) {
+                self.look_at_rooms();
+            }
         }
         self.again = true;
         true

@@ -20,6 +20,10 @@
 //! | `e` | `u` | room, room sequence | a row of an unknown room, waiting for its Welcome |
 //! | `e` | `t` | room | tombstone of a room that is forgotten |
 //! | `e` | `x` | prefix | lazy rows that are to be deleted |
+//! | `e` | `d` | device | what is known of another own device |
+//! | `e` | `a` | conversation | a draft |
+//! | `e` | `y` | device | messages on their way to an own device that is new |
+//! | `e` | `k` | room | a room that another own device brings this one into |
 //! | `l` | `g` | room, … | MLS state of a room |
 //! | `l` | `k` | key package, … | private parts of a key package |
 //! | `l` | `m` | conversation, message, `0` or note | a message, and what others noted on it |
@@ -117,6 +121,11 @@ impl<K: RowKey, V: Stored> Table<K, V> {
 
     pub(crate) fn range(&self, range: impl std::ops::RangeBounds<K>) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.rows.range(range)
+    }
+
+    /// Those that changed since the last flush.
+    pub(crate) fn changed(&self) -> Vec<K> {
+        self.dirty.keys().cloned().collect()
     }
 
     pub(crate) fn keys(&self) -> Vec<K> {

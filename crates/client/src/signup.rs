@@ -283,6 +283,9 @@ impl Engine {
                 read_reports: true,
                 last_resort_made: UnixMillis(0),
                 incarnation: 0,
+                device_name: String::new(),
+                seen_told: UnixMillis(0),
+                own: None,
             },
         );
     }
@@ -290,11 +293,12 @@ impl Engine {
     /// The account is there (also found out by signing in): the words leave the store, key packages are next.
     pub(crate) fn registration_proven(&mut self) {
         let Some(identity) = self.s.identity.get_mut(&()) else { return };
-        if let Stage::Registering { words } = std::mem::replace(&mut identity.stage, Stage::Live)
-            && let Some(sign_up) = &mut self.sign_up
-        {
-            sign_up.words = Some(words);
-            sign_up.step = Step::Publish;
+        if let Stage::Registering { words } = std::mem::replace(&mut identity.stage, Stage::Live) {
+            if let Some(sign_up) = &mut self.sign_up {
+                sign_up.words = Some(words);
+                sign_up.step = Step::Publish;
+            }
+            self.new_on_the_list();
         }
     }
 

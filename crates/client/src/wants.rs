@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::hearing::MOST_MEMBERS_WITH_REPORTS;
 use crate::state::{Phase, Saying, Want};
 use bytes::Bytes;
-use parlour_proto::ids::RoomId;
+use parlour_proto::ids::{DeviceId, RoomId};
 use rand_core::CryptoRngCore;
 
 impl Engine {
@@ -19,7 +19,10 @@ impl Engine {
         let want = work.wants.remove(0);
         let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) else { return };
         let is_group = self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
-        if is_group && matches!(want, Want::Add { .. }) && self.s.work(room).wants.is_empty() {
+        let me = self.me().map(|me| me.account.clone());
+        let newcomers = matches!(&want, Want::Add { account, .. } if Some(account) != me.as_ref());
+        self.look_at_rooms();
+        if is_group && newcomers && self.s.work(room).wants.is_empty() {
             self.announce.push((conversation, room));
         }
         self.weigh(conversation);
@@ -87,11 +90,12 @@ impl Engine {
         let me = self.me().map(|me| me.account.clone());
         let Some(group) = self.group(&room) else { return };
         let policy: Bytes = group.policy().to_bytes().into();
-        let mut members: Vec<_> =
-            group.members().iter().filter_map(|m| crate::contacts::proto_account(m.account())).collect();
+        let all = group.members();
+        let mut members: Vec<_> = all.iter().filter_map(|m| crate::contacts::proto_account(m.account())).collect();
         members.sort();
         members.dedup();
         members.retain(|account| Some(account) != me.as_ref());
+        self.note_own_devices(room, &all);
         let ruled =
             self.s.rooms.get_mut(&room).is_some_and(|r| std::mem::replace(&mut r.policy, policy.clone()) != policy);
         if ruled {
@@ -110,6 +114,19 @@ impl Engine {
             }
             c.members = members;
             self.tell_conversation(conversation);
+        }
+    }
+
+    /// Which own other devices are in a room.
+    fn note_own_devices(&mut self, room: RoomId, members: &[parlour_e2ee::Member]) {
+        let Some(me) = self.me() else { return };
+        let (account, this) = (crate::contacts::e2ee_account(&me.account), me.device);
+        let mine = members.iter().filter(|member| *member.account() == account && member.device() != this.0);
+        let mut devices: Vec<DeviceId> = mine.map(|member| DeviceId(member.device())).collect();
+        devices.sort();
+        if let Some(r) = self.s.rooms.get_mut(&room).filter(|r| r.own_devices != devices) {
+            r.own_devices = devices;
+            self.look_at_rooms();
         }
     }
 

@@ -93,7 +93,7 @@ macro_rules! id_key {
         }
     )*};
 }
-id_key!(RoomId, ConversationId);
+id_key!(RoomId, ConversationId, DeviceId);
 
 impl RowKey for [u8; 32] {
     fn bytes(&self) -> Vec<u8> {

@@ -1,0 +1,256 @@
+//! More devices for one account: linked by a code, told everything, writing as one, revoked.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test")]
+
+mod support;
+
+use parlour_client::api::*;
+use parlour_proto::ids::DeviceId;
+use support::*;
+
+/// A code shown by this client.
+fn code(w: &mut World, client: usize) -> String {
+    match w.ask(client, Intent::OfferLink) {
+        Ok(Reply::LinkCode { code, scan, .. }) => {
+            assert_eq!(code.len(), 15, "{code}");
+            assert_eq!(scan, format!("parlour:link/bell/{}", code.replace(' ', "")));
+            code
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn link_ends(w: &World, client: usize) -> Vec<LinkEnd> {
+    let ends = w.clients[client].events.iter();
+    ends.filter_map(|event| if let Event::LinkEnded { why } = event { Some(*why) } else { None }).collect()
+}
+
+/// Links a new home to a client's account.
+fn link(w: &mut World, old: usize) -> usize {
+    let code = code(w, old);
+    let new = w.home();
+    let joining = w.start_intent(new, Intent::Link { code, name: "Tablet".into() });
+    w.run();
+    let asked =
+        w.clients[old].events.iter().any(|event| matches!(event, Event::LinkAsked { name } if name == "Tablet"));
+    assert!(asked, "{:?}", w.clients[old].events);
+    assert!(w.reply(new, joining).is_none(), "not before the user agrees");
+    assert!(matches!(w.ask(old, Intent::ConfirmLink { yes: true }), Ok(Reply::Ok)));
+    w.run();
+    let account = w.account(old);
+    match w.reply(new, joining) {
+        Some(Ok(Reply::Linked { account: linked, .. })) => assert_eq!(linked, account),
+        other => panic!("{other:?}"),
+    }
+    w.sync(new);
+    w.run_for(20_000);
+    new
+}
+
+fn devices(w: &mut World, client: usize) -> Vec<Device> {
+    match w.ask(client, Intent::Devices) {
+        Ok(Reply::Devices(devices)) => devices,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn this_device(w: &mut World, client: usize) -> DeviceId {
+    devices(w, client).into_iter().find(|device| device.this).unwrap().id
+}
+
+fn history(w: &World, client: usize) -> Option<(u64, u64)> {
+    let events = w.clients[client].events.iter().rev();
+    events.filter_map(|e| if let Event::History { to: None, done, of } = e { Some((*done, *of)) } else { None }).next()
+}
+
+/// What a conversation shows: who (own or not), what.
+fn shown(w: &mut World, client: usize, conversation: ConversationId) -> Vec<(bool, String)> {
+    let messages = w.messages(client, conversation).into_iter();
+    messages.map(|message| (message.from.is_none(), message.text)).collect()
+}
+
+fn with(w: &mut World, client: usize, title: &str) -> ConversationId {
+    let all = w.conversations(client);
+    all.iter().find(|c| c.title == title).unwrap_or_else(|| panic!("{title} in {all:?}")).id
+}
+
+#[test]
+fn a_linked_device_has_everything_and_writes_as_the_same_person() {
+    let mut w = World::new(1);
+    let (ada, ben) = (w.user(0), w.user(1));
+    let (at_ada, at_ben) = w.befriend(ada, ben, &bell(1));
+    for n in 0..250 {
+        w.say(if n % 2 == 0 { ada } else { ben }, if n % 2 == 0 { at_ada } else { at_ben }, &format!("text {n}"));
+    }
+    let liked = w.messages(ada, at_ada).last().unwrap().id;
+    let reaction = Body::Reaction { message: liked, emoji: "+".into() };
+    w.ask(ada, Intent::Send { to: Target::Conversation(at_ada), body: reaction }).unwrap();
+    w.ask(ada, Intent::SetName { name: "Ada".into() }).unwrap();
+    w.ask(ben, Intent::SetName { name: "Ben".into() }).unwrap();
+    w.ask(ada, Intent::MarkRead { conversation: at_ada }).unwrap();
+    w.ask(ada, Intent::PutDraft { conversation: at_ada, text: Some("half a sen".into()) }).unwrap();
+    w.run_for(5_000);
+    let before = shown(&mut w, ada, at_ada);
+    let tablet = link(&mut w, ada);
+
+    let at_tablet = with(&mut w, tablet, "Ben");
+    assert_eq!(shown(&mut w, tablet, at_tablet), before);
+    let (done, of) = history(&w, tablet).unwrap();
+    assert_eq!(done, of);
+    assert_eq!(w.messages(tablet, at_tablet).iter().find(|m| m.id == liked).unwrap().reactions.len(), 1);
+    assert_eq!(w.only_conversation(tablet).unread, 0);
+    let Ok(Reply::Drafts(drafts)) = w.ask(tablet, Intent::Drafts) else { panic!() };
+    assert_eq!(drafts, [(at_tablet, "half a sen".to_owned())]);
+    let Ok(Reply::Identities(me)) = w.ask(tablet, Intent::WhoAmI) else { panic!() };
+    assert_eq!((me[0].name.as_str(), me[0].address.as_str()), ("Ada", bell(0).as_str()));
+
+    // One person, whichever device she writes from.
+    w.say(tablet, at_tablet, "from the tablet");
+    w.run_for(2_000);
+    w.say(ada, at_ada, "from the phone");
+    w.run_for(2_000);
+    w.say(ben, at_ben, "to both");
+    w.run_for(2_000);
+    let mut after = before.clone();
+    after.extend([(true, "from the tablet".into()), (true, "from the phone".into()), (false, "to both".into())]);
+    assert_eq!(shown(&mut w, ada, at_ada), after);
+    assert_eq!(shown(&mut w, tablet, at_tablet), after);
+    let at_bens: Vec<_> = after.iter().map(|(own, text)| (!own, text.clone())).collect();
+    assert_eq!(shown(&mut w, ben, at_ben), at_bens);
+    assert_eq!(w.only_conversation(ben).members.len(), 1);
+
+    // Read on one, read on the other.
+    assert_eq!(w.only_conversation(ada).unread, 1);
+    w.ask(tablet, Intent::MarkRead { conversation: at_tablet }).unwrap();
+    w.run_for(1_000);
+    assert_eq!(w.only_conversation(ada).unread, 0);
+    for client in [ada, ben, tablet] {
+        assert_eq!(w.status(client).unreadable, 0, "{client}");
+    }
+    let names: Vec<_> = devices(&mut w, ada).into_iter().map(|d| (d.name, d.this, d.seen.is_some())).collect();
+    assert_eq!(names, [(String::new(), true, true), ("Tablet".to_owned(), false, true)]);
+}
+
+#[test]
+fn a_wrong_code_burns_it() {
+    let mut w = World::new(2);
+    let ada = w.user(0);
+    let code = code(&mut w, ada);
+    let wrong = if code.ends_with('1') { format!("{}2", &code[..14]) } else { format!("{}1", &code[..14]) };
+    let thief = w.home();
+    let reply = w.ask(thief, Intent::Link { code: wrong, name: "x".into() });
+    assert!(matches!(reply, Err(Failure::BadInput(_))), "{reply:?}");
+    assert_eq!(link_ends(&w, ada), [LinkEnd::WrongCode]);
+    // The right one, too late.
+    let reply = w.ask(thief, Intent::Link { code, name: "x".into() });
+    assert!(matches!(reply, Err(Failure::BadInput(_))), "{reply:?}");
+    assert_eq!(devices(&mut w, ada).len(), 1);
+    assert!(matches!(w.ask(ada, Intent::ConfirmLink { yes: true }), Err(Failure::NotFound(_))));
+    // With a new one it goes.
+    link(&mut w, ada);
+    assert_eq!(devices(&mut w, ada).len(), 2);
+}
+
+#[test]
+fn who_is_not_agreed_to_is_not_linked() {
+    let mut w = World::new(3);
+    let ada = w.user(0);
+    let code = code(&mut w, ada);
+    let other = w.home();
+    let joining = w.start_intent(other, Intent::Link { code, name: "Not hers".into() });
+    w.run();
+    assert!(matches!(w.ask(ada, Intent::ConfirmLink { yes: false }), Ok(Reply::Ok)));
+    w.run_for(1_000);
+    assert!(matches!(w.reply(other, joining), Some(Err(Failure::BadInput(_)))));
+    assert_eq!(devices(&mut w, ada).len(), 1);
+}
+
+#[test]
+fn choices_made_on_one_device_hold_on_all() {
+    let mut w = World::new(4);
+    let (ada, ben, cleo, dora) = (w.user(0), w.user(1), w.user(2), w.user(3));
+    let tablet = link(&mut w, ada);
+    for (friend, text) in [(ben, "it is Ben"), (cleo, "it is Cleo"), (dora, "it is Dora")] {
+        w.send(friend, &bell(0), text).unwrap();
+    }
+    w.run_for(2_000);
+    assert_eq!((w.requests(ada).len(), w.requests(tablet).len()), (3, 3));
+    let find = |w: &mut World, client: usize, text: &str| {
+        w.requests(client).into_iter().find(|request| request.text.as_deref() == Some(text)).unwrap().id
+    };
+    let (yes, no, never) =
+        (find(&mut w, tablet, "it is Ben"), find(&mut w, ada, "it is Cleo"), find(&mut w, ada, "it is Dora"));
+    w.ask(tablet, Intent::Accept { request: yes }).unwrap();
+    w.ask(ada, Intent::Decline { request: no }).unwrap();
+    w.ask(ada, Intent::Block { conversation: never }).unwrap();
+    w.run_for(5_000);
+    assert_eq!((w.requests(ada).len(), w.requests(tablet).len()), (0, 0));
+    let ben_s = w.only_conversation(ben).id;
+    w.say(ben, ben_s, "thank you");
+    w.run_for(2_000);
+    for client in [ada, tablet] {
+        let open: Vec<_> = w.conversations(client).into_iter().filter(|c| c.state == ConversationState::Open).collect();
+        assert_eq!(open.len(), 1, "{client}: {open:?}");
+        assert_eq!(w.texts(client, open[0].id), ["it is Ben", "thank you"], "{client}");
+        assert_eq!(w.status(client).unreadable, 0);
+    }
+    // Somebody written to on one device is there on the other; and leaving a group is leaving it with both.
+    let eve = w.user(4);
+    w.send(tablet, &bell(4), "hello Eve").unwrap();
+    w.run_for(2_000);
+    let request = w.requests(eve).pop().unwrap();
+    w.ask(eve, Intent::Accept { request: request.id }).unwrap();
+    w.run_for(5_000);
+    let at_ada = w.conversations(ada).into_iter().find(|c| c.last.as_ref().is_some_and(|l| l.text == "hello Eve"));
+    let at_ada = at_ada.unwrap_or_else(|| panic!("not on the other device"));
+    w.say(ada, at_ada.id, "it is still me");
+    w.run_for(3_000);
+    assert_eq!(w.texts(ada, at_ada.id), ["hello Eve", "it is still me"]);
+    assert_eq!(w.all_texts(eve), ["hello Eve", "it is still me"]);
+
+    let group = Intent::CreateGroup { title: "Choir".into(), members: vec![Target::Address(bell(4))] };
+    w.ask(ada, group).unwrap();
+    w.run_for(5_000);
+    let (one, two) = (the_group(&mut w, ada), the_group(&mut w, tablet));
+    assert_eq!((two.title.as_str(), two.members.len()), ("Choir", 1));
+    w.say(tablet, two.id, "from the tablet");
+    w.run_for(2_000);
+    assert_eq!(w.texts(ada, one.id), ["from the tablet"]);
+    w.ask(tablet, Intent::Leave { conversation: two.id }).unwrap();
+    w.run_for(5_000);
+    assert_eq!(the_group(&mut w, ada).state, ConversationState::Closed);
+    let at_eve = the_group(&mut w, eve);
+    assert!(at_eve.members.is_empty(), "{:?}", at_eve.members);
+}
+
+#[test]
+fn a_revoked_device_gets_nothing_any_more() {
+    let mut w = World::new(5);
+    let (ada, ben) = (w.user(0), w.user(1));
+    let (at_ada, at_ben) = w.befriend(ada, ben, &bell(1));
+    let tablet = link(&mut w, ada);
+    let at_tablet = w.only_conversation(tablet).id;
+    w.say(tablet, at_tablet, "from the tablet");
+    w.run_for(2_000);
+    let device = this_device(&mut w, tablet);
+    // Its home is copied while it is away.
+    w.offline(tablet);
+    let copied = w.clients[tablet].rows.clone();
+    let reply = w.ask(ada, Intent::RevokeDevice { device });
+    assert!(matches!(&reply, Ok(Reply::Devices(devices)) if devices.len() == 1), "{reply:?}");
+    w.run_for(5_000);
+    w.say(ada, at_ada, "without the tablet");
+    w.say(ben, at_ben, "good");
+    w.run_for(2_000);
+    assert_eq!(w.all_texts(ben), w.all_texts(ada));
+
+    w.clients[tablet].rows = copied;
+    w.crash(tablet);
+    w.clients[tablet].network = true;
+    w.run_for(120_000);
+    let gone = |w: &World| w.clients[tablet].events.iter().any(|event| matches!(event, Event::SignedOut { .. }));
+    assert!(gone(&w), "it learns that it is out");
+    let reply = w.ask(tablet, Intent::Send { to: Target::Conversation(at_tablet), body: body("let me in") });
+    assert!(matches!(reply, Err(Failure::NotSignedIn)), "{reply:?}");
+    assert_eq!(w.all_texts(ben), w.all_texts(ada));
+    assert_eq!(w.all_texts(ben).last().unwrap(), "good");
+}
