@@ -427,7 +427,7 @@ impl Engine {
             }
             Some(Load::Told(conversation, told)) => {
                 if rows.is_empty() {
-                    self.put_told_last(conversation, *told);
+                    self.put_new(conversation, *told);
                 }
             }
             Some(Load::Asked(device, conversation, message)) => {

@@ -203,7 +203,7 @@ impl Engine {
     /// Positions of the other device mean something where this one took the conversation over from it.
     fn hear_told(&mut self, conversation: ConversationId, told: Told) {
         let Some(base) = self.s.conversations.get(&conversation).map(|c| c.base) else { return };
-        if told.order < base {
+        if told.order.saturating_add(GAP) < base {
             self.put_told(conversation, told);
         } else if !told.is_queued() {
             let prefix = self.message_prefix(conversation, told.id);
@@ -211,9 +211,14 @@ impl Engine {
         }
     }
 
-    /// It is not here: it comes last.
-    pub(crate) fn put_told_last(&mut self, conversation: ConversationId, told: Told) {
-        let order = self.next_order(conversation);
+    /// It is not here: new to this device, in the gap or at the end.
+    pub(crate) fn put_new(&mut self, conversation: ConversationId, told: Told) {
+        let Some(base) = self.s.conversations.get(&conversation).map(|c| c.base) else { return };
+        let order = if told.order < base { told.order } else { self.next_order(conversation) };
+        let received = told.from.is_some() && !told.deleted;
+        if let Some(c) = self.s.conversations.get_mut(&conversation).filter(|c| received && order > c.read_up_to) {
+            c.unread = c.unread.saturating_add(1);
+        }
         self.put_told(conversation, Told { order, ..told });
     }
 

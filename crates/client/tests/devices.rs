@@ -254,3 +254,129 @@ fn a_revoked_device_gets_nothing_any_more() {
     assert_eq!(w.all_texts(ben), w.all_texts(ada));
     assert_eq!(w.all_texts(ben).last().unwrap(), "good");
 }
+
+/// Everything that a crash could cost while a device is linked: it dies before each of its effects in turn.
+fn link_with_crashes(seed: u64, crashes: impl Fn(&mut World, usize, usize)) {
+    let mut w = World::new(seed);
+    let (ada, ben) = (w.user(0), w.user(1));
+    let (at_ada, at_ben) = w.befriend(ada, ben, &bell(1));
+    for n in 0..120 {
+        w.say(ada, at_ada, &format!("text {n}"));
+    }
+    let code = code(&mut w, ada);
+    let new = w.home();
+    let joining = w.start_intent(new, Intent::Link { code, name: "Tablet".into() });
+    w.run();
+    assert!(matches!(w.ask(ada, Intent::ConfirmLink { yes: true }), Ok(Reply::Ok)));
+    w.run();
+    assert!(matches!(w.reply(new, joining), Some(Ok(_))));
+    crashes(&mut w, ada, new);
+    w.clients[new].synced = true;
+    w.start_intent(new, Intent::Sync);
+    for n in 0..10 {
+        w.run_for(3_000);
+        w.say_surely(ben, &Target::Conversation(at_ben), &format!("meanwhile {n}"));
+    }
+    w.run_for(60_000);
+    let expected = w.texts(ada, at_ada);
+    assert_eq!(expected.len(), 131);
+    let at_new = w.only_conversation(new).id;
+    assert_eq!(w.texts(new, at_new), expected);
+    assert_eq!(w.status(new).unreadable + w.status(ada).unreadable, 0);
+}
+
+#[test]
+fn a_crash_of_either_device_costs_nothing() {
+    for n in (3..200).step_by(17) {
+        link_with_crashes(100 + n, |w, old, _| w.clients[old].crash_at = Some(w.clients[old].effects + n));
+        link_with_crashes(300 + n, |w, _, new| w.clients[new].crash_at = Some(w.clients[new].effects + n));
+    }
+}
+
+#[test]
+fn a_device_that_is_away_gets_everything_when_it_is_back() {
+    let mut w = World::new(6);
+    let (ada, ben) = (w.user(0), w.user(1));
+    let (at_ada, at_ben) = w.befriend(ada, ben, &bell(1));
+    let tablet = link(&mut w, ada);
+    w.offline(tablet);
+    for n in 0..20 {
+        w.say(ada, at_ada, &format!("ada {n}"));
+        w.say(ben, at_ben, &format!("ben {n}"));
+    }
+    w.ask(ada, Intent::MarkRead { conversation: at_ada }).unwrap();
+    let cleo = w.user(2);
+    w.befriend(ada, cleo, &bell(2));
+    w.send(cleo, &bell(0), "hello Ada").unwrap();
+    w.run_for(2_000);
+    let members = vec![Target::Address(bell(1)), Target::Address(bell(2))];
+    w.ask(ada, Intent::CreateGroup { title: "Choir".into(), members }).unwrap();
+    w.run_for(2_000);
+    let group = the_group(&mut w, cleo).id;
+    w.say(cleo, group, "who sings?");
+    w.run_for(29 * 24 * 3_600_000 / 10);
+    w.online(tablet);
+    w.run_for(60_000);
+    let seen = |w: &mut World, client: usize| {
+        let mut all: Vec<_> = w.conversations(client).into_iter().map(|c| (c.title.clone(), c.id, c.unread)).collect();
+        all.sort();
+        all.into_iter().map(|(title, id, unread)| (title, w.texts(client, id), unread)).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&mut w, tablet), seen(&mut w, ada));
+    assert_eq!(w.status(tablet).unreadable, 0);
+}
+
+#[test]
+fn a_third_device_is_brought_in_by_whichever_is_there() {
+    let mut w = World::new(7);
+    let (ada, ben) = (w.user(0), w.user(1));
+    let (at_ada, _) = w.befriend(ada, ben, &bell(1));
+    let tablet = link(&mut w, ada);
+    w.say(ada, at_ada, "one");
+    w.run_for(2_000);
+    let laptop = link(&mut w, tablet);
+    let at_laptop = w.only_conversation(laptop).id;
+    assert_eq!(w.texts(laptop, at_laptop), w.texts(ada, at_ada));
+    w.say(laptop, at_laptop, "two");
+    w.run_for(2_000);
+    let expected = w.texts(ada, at_ada);
+    assert_eq!(expected.last().unwrap(), "two");
+    for client in [ben, tablet, laptop] {
+        assert_eq!(w.all_texts(client), expected);
+        assert_eq!(devices(&mut w, ada).len(), 3);
+    }
+    // Who linked it goes away for good in the middle: the others see to it.
+    let code = code(&mut w, tablet);
+    let fourth = w.home();
+    w.start_intent(fourth, Intent::Link { code, name: "Desk".into() });
+    w.run();
+    w.ask(tablet, Intent::ConfirmLink { yes: true }).unwrap();
+    w.run();
+    w.offline(tablet);
+    w.sync(fourth);
+    w.run_for(180_000);
+    let at_fourth = w.only_conversation(fourth).id;
+    assert_eq!(w.texts(fourth, at_fourth), expected);
+    w.say(fourth, at_fourth, "three");
+    w.run_for(2_000);
+    assert_eq!(w.all_texts(ben).last().unwrap(), "three");
+}
+
+#[test]
+fn the_recovery_key_brings_a_device_that_the_others_hear_of() {
+    let mut w = World::new(8);
+    let ada = w.home();
+    let Ok(Reply::SignedUp { recovery_key, .. }) = w.ask(ada, sign_up("bell", "+491701234500")) else { panic!() };
+    w.sync(ada);
+    let ben = w.user(1);
+    let (at_ada, _) = w.befriend(ada, ben, &bell(1));
+    let new = w.home();
+    let Intent::SignUp { app, handle, proof } = sign_up("bell", "+491701234500") else { panic!() };
+    w.ask(new, Intent::SignIn { app, handle, proof, recovery_key }).unwrap();
+    w.sync(new);
+    w.run_for(60_000);
+    let news = w.clients[ada].events.iter();
+    assert_eq!(news.filter(|event| matches!(event, Event::Devices { new: Some(_), .. })).count(), 1);
+    let at_new = w.only_conversation(new).id;
+    assert_eq!(w.texts(new, at_new), w.texts(ada, at_ada));
+}
