@@ -193,6 +193,13 @@ pub enum Intent {
     /// On an empty home: makes this device one of the account whose device shows the code. `name` is what the other devices
     /// call this one. Answered when the other side has confirmed. → [`Reply::Linked`]; [`Event::History`] follows
     Link { code: String, name: String },
+    /// On a home that has an account: answers for another one, too, whose device shows the code. As [`Intent::Link`].
+    LinkAccount { code: String, name: String },
+    /// Does not answer for a linked account any more: this device goes from its list, and everything of it from here.
+    /// → [`Reply::Ok`]
+    Unlink { identity: IdentityId },
+    /// What this identity is to do; without it, the first one does what is not about a conversation.
+    As(IdentityId, Box<Intent>),
     /// The account's devices. → [`Reply::Devices`]
     Devices,
     /// What the other devices call this one. → [`Reply::Devices`]
@@ -250,7 +257,7 @@ pub enum Event {
     LinkEnded { why: LinkEnd },
     /// The account's devices changed, or what is known of them. `new`: one that nobody here has linked (by the recovery key,
     /// or by another device).
-    Devices { devices: Vec<Device>, new: Option<DeviceId> },
+    Devices { identity: IdentityId, devices: Vec<Device>, new: Option<DeviceId> },
     /// Conversations and messages come from another own device, or go to one: so many of so many messages; equal at the end.
     History { to: Option<DeviceId>, done: u64, of: u64 },
     /// Another own device changed how the account wants to be seen.

@@ -14,6 +14,8 @@ use rand_core::CryptoRngCore;
 
 const FIRST_RETRY_MS: u64 = 500;
 const LONGEST_RETRY_MS: u64 = 60_000;
+/// So far apart, at most, do a home's accounts begin to connect.
+const APART_MS: u64 = 3_000;
 const IDLE_MS: u64 = 60_000;
 /// A request that is not answered by then will not be.
 const ANSWER_MS: u64 = 30_000;
@@ -49,6 +51,11 @@ impl Link {
 
     fn is_closed(&self) -> bool {
         self.wire == Wire::Closed
+    }
+
+    /// The first try, too, comes at a time of its own.
+    pub(crate) fn wait_a_little(&mut self, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
+        self.not_before = self.not_before.max(now.plus_ms(rng.next_u64() % (APART_MS + 1)));
     }
 
     /// It works: the next failure starts counting anew.

@@ -72,7 +72,8 @@ impl Engine {
 
     pub(crate) fn tell_devices(&mut self, new: Option<DeviceId>) {
         let devices = self.show_devices();
-        self.tell(Event::Devices { devices, new });
+        let identity = self.identity_id();
+        self.tell(Event::Devices { identity, devices, new });
     }
 
     pub(crate) fn name_device(&mut self, intent: IntentId, name: &str) {

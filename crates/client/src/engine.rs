@@ -192,7 +192,18 @@ impl Engine {
     /// # Errors
     /// [`BrokenRow`] when a row is of a newer version, or damaged.
     pub fn open(rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Self, BrokenRow> {
-        let mut s = State::new(0);
+        Self::open_as(IdentityId(0), rows)
+    }
+
+    /// The engine of one of a home's identities.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_as(
+        identity: IdentityId,
+        rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<Self, BrokenRow> {
+        let mut s = State::new(identity.0);
         for (key, value) in rows {
             s.load(&key, &value)?;
         }

@@ -1,12 +1,12 @@
 //! The account of this home: signing in, being signed out, deleting it.
 
-use crate::api::{Event, Failure, Identity, IntentId, Reply, Role};
+use crate::api::{ConversationId, Event, Failure, Identity, IntentId, Reply, Role};
 use crate::engine::{Engine, Purpose};
-use crate::rows::LAZY;
+use crate::rows::{LAZY, prefixes};
 use crate::signing;
 use crate::state::{Identity as Stored, Saying, Stage};
-use parlour_proto::frames::{Answer, Request, SignedIn, delete_account_bytes};
-use parlour_proto::ids::UnixMillis;
+use parlour_proto::frames::{AccountRef, Answer, Request, SignedIn, delete_account_bytes};
+use parlour_proto::ids::{DeviceId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
 
@@ -34,6 +34,33 @@ impl Engine {
             name: me.name.clone(),
         });
         identity.into_iter().collect()
+    }
+
+    /// Whether there is an account here, in whatever state.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.s.identity.contains(&())
+    }
+
+    /// Whether there is an account here that can be used.
+    pub(crate) fn is_live(&self) -> bool {
+        self.me().is_some()
+    }
+
+    pub(crate) fn is_account(&self, account: &AccountRef) -> bool {
+        self.me().is_some_and(|me| me.account == *account)
+    }
+
+    pub(crate) fn this_device(&self) -> Option<DeviceId> {
+        self.me().map(|me| me.device)
+    }
+
+    pub(crate) fn has_conversation(&self, id: &ConversationId) -> bool {
+        self.s.conversations.contains(id)
+    }
+
+    /// Whether somebody is this account or one of its contacts.
+    pub(crate) fn knows(&self, account: &AccountRef) -> bool {
+        self.is_account(account) || self.s.contacts.contains(account)
     }
 
     pub(crate) fn on_authenticated(&mut self, result: Result<Answer, Problem>, rng: &mut dyn CryptoRngCore) {
@@ -137,7 +164,9 @@ impl Engine {
                 self.groups.clear();
                 self.package_rows.clear();
                 self.mailbox.clear();
-                self.wipe(LAZY.to_vec());
+                for prefix in prefixes(self.s.number, &[LAZY]) {
+                    self.wipe(prefix);
+                }
                 self.done(deleting.intent, Ok(Reply::Ok));
             }
             Err(problem) => self.done(deleting.intent, Err(Failure::Refused(problem))),

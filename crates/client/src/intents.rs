@@ -48,6 +48,10 @@ impl Engine {
             }
             Intent::WhoAmI => self.done(id, Ok(Reply::Identities(self.who_am_i()))),
             Intent::Sync => {
+                if !self.wanted && self.s.number > 0 {
+                    // Not in one breath with the home's other accounts.
+                    self.inbox.wait_a_little(self.now, rng);
+                }
                 self.wanted = true;
                 self.sync_intents.push(id);
             }
@@ -87,6 +91,10 @@ impl Engine {
             Intent::SetRole { conversation, member, role } => self.set_role(id, conversation, member, role),
             Intent::SetRules { conversation, rules } => self.set_rules(id, conversation, rules),
             Intent::Leave { conversation } => self.leave(id, conversation, rng),
+            // Of a set of identities; here there is one.
+            Intent::LinkAccount { .. } => self.done(id, Err(Failure::AlreadySignedIn)),
+            Intent::Unlink { .. } => self.done(id, Err(Failure::NotFound("linked account"))),
+            Intent::As(_, intent) => self.on_intent(id, *intent, rng),
             Intent::OfferLink => self.offer_link(id, rng),
             Intent::ConfirmLink { yes } => self.confirm_link(id, yes),
             Intent::CancelLink => self.cancel_link(id),

@@ -1,7 +1,7 @@
 //! The client engine, sans-IO: inputs in, effects out. See [`api`] for what a shell does with it, [`rows`] for what it
 //! stores, and the head of each module for the part that it plays:
 //!
-//! - the frame: [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
+//! - the frame: [`identities`] (several accounts in one home), [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
 //! - who: `signup`, `identity`, `profiles`, `contacts`, `keypackages`;
 //! - own devices: `devices` (the list), `linking` (a new one), `own` (their room), `leaves` (their leaves), `history`, `drafts`;
 //! - out: `intents`, `sending`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
@@ -14,6 +14,7 @@
 #[allow(missing_docs, reason = "names tell the fields")]
 pub mod api;
 pub mod engine;
+pub mod identities;
 pub mod rows;
 
 mod chores;
@@ -55,4 +56,5 @@ mod state;
 mod wants;
 
 pub use engine::Engine;
+pub use identities::Identities;
 pub use keypackages::POOL_SIZE;

@@ -42,6 +42,20 @@ pub const EAGER: &[u8] = b"e";
 /// Prefix of the rows that are loaded when needed.
 pub const LAZY: &[u8] = b"l";
 
+/// Every kind of row, with its class.
+const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdayk"), (LAZY, b"gkmfq")];
+
+/// Prefixes of all rows of an identity, of one class or of both.
+pub(crate) fn prefixes(identity: u16, classes: &[&[u8]]) -> Vec<Vec<u8>> {
+    let of = KINDS.into_iter().filter(|(class, _)| classes.contains(class));
+    of.flat_map(|(class, kinds)| kinds.iter().map(move |kind| prefix(class, *kind, identity))).collect()
+}
+
+/// Which identity a row is of.
+pub(crate) fn identity_of(key: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes(key.get(2..4)?.try_into().ok()?))
+}
+
 /// Version of the records of class [`EAGER`] and of messages.
 pub(crate) const RECORD_VERSION: u8 = 1;
 

@@ -6,7 +6,7 @@
 pub mod insider;
 pub mod server;
 
-use parlour_client::Engine;
+use parlour_client::Identities;
 use parlour_client::api::*;
 use parlour_proto::frames::{AccountRef, AppId, Push, ServerFrame};
 use parlour_proto::ids::{MessageId, UnixMillis};
@@ -19,12 +19,12 @@ use zeroize::Zeroizing;
 pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 pub struct Client {
-    engine: Engine,
+    engine: Identities,
     pub rows: Rows,
     inputs: VecDeque<Input>,
     pub events: Vec<Event>,
     wake: Option<UnixMillis>,
-    sockets: BTreeSet<Role>,
+    pub sockets: BTreeSet<Socket>,
     /// Crash before the effect with this number.
     pub crash_at: Option<u64>,
     pub effects: u64,
@@ -47,6 +47,12 @@ pub struct World {
 }
 
 const NOBODY: IdentityId = IdentityId(0);
+/// The server tells sockets apart by client, identity and role.
+const PER_IDENTITY: usize = 1_000;
+
+fn key(client: usize, socket: Socket) -> (usize, bool) {
+    (client + PER_IDENTITY * usize::from(socket.identity.0), socket.role == Role::Outbox)
+}
 
 impl World {
     pub fn new(seed: u64) -> Self {
@@ -67,7 +73,7 @@ impl World {
 
     pub fn home(&mut self) -> usize {
         self.clients.push(Client {
-            engine: Engine::open([]).unwrap(),
+            engine: Identities::open([]).unwrap(),
             rows: Rows::new(),
             inputs: VecDeque::new(),
             events: Vec::new(),
@@ -274,9 +280,9 @@ impl World {
     }
 
     pub fn drop_sockets(&mut self, client: usize) {
-        for role in std::mem::take(&mut self.clients[client].sockets) {
-            self.server.disconnect((client, role == Role::Outbox));
-            self.clients[client].inputs.push_back(Input::Disconnected(Socket { identity: NOBODY, role }));
+        for socket in std::mem::take(&mut self.clients[client].sockets) {
+            self.server.disconnect(key(client, socket));
+            self.clients[client].inputs.push_back(Input::Disconnected(socket));
         }
     }
 
@@ -293,15 +299,15 @@ impl World {
 
     /// The process dies and starts again.
     pub fn crash(&mut self, client: usize) {
-        for role in [Role::Inbox, Role::Outbox] {
-            self.server.disconnect((client, role == Role::Outbox));
+        for socket in self.clients[client].sockets.clone() {
+            self.server.disconnect(key(client, socket));
         }
         let c = &mut self.clients[client];
         c.crashes += 1;
         c.sockets.clear();
         c.inputs.clear();
         c.wake = None;
-        c.engine = Engine::open(c.rows.clone()).unwrap();
+        c.engine = Identities::open(c.rows.clone()).unwrap();
         if c.synced {
             self.start_intent(client, Intent::Sync);
         }
@@ -320,15 +326,16 @@ impl World {
     /// Hands out what the server has sent, then one input to each client; `false` if there was nothing to do.
     pub fn step(&mut self) -> bool {
         let mut worked = false;
-        while let Some(((client, outbox), frame)) = self.server.out.pop_front() {
+        while let Some(((at, outbox), frame)) = self.server.out.pop_front() {
             worked = true;
+            let (client, identity) = (at % PER_IDENTITY, IdentityId((at / PER_IDENTITY) as u16));
             let role = if outbox { Role::Outbox } else { Role::Inbox };
             if outbox && matches!(&frame, ServerFrame::Answer { .. }) && self.lose_answers > 0 {
                 self.lose_answers -= 1;
                 self.drop_sockets(client);
                 continue;
             }
-            let input = Input::Frame(Socket { identity: NOBODY, role }, frame);
+            let input = Input::Frame(Socket { identity, role }, frame);
             if !outbox && self.held.contains(&client) {
                 self.held_frames.push((client, input));
             } else {
@@ -400,23 +407,23 @@ impl World {
             }
             Effect::Open(socket) => {
                 if c.network {
-                    c.sockets.insert(socket.role);
+                    c.sockets.insert(socket);
                     c.inputs.push_back(Input::Connected(socket));
-                    self.server.connect((client, socket.role == Role::Outbox));
+                    self.server.connect(key(client, socket));
                 } else {
                     c.inputs.push_back(Input::Disconnected(socket));
                 }
             }
             Effect::Close(socket) => {
-                c.sockets.remove(&socket.role);
-                self.server.disconnect((client, socket.role == Role::Outbox));
+                c.sockets.remove(&socket);
+                self.server.disconnect(key(client, socket));
             }
             Effect::Send(socket, frame) => {
                 // A socket may have died while the engine did not know it yet.
-                if !c.sockets.contains(&socket.role) {
+                if !c.sockets.contains(&socket) {
                     return;
                 }
-                self.server.request((client, socket.role == Role::Outbox), frame);
+                self.server.request(key(client, socket), frame);
             }
             Effect::Notify(event) => c.events.push(event),
             Effect::WakeAt(instant) => c.wake = Some(instant),
