@@ -61,7 +61,7 @@ const REQUESTS: Rate = Rate { per_s: 100.0, burst: 1_000.0 };
 /// Malformed frames before the socket is closed.
 const MAX_BAD: u8 = 32;
 
-type Running = Pin<Box<dyn Future<Output = Result<Done, Refused>> + std::marker::Send>>;
+type Running<S> = Pin<Box<dyn Future<Output = Result<Done<S>, Refused>> + std::marker::Send>>;
 
 enum State<S: Store> {
     Outbox,
@@ -77,7 +77,7 @@ pub(super) struct Socket<S: Store> {
     nonce: [u8; 32],
     source: Source,
     sends: VecDeque<(u64, SendPending)>,
-    running: Option<(u64, Running)>,
+    running: Option<(u64, Running<S>)>,
     tick: Pin<Box<Sleep>>,
     opened: Instant,
     heard: Instant,
@@ -204,9 +204,8 @@ impl<S: Store> Socket<S> {
                 self.state = State::Stranger(exchange);
                 self.answer(id, Ok(answer))?;
             }
-            Ok(Done::SignedIn(session, answer)) => {
-                let feed = Feed::connect(self.server.clone(), session.mailbox);
-                self.state = State::Member(Box::new((Arc::new(session), feed)));
+            Ok(Done::SignedIn(member, answer)) => {
+                self.state = State::Member(member);
                 self.answer(id, Ok(answer))?;
             }
             Ok(Done::Gone(answer)) => {
@@ -231,6 +230,7 @@ impl<S: Store> Socket<S> {
             }
             Fed::CaughtUp => self.push(Push::CaughtUp)?,
             Fed::Notice(Notice::PoolsLow) => self.tell_pools(),
+            Fed::Notice(Notice::DeviceList { length }) => self.push(Push::DeviceList { length })?,
             // What runs is answered first: it may be the deletion that ends this socket.
             Fed::Notice(notice) if self.running.is_some() => self.ends = Some(notice),
             Fed::Notice(notice) => self.close(farewell(notice))?,
@@ -319,7 +319,7 @@ impl<S: Store> Socket<S> {
             return self.answer(id, Err(slow.into()));
         }
         let server = self.server.clone();
-        let running: Running = match &mut self.state {
+        let running: Running<S> = match &mut self.state {
             State::Outbox => Box::pin(requests::outbox(server, request)),
             State::Stranger(exchange) => {
                 let exchange = std::mem::take(exchange);
