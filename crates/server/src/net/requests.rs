@@ -20,6 +20,7 @@ use crate::{
     error::{Refused, refuse},
     fresh_rng, keypackages,
     reach::Reach,
+    relays::Seat,
     rooms::{Send, SendPending},
 };
 
@@ -223,6 +224,28 @@ pub(super) async fn member<S: Store>(
         }
         _ => out_of_place(),
     }
+}
+
+/// A request about the socket's relay; `None` when it is about something else. `session` is `None` before signing in.
+pub(super) fn relay(
+    seat: &mut Seat,
+    request: &Request,
+    session: Option<&Session>,
+    source: Source,
+) -> Option<Result<Answer, Problem>> {
+    let now = now();
+    Some(match (request, session) {
+        (Request::OpenRelay, Some(session)) => {
+            seat.open(session.account.account, now, &mut fresh_rng()).map(|slot| Answer::Relay { slot })
+        }
+        (Request::JoinRelay { slot }, None) => seat.join(*slot, source, now).map(|()| Answer::Done),
+        (Request::Relay { payload }, _) => seat.hand_over(payload, now).map(|()| Answer::Done),
+        (Request::CloseRelay, _) => {
+            seat.leave(now);
+            Ok(Answer::Done)
+        }
+        _ => return None,
+    })
 }
 
 /// A refused claim is answered at a fixed time after it came, whatever the reason.
