@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod net;
 pub mod reach;
 pub(crate) mod record;
+pub mod relays;
 pub mod retention;
 pub mod rooms;
 mod sync;

@@ -383,6 +383,8 @@ impl Server {
                 if let Some(answer) = self.room(&commit.room)?.done.get(&commit.commit_id) {
                     return Ok(answer.clone());
                 }
+                // The entry of a revoked device is as good as gone.
+                let entry = entry.filter(|entry| self.mailboxes.contains_key(&entry.mailbox));
                 let entry = entry.ok_or(no(Code::NoSuchRoom))?;
                 check(&commit.member_key.0, &commit_bytes(&commit), &commit.signature)?;
                 if entry.asked || !entry.rights.allow(Rights::COMMIT) {
@@ -697,7 +699,9 @@ impl Server {
 
     fn prove(&mut self, room: &RoomId, proof: &MemberProof, what: &str, detail: &[u8]) -> Result<(), Problem> {
         let now = self.now;
-        if !self.room(room)?.entries.contains_key(&proof.member_key) {
+        let entry = self.room(room)?.entries.get(&proof.member_key).cloned();
+        let acts = entry.filter(|entry| what == "leave" || self.mailboxes.contains_key(&entry.mailbox));
+        if acts.is_none() {
             return Err(no(Code::NoSuchRoom));
         }
         if now.since(proof.time).max(proof.time.since(now)) > 600_000 {
