@@ -206,6 +206,9 @@ pub enum Intent {
     NameDevice { name: String },
     /// Takes a device off the account's list, for good: this one (which signs it out), or a lost one. → [`Reply::Devices`]
     RevokeDevice { device: DeviceId },
+    /// Where messages of an account are shown: whether this device shows them, and when it is quiet. Any own device can say it
+    /// of any. One that shows nothing goes on receiving. → [`Reply::Devices`]
+    SetShowing { device: DeviceId, showing: Showing },
     /// What is being written in a conversation, for all own devices; `None`: nothing any more. → [`Reply::Ok`]
     PutDraft { conversation: ConversationId, text: Option<String> },
     /// All drafts. → [`Reply::Drafts`]
@@ -337,6 +340,16 @@ pub struct Device {
     pub added: UnixMillis,
     /// When it was last there, as it said itself, to some hours; `None`: it never said.
     pub seen: Option<UnixMillis>,
+    pub showing: Showing,
+}
+
+/// Whether a device shows the messages of an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Showing {
+    /// Nothing of the account is shown here: it is read elsewhere.
+    pub off: bool,
+    /// Shown, but without a sound: minutes of the device's own day, from and until (through midnight if until is less).
+    pub quiet: Option<(u16, u16)>,
 }
 
 /// Why a code that was shown is void.
@@ -357,6 +370,8 @@ pub struct Identity {
     pub account: AccountRef,
     pub address: String,
     pub name: String,
+    /// Whether this device shows what comes for it.
+    pub showing: Showing,
 }
 
 /// A conversation as a list shows it.

@@ -4,7 +4,7 @@
 //! than we do, nothing of the mailbox is worked on before the list is here: whoever brings us into a room is on it. A list that
 //! lost or replaced changes is not believed, unless the root key signed what differs.
 
-use crate::api::{self, Event, Failure, IntentId, Reply, Role};
+use crate::api::{self, Event, Failure, IntentId, Reply, Role, Showing};
 use crate::engine::{Engine, Purpose};
 use crate::linking::device_name;
 use crate::signing;
@@ -37,6 +37,13 @@ pub(crate) struct Appending {
     tries: u32,
 }
 
+impl OwnDevice {
+    /// One of which nothing is known yet.
+    pub(crate) fn unknown() -> Self {
+        OwnDevice { name: String::new(), seen: None, mine: false, told: false, showing: Showing::default() }
+    }
+}
+
 impl Engine {
     /// All listed devices, oldest first.
     pub(crate) fn listed(&mut self) -> &[Device] {
@@ -58,14 +65,16 @@ impl Engine {
     }
 
     pub(crate) fn show_devices(&mut self) -> Vec<api::Device> {
-        let Some((this, own_name)) = self.me().map(|me| (me.device, me.device_name.clone())) else { return Vec::new() };
+        let Some(me) = self.me() else { return Vec::new() };
+        let (this, own_name, own_showing) = (me.device, me.device_name.clone(), me.showing);
         let (listed, now) = (self.listed().to_vec(), self.now);
         let show = |device: &Device| {
             let known = self.s.devices.get(&device.id);
             let is_this = device.id == this;
             let name = if is_this { own_name.clone() } else { known.map(|d| d.name.clone()).unwrap_or_default() };
             let seen = if is_this { Some(now) } else { known.and_then(|d| d.seen) };
-            api::Device { id: device.id, name, this: is_this, added: device.added, seen }
+            let showing = if is_this { own_showing } else { known.map(|d| d.showing).unwrap_or_default() };
+            api::Device { id: device.id, name, this: is_this, added: device.added, seen, showing }
         };
         listed.iter().map(show).collect()
     }
@@ -84,6 +93,42 @@ impl Engine {
         let devices = self.show_devices();
         self.done(intent, Ok(Reply::Devices(devices)));
         self.again = true;
+    }
+
+    pub(crate) fn set_showing(
+        &mut self,
+        intent: IntentId,
+        device: DeviceId,
+        showing: Showing,
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        const DAY: u16 = 24 * 60;
+        if showing.quiet.is_some_and(|(from, until)| from >= DAY || until >= DAY) {
+            return self.done(intent, Err(Failure::BadInput("a day has 1440 minutes, counted from 0".into())));
+        }
+        if !self.keep_showing(device, showing) {
+            return self.done(intent, Err(Failure::NotFound("device")));
+        }
+        self.say_own(&crate::own::Note::Showing { device, showing }, rng);
+        let devices = self.show_devices();
+        self.done(intent, Ok(Reply::Devices(devices)));
+    }
+
+    /// What is shown where; `false` if there is no such device.
+    pub(crate) fn keep_showing(&mut self, device: DeviceId, showing: Showing) -> bool {
+        if self.me().is_some_and(|me| me.device == device) {
+            if let Some(me) = self.s.identity.get_mut(&()) {
+                me.showing = showing;
+            }
+            let own = self.who_am_i();
+            self.tell(Event::Identities(own));
+        } else if let Some(known) = self.s.devices.get_mut(&device) {
+            known.showing = showing;
+        } else {
+            return false;
+        }
+        self.tell_devices(None);
+        true
     }
 
     pub(crate) fn revoke_device(&mut self, intent: IntentId, device: DeviceId) {
@@ -175,7 +220,7 @@ impl Engine {
         links.extend(appending.link.filter(|link| !links.contains(link)));
         if let Action::Add { device, .. } = appending.change.action {
             // Known before the list has it: not new to anybody here.
-            self.s.devices.insert(device, OwnDevice { name: String::new(), seen: None, mine: true, told: false });
+            self.s.devices.insert(device, OwnDevice { mine: true, ..OwnDevice::unknown() });
         }
         self.adopt_list(&root, &links);
         match appending.change.action {
@@ -251,7 +296,7 @@ impl Engine {
     pub(crate) fn new_on_the_list(&mut self) {
         self.listed = None;
         for id in self.other_devices() {
-            self.s.devices.insert(id, OwnDevice { name: String::new(), seen: None, mine: false, told: true });
+            self.s.devices.insert(id, OwnDevice { told: true, ..OwnDevice::unknown() });
         }
         self.look_at_rooms();
     }
@@ -264,7 +309,7 @@ impl Engine {
         let others = self.other_devices();
         let new: Vec<DeviceId> = others.iter().filter(|id| !self.s.devices.contains(id)).copied().collect();
         for id in &new {
-            self.s.devices.insert(*id, OwnDevice { name: String::new(), seen: None, mine: false, told: false });
+            self.s.devices.insert(*id, OwnDevice::unknown());
         }
         let gone: Vec<DeviceId> = self.s.devices.keys().into_iter().filter(|id| !others.contains(id)).collect();
         for id in &gone {

@@ -20,7 +20,7 @@ impl Engine {
         text: Option<String>,
         rng: &mut dyn CryptoRngCore,
     ) {
-        if !self.s.conversations.get(&conversation).is_some_and(|c| !c.is_own) {
+        if self.s.conversations.get(&conversation).is_none_or(|c| c.is_own) {
             return self.done(intent, Err(Failure::NotFound("conversation")));
         }
         if text.as_ref().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {

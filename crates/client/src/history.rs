@@ -10,7 +10,7 @@
 //! A page is read when the one before it is with the server; which is next is stored, so that it goes on after a restart of
 //! either. The new device gives its own messages positions behind all of these ([`GAP`]).
 
-use crate::api::{ConversationId, Event, Message, MessageState};
+use crate::api::{ConversationId, Event, Message, MessageState, Showing};
 use crate::engine::{Engine, Load};
 use crate::own::{NOTE_BYTES, Note, Place, SharedConversation, digest_of};
 use crate::rows::codec::record;
@@ -66,6 +66,11 @@ impl Engine {
         for (id, text) in self.drafts() {
             if let Some(place) = self.place_of(id) {
                 self.say_own(&Note::Draft { place, text: Some(text) }, rng);
+            }
+        }
+        for shown in self.show_devices() {
+            if shown.showing != Showing::default() {
+                self.say_own(&Note::Showing { device: shown.id, showing: shown.showing }, rng);
             }
         }
         self.ask_for_faces();

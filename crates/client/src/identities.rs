@@ -18,6 +18,7 @@ use crate::api::{
     Changes, ConversationId, Effect, Event, Failure, IdentityId, Input, Intent, IntentId, Reply, Socket, Status, Target,
 };
 use crate::engine::Engine;
+use crate::messages::Pair;
 use crate::rows::codec::BrokenRow;
 use crate::rows::{EAGER, LAZY, identity_of, prefixes};
 use parlour_proto::frames::AccountRef;
@@ -66,8 +67,8 @@ impl Identities {
     ///
     /// # Errors
     /// [`BrokenRow`] when a row is of a newer version, or damaged.
-    pub fn open(rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Self, BrokenRow> {
-        let mut by_identity: BTreeMap<IdentityId, Vec<(Vec<u8>, Vec<u8>)>> = [(FIRST, Vec::new())].into();
+    pub fn open(rows: impl IntoIterator<Item = Pair>) -> Result<Self, BrokenRow> {
+        let mut by_identity: BTreeMap<IdentityId, Vec<Pair>> = [(FIRST, Vec::new())].into();
         for (key, value) in rows {
             if let Some(identity) = identity_of(&key) {
                 by_identity.entry(IdentityId(identity)).or_default().push((key, value));
@@ -175,6 +176,9 @@ impl Identities {
             | Intent::SetRules { conversation, .. }
             | Intent::Leave { conversation }
             | Intent::PutDraft { conversation, .. } => by_conversation(conversation),
+            Intent::SetShowing { device, .. } | Intent::RevokeDevice { device } => {
+                self.find(|engine| engine.lists(device))
+            }
             Intent::Picture { of: Some(account) } => by_account(account),
             _ => None,
         };
@@ -350,7 +354,7 @@ impl Identities {
     }
 
     /// Rows of an identity that is not here any more.
-    fn erase_rows(&mut self, rows: Vec<(Vec<u8>, Vec<u8>)>) {
+    fn erase_rows(&mut self, rows: Vec<Pair>) {
         let gone = rows.into_iter().map(|(key, _)| key);
         let changes = Changes(gone.map(|key| (key, None)).collect());
         if !changes.0.is_empty() {

@@ -32,6 +32,7 @@ impl Engine {
             account: me.account.clone(),
             address: address(me),
             name: me.name.clone(),
+            showing: me.showing,
         });
         identity.into_iter().collect()
     }
@@ -52,6 +53,11 @@ impl Engine {
 
     pub(crate) fn this_device(&self) -> Option<DeviceId> {
         self.me().map(|me| me.device)
+    }
+
+    /// Whether it is a device of this account.
+    pub(crate) fn lists(&self, device: &DeviceId) -> bool {
+        self.s.devices.contains(device) || self.this_device() == Some(*device)
     }
 
     pub(crate) fn has_conversation(&self, id: &ConversationId) -> bool {

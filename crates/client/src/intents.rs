@@ -105,6 +105,7 @@ impl Engine {
             }
             Intent::NameDevice { name } => self.name_device(id, &name),
             Intent::RevokeDevice { device } => self.revoke_device(id, device),
+            Intent::SetShowing { device, showing } => self.set_showing(id, device, showing, rng),
             Intent::PutDraft { conversation, text } => self.put_draft(id, conversation, text, rng),
             Intent::Drafts => self.done(id, Ok(Reply::Drafts(self.drafts()))),
             Intent::Status => self.done(id, Ok(Reply::Status(self.status()))),

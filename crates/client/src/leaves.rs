@@ -116,12 +116,10 @@ impl Engine {
             // Looked at again when the server has it.
             return;
         }
-        let mut busy = self.s.work.iter().filter(|(_, work)| work.wants.iter().any(is_own_want)).count();
+        let busy = self.s.work.iter().filter(|(_, work)| work.wants.iter().any(is_own_want)).count();
         let mut announced = Vec::new();
-        for (room, device) in self.missing(&own, others) {
-            if busy >= MOST_AT_ONCE {
-                break;
-            }
+        let missing = self.missing(&own, others);
+        for (room, device) in missing.into_iter().take(MOST_AT_ONCE.saturating_sub(busy)) {
             if self.told_rooms.contains(&(room, device)) {
                 self.want_own(room, device);
             } else if let Some(shared) = self.s.rooms.get(&room).map(|r| r.conversation) {
@@ -129,7 +127,6 @@ impl Engine {
                 self.transfer_too(device, shared);
                 self.told_rooms.insert((room, device));
             }
-            busy += 1;
         }
         if !announced.is_empty() {
             self.say_own(&Note::Conversations { conversations: announced }, rng);

@@ -14,7 +14,7 @@
 //! Nothing secret goes this way ([`parlour_e2ee::Pairing`] says why): contacts, conversations and messages follow in the room
 //! of own devices ([`crate::own`]).
 
-use crate::api::{Event, Failure, IntentId, LinkEnd, Reply, Role};
+use crate::api::{Event, Failure, IntentId, LinkEnd, Reply, Role, Showing};
 use crate::devices::Change;
 use crate::engine::{Engine, Purpose};
 use crate::rows::codec::record;
@@ -215,7 +215,7 @@ impl Engine {
         };
         self.relay.payloads.push_back(keys.seal(LIST, &encode(&admitted), rng).into());
         self.relay.over = true;
-        self.s.devices.insert(new.device, OwnDevice { name: new.name, seen: None, mine: true, told: false });
+        self.s.devices.insert(new.device, OwnDevice { name: new.name, mine: true, ..OwnDevice::unknown() });
         self.again = true;
         true
     }
@@ -351,6 +351,7 @@ impl Engine {
             device_name,
             seen_told: UnixMillis(0),
             own: None,
+            showing: Showing::default(),
         };
         let address = crate::identity::address(&identity);
         self.s.identity.insert((), identity);

@@ -8,7 +8,7 @@
 //! Not in it: messages and what is noted on them. Each device is a member of each room and reads them there. (Messages from
 //! before it came are brought by [`crate::history`].)
 
-use crate::api::{ConversationId, ConversationState, Event};
+use crate::api::{ConversationId, ConversationState, Event, Showing};
 use crate::engine::{Engine, Load};
 use crate::rows::codec::{choice, record};
 use crate::rows::{decode, encode};
@@ -86,6 +86,8 @@ choice! {
         8 History { to: DeviceId, place: Place, messages: Vec<crate::history::Told>, done: u64, of: u64, },
         /// Messages that the one who says it could not read: written before it was in the room.
         10 Ask { place: Place, messages: Vec<MessageId>, },
+        /// Where messages are shown.
+        11 Showing { device: DeviceId, showing: Showing, },
         /// Somebody's picture.
         9 Face { account: AccountRef, picture: StoredPicture, },
     }
@@ -287,6 +289,7 @@ impl Engine {
                 }
             }
             Note::History { to, place, messages, done, of } => self.hear_history(to, &place, messages, done, of),
+            Note::Showing { device, showing } => drop(self.keep_showing(device, showing)),
             Note::Ask { place, messages } => self.hear_ask(from, &place, messages),
             Note::Face { account, picture } => self.hear_face(&account, &picture),
         }

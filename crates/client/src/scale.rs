@@ -54,6 +54,7 @@ fn identity() -> Identity {
         device_name: String::new(),
         seen_told: UnixMillis(0),
         own: None,
+        showing: crate::api::Showing::default(),
         incarnation: 1,
     }
 }

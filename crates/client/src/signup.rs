@@ -12,7 +12,7 @@
 //! next `Authenticate` tells whether the request had arrived, and signing up again with the same handle goes on with it.
 //! The recovery words are stored only in that state, and erased with the answer.
 
-use crate::api::{Failure, IntentId, Proof, Reply, Role};
+use crate::api::{Failure, IntentId, Proof, Reply, Role, Showing};
 use crate::engine::{Engine, Purpose, is_temporary};
 use crate::state::{Identity, Stage};
 use parlour_e2ee::{DeviceKeys, RootKey};
@@ -286,6 +286,7 @@ impl Engine {
                 device_name: String::new(),
                 seen_told: UnixMillis(0),
                 own: None,
+                showing: Showing::default(),
             },
         );
     }

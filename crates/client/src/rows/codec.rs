@@ -219,6 +219,18 @@ impl Stored for AccountRef {
     }
 }
 
+impl Stored for crate::api::Showing {
+    fn put(&self, out: &mut Enc) {
+        put_array(out, 2);
+        self.off.put(out);
+        self.quiet.put(out);
+    }
+    fn take(input: &mut Dec<'_>) -> Result<Self, BrokenRow> {
+        take_array(input, 2)?;
+        Ok(crate::api::Showing { off: Stored::take(input)?, quiet: Stored::take(input)? })
+    }
+}
+
 impl<T: Stored> Stored for Option<T> {
     fn put(&self, out: &mut Enc) {
         put_array(out, usize::from(self.is_some()));

@@ -1,6 +1,6 @@
 //! The records themselves.
 
-use crate::api::ConversationId;
+use crate::api::{ConversationId, Showing};
 use crate::rows::codec::{choice, record};
 use bytes::Bytes;
 use parlour_proto::frames::{AccountRef, AppId};
@@ -56,6 +56,7 @@ record! {
         seen_told: UnixMillis,
         /// The conversation among own devices, once there was more than one.
         own: Option<ConversationId>,
+        showing: Showing,
     }
 }
 
@@ -69,6 +70,7 @@ record! {
         mine: bool,
         /// It has been told what own devices know: contacts, settings, drafts.
         told: bool,
+        showing: Showing,
     }
 }
 

@@ -44,6 +44,8 @@ pub struct World {
     pub lose_answers: u32,
     held: BTreeSet<usize>,
     held_frames: Vec<(usize, Input)>,
+    /// Every frame that the server got, by client and identity.
+    pub recorded: Option<BTreeMap<(usize, IdentityId), Vec<Vec<u8>>>>,
 }
 
 const NOBODY: IdentityId = IdentityId(0);
@@ -68,6 +70,7 @@ impl World {
             lose_answers: 0,
             held: BTreeSet::new(),
             held_frames: Vec::new(),
+            recorded: None,
         }
     }
 
@@ -99,6 +102,7 @@ impl World {
             lose_answers: 0,
             held: BTreeSet::new(),
             held_frames: Vec::new(),
+            recorded: None,
         };
         for client in &self.clients {
             let new = fork.home();
@@ -422,6 +426,10 @@ impl World {
                 // A socket may have died while the engine did not know it yet.
                 if !c.sockets.contains(&socket) {
                     return;
+                }
+                if let Some(recorded) = &mut self.recorded {
+                    let bytes = parlour_proto::wire::encode_client(&frame).to_vec();
+                    recorded.entry((client, socket.identity)).or_default().push(bytes);
                 }
                 self.server.request(key(client, socket), frame);
             }
