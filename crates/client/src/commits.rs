@@ -19,7 +19,7 @@ use crate::signing;
 use crate::state::{Change as StoredChange, Chore, Joiner, Pending, Phase, Want};
 use bytes::Bytes;
 use parlour_e2ee::{Change, Group, KeyPackage, LeaveRequest, PendingCommit, Policy, Update};
-use parlour_proto::frames::{Answer, Commit, EntryChange, Request, Rights, Welcome, commit_bytes};
+use parlour_proto::frames::{AccountRef, Answer, Commit, EntryChange, Request, Rights, Welcome, commit_bytes};
 use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
@@ -27,6 +27,8 @@ use rand_core::CryptoRngCore;
 const ADD: u32 = 1;
 const REMOVE: u32 = 2;
 
+/// So many key packages are claimed at one time for a room.
+const MOST_CLAIMS: usize = 16;
 /// How long the mailbox may take to bring a commit that the server already counts.
 const LOG_AFTER_MS: u64 = 3_000;
 
@@ -109,8 +111,9 @@ impl Engine {
             }
         }
         let Some(want) = self.s.work.get(&room).and_then(|work| work.wants.first().cloned()) else { return };
-        if let Want::Claim { account } = &want {
-            return self.claim_member(room, account.clone());
+        let claims = self.claims_wanted(&room);
+        if !claims.is_empty() {
+            return claims.into_iter().for_each(|account| self.claim_member(room, account));
         }
         if let Want::ClaimOwn { device } = &want {
             return self.claim_own(room, *device);
@@ -119,6 +122,16 @@ impl Engine {
             Some((change, joiners)) => self.commit_change(room, change, &joiners, rng),
             None => self.want_done(room),
         }
+    }
+
+    /// Whose key packages are to be claimed next: what is added together is one commit, once all of them are here.
+    fn claims_wanted(&self, room: &RoomId) -> Vec<AccountRef> {
+        let wants = self.s.work.get(room).map_or(&[][..], |work| &work.wants);
+        let claims = wants.iter().filter_map(|want| match want {
+            Want::Claim { account } => Some(account.clone()),
+            _ => None,
+        });
+        claims.take(MOST_CLAIMS).collect()
     }
 
     /// What the want asks of MLS now; `None` if nothing is left to do.

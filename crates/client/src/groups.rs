@@ -115,7 +115,9 @@ impl Engine {
                 self.ask(Role::Inbox, Purpose::MemberClaim(room, account), || Request::Claim { who, room });
                 return;
             }
-            return self.want_failed(room, &Failure::NotReachable);
+            let wants = |want: &Want| matches!(want, Want::Claim { account: wanted } if *wanted == account);
+            let at = self.s.work.get(&room).and_then(|work| work.wants.iter().position(wants));
+            return self.want_failed_at(room, at.unwrap_or(0), &Failure::NotReachable);
         };
         self.ask(Role::Outbox, Purpose::MemberClaim(room, account.clone()), || Request::DoorClaim {
             account,
@@ -126,10 +128,8 @@ impl Engine {
 
     pub(crate) fn on_member_claimed(&mut self, room: RoomId, account: &AccountRef, result: Result<Answer, Problem>) {
         self.again = true;
-        let first = self.s.work.get(&room).and_then(|work| work.wants.first().cloned());
-        if !matches!(first, Some(Want::Claim { account: wanted }) if wanted == *account) {
-            return;
-        }
+        let wants = |want: &Want| matches!(want, Want::Claim { account: wanted } if wanted == account);
+        let Some(at) = self.s.work.get(&room).and_then(|work| work.wants.iter().position(wants)) else { return };
         let outcome = match result {
             Ok(Answer::Claimed(claimed)) if claimed.view.account == *account => self.verify_claimed(&claimed),
             Ok(_) => Err(Failure::Suspicious("another account than the one asked for".into())),
@@ -139,18 +139,10 @@ impl Engine {
         match outcome {
             Ok(devices) => {
                 let work = self.s.work(room);
-                work.wants.remove(0);
-                // People whose packages are there already are added by the same commit.
-                match work.wants.iter_mut().find(|want| matches!(want, Want::Claim { .. })) {
-                    None => work.wants.insert(0, Want::Add { account: account.clone(), devices }),
-                    Some(_) => {
-                        let at = work.wants.iter().take_while(|want| matches!(want, Want::Claim { .. })).count();
-                        work.wants.insert(at, Want::Add { account: account.clone(), devices });
-                    }
-                }
+                work.wants[at] = Want::Add { account: account.clone(), devices };
                 join_adds(&mut work.wants);
             }
-            Err(failure) => self.want_failed(room, &failure),
+            Err(failure) => self.want_failed_at(room, at, &failure),
         }
     }
 
@@ -199,7 +191,7 @@ impl Engine {
 }
 
 /// Neighbouring additions become one commit.
-fn join_adds(wants: &mut Vec<Want>) {
+pub(crate) fn join_adds(wants: &mut Vec<Want>) {
     let mut joined: Vec<Want> = Vec::new();
     for want in std::mem::take(wants) {
         match (joined.last_mut(), want) {

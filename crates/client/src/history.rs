@@ -53,14 +53,14 @@ impl Engine {
             self.mark_shared(&account, digest_of(&shared));
             contacts.push(shared);
         }
-        for contacts in chunks(contacts, |shared| encode(shared).len()) {
+        for contacts in chunks(contacts, NOTE_BYTES, |shared| encode(shared).len()) {
             self.say_own(&Note::Contacts { contacts }, rng);
         }
         let mut conversations: Vec<_> = self.s.conversations.iter().filter(|(_, c)| !c.is_own).collect();
         conversations.sort_by_key(|(_, c)| std::cmp::Reverse(c.last_activity));
         let conversations: Vec<ConversationId> = conversations.into_iter().map(|(id, _)| *id).collect();
         let shared: Vec<_> = conversations.iter().filter_map(|id| self.shared_conversation(*id)).collect();
-        for conversations in chunks(shared, |shared| encode(shared).len()) {
+        for conversations in chunks(shared, NOTE_BYTES, |shared| encode(shared).len()) {
             self.say_own(&Note::Conversations { conversations }, rng);
         }
         for (id, text) in self.drafts() {
@@ -166,7 +166,7 @@ impl Engine {
         let (done, of) = if transfer.whole { (transfer.done, transfer.of) } else { (0, 0) };
         let Some(place) = place else { return };
         let told: Vec<Told> = messages.into_iter().rev().map(told).collect();
-        for messages in chunks(told, |told| encode(told).len()) {
+        for messages in chunks(told, NOTE_BYTES, |told| encode(told).len()) {
             self.say_history(device, place.clone(), messages, done, of, rng);
         }
         if of > 0 {
@@ -325,12 +325,12 @@ impl Told {
     }
 }
 
-/// Parts whose sizes, together, fit into a note.
-fn chunks<T>(items: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+/// Parts whose sizes, together, are at most `most`; an item that is larger is alone.
+pub(crate) fn chunks<T>(items: Vec<T>, most: usize, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let (mut all, mut bytes) = (Vec::<Vec<T>>::new(), 0);
     for item in items {
         let more = size(&item);
-        match all.last_mut().filter(|_| bytes + more <= NOTE_BYTES) {
+        match all.last_mut().filter(|_| bytes + more <= most) {
             Some(chunk) => {
                 chunk.push(item);
                 bytes += more;

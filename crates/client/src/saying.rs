@@ -16,9 +16,6 @@ use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{MessageId, Secret};
 use rand_core::CryptoRngCore;
 
-/// Most accounts in one roster message: an extension holds 4 kB.
-pub(crate) const ROSTER_CHUNK: usize = 8;
-
 record! {
     /// Who somebody is: root and device list to verify, the rest as they say.
     struct Hello {

@@ -3,10 +3,17 @@
 use crate::api::{Failure, Reply};
 use crate::engine::Engine;
 use crate::hearing::MOST_MEMBERS_WITH_REPORTS;
+use crate::history::chunks;
+use crate::rows::encode;
 use crate::state::{Phase, Saying, Want};
 use bytes::Bytes;
+use parlour_proto::content::MAX_EXTENSION_BYTES;
+use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{DeviceId, RoomId};
 use rand_core::CryptoRngCore;
+
+/// So much of who is there goes into one message: lists may grow a little until it is sealed.
+const ROSTER_BYTES: usize = MAX_EXTENSION_BYTES / 2;
 
 impl Engine {
     /// The first want is fulfilled, or there is nothing left of it.
@@ -30,11 +37,15 @@ impl Engine {
     }
 
     pub(crate) fn want_failed(&mut self, room: RoomId, failure: &Failure) {
+        self.want_failed_at(room, 0, failure);
+    }
+
+    pub(crate) fn want_failed_at(&mut self, room: RoomId, at: usize, failure: &Failure) {
         for (_, _, outcome) in self.group_intents.iter_mut().filter(|(_, r, _)| *r == room) {
             *outcome = Some(failure.clone());
         }
         let work = self.s.work(room);
-        let want = if work.wants.is_empty() { None } else { Some(work.wants.remove(0)) };
+        let want = (at < work.wants.len()).then(|| work.wants.remove(at));
         let building = self.s.rooms.get(&room).is_some_and(|r| matches!(r.phase, Phase::Building));
         let conversation = self.s.rooms.get(&room).map(|r| r.conversation);
         let is_group = conversation.and_then(|c| self.s.conversations.get(&c)).is_some_and(|c| c.is_group);
@@ -147,8 +158,9 @@ impl Engine {
             let Some(c) = self.s.conversations.get(&conversation) else { continue };
             let mut accounts = c.members.clone();
             accounts.extend(self.me().map(|me| me.account.clone()));
-            for chunk in accounts.chunks(crate::saying::ROSTER_CHUNK) {
-                self.say(conversation, Saying::Roster { accounts: chunk.to_vec() }, Some(room), 0, rng);
+            let size = |account: &AccountRef| self.known(account).map_or(0, |known| encode(&known).len());
+            for accounts in chunks(accounts, ROSTER_BYTES, size) {
+                self.say(conversation, Saying::Roster { accounts }, Some(room), 0, rng);
             }
         }
     }

@@ -380,3 +380,26 @@ fn the_recovery_key_brings_a_device_that_the_others_hear_of() {
     let at_new = w.only_conversation(new).id;
     assert_eq!(w.texts(new, at_new), w.texts(ada, at_ada));
 }
+
+#[test]
+fn a_list_of_many_changes_is_still_believed_by_strangers() {
+    let mut w = World::new(9);
+    let ada = w.user(0);
+    for _ in 0..12 {
+        let new = link(&mut w, ada);
+        let device = this_device(&mut w, new);
+        w.ask(ada, Intent::RevokeDevice { device }).unwrap();
+        w.run_for(2_000);
+    }
+    let ben = w.user(1);
+    w.send(ada, &bell(1), &"long ".repeat(2_000)).unwrap();
+    w.run_for(2_000);
+    let request = w.requests(ben).pop().unwrap();
+    w.ask(ben, Intent::Accept { request: request.id }).unwrap();
+    w.run_for(2_000);
+    assert_eq!(w.all_texts(ben), ["long ".repeat(2_000)]);
+    let members = vec![Target::Address(bell(1))];
+    w.ask(ada, Intent::CreateGroup { title: "Choir".into(), members }).unwrap();
+    w.run_for(2_000);
+    assert_eq!(the_group(&mut w, ben).title, "Choir");
+}

@@ -16,6 +16,8 @@ use server::Server;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zeroize::Zeroizing;
 
+/// Frames, by client and identity.
+pub type Recorded = BTreeMap<(usize, IdentityId), Vec<Vec<u8>>>;
 pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 pub struct Client {
@@ -45,7 +47,7 @@ pub struct World {
     held: BTreeSet<usize>,
     held_frames: Vec<(usize, Input)>,
     /// Every frame that the server got, by client and identity.
-    pub recorded: Option<BTreeMap<(usize, IdentityId), Vec<Vec<u8>>>>,
+    pub recorded: Option<Recorded>,
 }
 
 const NOBODY: IdentityId = IdentityId(0);
