@@ -1,7 +1,7 @@
 //! Several devices, several apps, and messages that come through all of it: the real server, real homes.
 
 use anyhow::{Context as _, Result, ensure};
-use parlour_client::api::{Conversation, ConversationId, Device, Intent, Reply, Showing};
+use parlour_client::api::{Conversation, ConversationId, Device, IdentityId, Intent, Reply, Showing};
 use parlour_proto::frames::AccountRef;
 use parlour_scenario::person::{Person, Place, befriend, exactly_once};
 use parlour_scenario::process::Server;
@@ -46,9 +46,12 @@ async fn devices(person: &Person) -> Result<Vec<Device>> {
     }
 }
 
-/// The conversation with an account, on whichever device.
+/// The home's own conversation with an account, not a linked account's.
 async fn with(person: &Person, account: &AccountRef) -> Result<ConversationId> {
-    let is_with = |c: &Conversation| !c.is_group && c.members.iter().any(|member| member.account == *account);
+    let own = IdentityId(0);
+    let is_with = |c: &Conversation| {
+        !c.is_group && c.identity == own && c.members.iter().any(|member| member.account == *account)
+    };
     person.until_conversation(is_with).await
 }
 
@@ -110,10 +113,19 @@ async fn nothing_is_lost_between_three_apps_while_devices_come_go_and_switch() -
             exactly_once(&written, &device.until_heard(conversation, last).await?)?;
         }
     }
-    // What came for Den is in the first phone, too, under its own identity, and nothing of Den is in its Bell.
+    // What came for Den is in the first phone, too, each conversation under its own identity.
     let phone = &readers[0];
-    let identities: std::collections::BTreeSet<_> = phone.conversations().await?.iter().map(|c| c.identity).collect();
-    ensure!(identities.len() == 2, "{identities:?}");
+    let mut accounts = Vec::new();
+    for sender in &senders {
+        accounts.push(sender.account().await?);
+    }
+    let for_den: Vec<_> = phone.conversations().await?.into_iter().filter(|c| c.identity != IdentityId(0)).collect();
+    ensure!(for_den.len() == senders.len(), "{for_den:?}");
+    for conversation in for_den {
+        let from = accounts.iter().position(|account| *account == conversation.members[0].account);
+        let written = texts(from.context("a sender")?, 1);
+        exactly_once(&written, &phone.until_heard(conversation.id, &written[TEXTS - 1]).await?)?;
+    }
     for person in readers.iter().chain(&tablets).chain(&senders) {
         let status = person.status().await?;
         ensure!(status.unreadable == 0, "{status:?}");
