@@ -76,6 +76,12 @@ impl Engine {
         others.retain(|account| Some(account) != me.as_ref());
         let is_group = policy.kind == Kind::Group;
         let by_us = me.as_ref() == Some(&by);
+        if by_us && self.trust(&added_by) != Trust::Verified {
+            tracing::warn!("a welcome by a device that is not on our own list");
+            self.s.counters().unreadable += 1;
+            self.refuse_room(row.room, member);
+            return;
+        }
         let is_own = by_us && !is_group && others.is_empty();
         let two = is_group || is_own || (by_us && others.len() == 1) || others == [by.clone()];
         if !two || self.s.contacts.get(&by).is_some_and(|contact| contact.blocked) {

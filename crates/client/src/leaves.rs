@@ -12,8 +12,9 @@ use crate::api::{Failure, Role};
 use crate::engine::{Engine, Purpose, is_temporary};
 use crate::own::Note;
 use crate::state::{Joiner, Phase, Saying, Want};
-use parlour_proto::device_list::{DeviceList, Link};
-use parlour_proto::frames::{Answer, Claimed, Request};
+use bytes::Bytes;
+use parlour_proto::device_list::{Action, DeviceList, Link};
+use parlour_proto::frames::{AccountRef, Answer, Claimed, Request};
 use parlour_proto::ids::{DeviceId, RoomId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
@@ -273,7 +274,7 @@ impl Engine {
 
     /// Devices of somebody that are not on their list any more: out of the conversation with them, and their door token
     /// is worth nothing from now on.
-    pub(crate) fn devices_gone(&mut self, account: &parlour_proto::frames::AccountRef, devices: Vec<DeviceId>) {
+    pub(crate) fn devices_gone(&mut self, account: &AccountRef, devices: Vec<DeviceId>) {
         let rooms =
             self.conversation_with(account).and_then(|id| self.s.conversations.get(&id)).map(|c| c.rooms.clone());
         for room in rooms.unwrap_or_default() {
@@ -302,16 +303,19 @@ fn is_own_want(want: &Want) -> bool {
     matches!(want, Want::ClaimOwn { .. })
 }
 
-/// Devices that were on the list `before` and are not on `list`.
+/// Devices that `list` takes off and `before` did not, also such as came and went in between.
 pub(crate) fn gone(before: &DeviceList, list: &DeviceList) -> Vec<DeviceId> {
-    before.devices().map(|device| device.id).filter(|id| list.device(id).is_none()).collect()
+    removed(list.links()).filter(|id| !before.was_removed(id)).collect()
 }
 
 /// Whether a list takes this device off at some point.
-pub(crate) fn was_removed(links: &[bytes::Bytes], device: &DeviceId) -> bool {
-    let removes = |link: &bytes::Bytes| {
-        let link = Link::read(link).ok()?;
-        Some(link.draft.action == parlour_proto::device_list::Action::Remove { device: *device })
-    };
-    links.iter().any(|link| removes(link).unwrap_or(false))
+pub(crate) fn was_removed(links: &[Bytes], device: &DeviceId) -> bool {
+    removed(links).any(|id| id == *device)
+}
+
+fn removed(links: &[Bytes]) -> impl Iterator<Item = DeviceId> {
+    links.iter().filter_map(|link| match Link::read(link).ok()?.draft.action {
+        Action::Remove { device } => Some(device),
+        Action::Add { .. } => None,
+    })
 }

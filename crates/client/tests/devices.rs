@@ -4,7 +4,7 @@
 mod support;
 
 use parlour_client::api::*;
-use parlour_proto::ids::DeviceId;
+use parlour_proto::ids::{DeviceId, RoomId};
 use support::*;
 
 /// A code shown by this client.
@@ -402,4 +402,56 @@ fn a_list_of_many_changes_is_still_believed_by_strangers() {
     w.ask(ada, Intent::CreateGroup { title: "Choir".into(), members }).unwrap();
     w.run_for(2_000);
     assert_eq!(the_group(&mut w, ben).title, "Choir");
+}
+
+#[test]
+fn a_contact_cannot_pose_as_an_own_device() {
+    let mut w = World::new(10);
+    impostor::record(&mut w);
+    let (ada, mallory) = (w.user(0), w.user(1));
+    w.befriend(mallory, ada, &bell(0));
+    let tablet = link(&mut w, ada);
+    let members = vec![Target::Address(bell(0))];
+    w.ask(mallory, Intent::CreateGroup { title: "Trap".into(), members }).unwrap();
+    w.run_for(5_000);
+    let account = w.account(ada);
+    let door = impostor::door(&w, mallory, &account);
+    // The lowest id: if it counted, it would be the room that own devices use.
+    let room = RoomId([0; 16]);
+    impostor::pose(&mut w, mallory, &account, &door, room);
+    w.run_for(10_000);
+    w.ask(ada, Intent::SetName { name: "Ada".into() }).unwrap();
+    w.ask(tablet, Intent::NameDevice { name: "Slate".into() }).unwrap();
+    w.run_for(10_000);
+    for device in [ada, tablet] {
+        assert!(impostor::sent_to(&w, device, room).is_empty(), "{:?}", impostor::sent_to(&w, device, room));
+        assert_eq!(w.conversations(device).len(), 2);
+    }
+    let Ok(Reply::Identities(me)) = w.ask(tablet, Intent::WhoAmI) else { panic!() };
+    assert_eq!(me[0].name, "Ada");
+    assert!(devices(&mut w, ada).iter().any(|device| device.name == "Slate"));
+}
+
+#[test]
+fn what_a_revoked_device_knew_opens_no_door() {
+    let mut w = World::new(11);
+    impostor::record(&mut w);
+    let (ada, ben) = (w.user(0), w.user(1));
+    w.befriend(ada, ben, &bell(1));
+    let tablet = link(&mut w, ada);
+    let members = vec![Target::Address(bell(1))];
+    w.ask(tablet, Intent::CreateGroup { title: "Ours".into(), members }).unwrap();
+    w.run_for(5_000);
+    let ben_s = w.account(ben);
+    let door = impostor::door(&w, tablet, &ben_s);
+    assert!(impostor::opens(&mut w, &ben_s, &door));
+    let device = this_device(&mut w, tablet);
+    w.ask(ada, Intent::RevokeDevice { device }).unwrap();
+    w.run_for(10_000);
+    assert!(!impostor::opens(&mut w, &ben_s, &door), "Ben has heard of it and changed the lock");
+    // Ada has got the new key.
+    let members = vec![Target::Address(bell(1))];
+    w.ask(ada, Intent::CreateGroup { title: "Without it".into(), members }).unwrap();
+    w.run_for(5_000);
+    assert!(w.conversations(ben).iter().any(|c| c.title == "Without it" && c.state == ConversationState::Open));
 }
