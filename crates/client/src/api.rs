@@ -134,6 +134,8 @@ pub enum Intent {
     Conversations,
     /// Messages of a conversation, oldest first, before `before` (order) if given. → [`Reply::Messages`]
     Messages { conversation: ConversationId, before: Option<u64>, limit: u32 },
+    /// To whom an own message was delivered, and who has read it, as far as they say so. → [`Reply::Readers`]
+    Readers { conversation: ConversationId, message: MessageId },
     /// Marks everything in it as read; sends read reports if they are on. → [`Reply::Ok`]
     MarkRead { conversation: ConversationId },
     /// Requests waiting for a choice. → [`Reply::Requests`]
@@ -326,6 +328,8 @@ pub enum Reply {
         address: String,
     },
     Devices(Vec<Device>),
+    /// `Delivered` or `Read`; who is not named has said nothing.
+    Readers(Vec<(AccountRef, MessageState)>),
     Drafts(Vec<(ConversationId, String)>),
 }
 

@@ -68,6 +68,8 @@ pub(crate) enum Load {
     Page(u64),
     /// A message that a query shows.
     Listed(crate::pages::Listed),
+    /// A message whose readers are asked for.
+    Readers(IntentId),
     /// Somebody's picture, for a query.
     Picture(IntentId),
     /// Somebody's picture, for own devices.
@@ -431,6 +433,7 @@ impl Engine {
             Some(Load::Again(conversation, message)) => self.on_again_rows(conversation, message, &rows, rng),
             Some(Load::Page(walk)) => self.on_page_rows(walk, &rows, rng),
             Some(Load::Listed(listed)) => self.on_listed_rows(listed, &rows, rng),
+            Some(Load::Readers(intent)) => self.on_readers_rows(intent, &rows),
             Some(Load::Picture(intent)) => self.on_picture_rows(intent, &rows),
             Some(Load::Face(account)) => {
                 let row = rows.into_iter().next().map(|(_, row)| row.into());

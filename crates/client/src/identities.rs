@@ -164,6 +164,7 @@ impl Identities {
             Intent::CreateGroup { members, .. } => members.iter().find_map(by_target),
             Intent::Messages { conversation, .. }
             | Intent::MarkRead { conversation }
+            | Intent::Readers { conversation, .. }
             | Intent::Accept { request: conversation }
             | Intent::Decline { request: conversation }
             | Intent::Block { conversation }

@@ -61,6 +61,7 @@ impl Engine {
             Intent::Messages { conversation, before, limit } => {
                 self.list_messages(id, conversation, before, limit, rng);
             }
+            Intent::Readers { conversation, message } => self.readers(id, conversation, message),
             Intent::MarkRead { conversation } => self.mark_read(id, conversation, rng),
             Intent::Requests => self.done(id, Ok(Reply::Requests(self.requests()))),
             Intent::Accept { request } => self.accept(id, request, rng),

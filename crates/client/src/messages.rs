@@ -4,7 +4,7 @@
 //! a row beside it (kind, account), so that nothing has to be read to store it. Who may do what is judged when they are put
 //! together: an edit and a deletion count only from the author. (A deletion's text is erased as soon as the rows are read.)
 
-use crate::api::{self, ConversationId, Event, MessageState};
+use crate::api::{self, ConversationId, Event, Failure, IntentId, MessageState, Reply};
 use crate::engine::{Engine, Load};
 use crate::rows::codec::{choice, record};
 use crate::rows::{decode, encode};
@@ -12,6 +12,7 @@ use crate::state::{Conversation, Newest, Outgoing, Saying, Standing};
 use bytes::Bytes;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{MessageId, UnixMillis};
+use std::collections::BTreeMap;
 
 record! {
     /// A message as it was said.
@@ -348,6 +349,28 @@ impl Engine {
             message.reactions.clear();
         }
         message
+    }
+
+    pub(crate) fn readers(&mut self, intent: IntentId, conversation: ConversationId, message: MessageId) {
+        let prefix = self.message_prefix(conversation, message);
+        self.load_rows(prefix, Load::Readers(intent));
+    }
+
+    /// What others reported of an own message.
+    pub(crate) fn on_readers_rows(&mut self, intent: IntentId, rows: &[Pair]) {
+        let own = parts(rows.iter()).filter(|(stored, ..)| stored.from.is_none());
+        let Some((_, notes, _)) = own else { return self.done(intent, Err(Failure::NotFound("own message"))) };
+        let me = self.me().map(|me| me.account.clone());
+        let mut readers = BTreeMap::new();
+        for note in notes {
+            match note {
+                Note::Read { by } => drop(readers.insert(by, MessageState::Read)),
+                Note::Delivered { by } => drop(readers.entry(by).or_insert(MessageState::Delivered)),
+                _ => {}
+            }
+        }
+        let readers = readers.into_iter().filter(|(by, _)| Some(by) != me.as_ref()).collect();
+        self.done(intent, Ok(Reply::Readers(readers)));
     }
 
     /// A message put together from its rows; `None` if they hold none.
