@@ -118,6 +118,9 @@ impl Engine {
         if let Want::ClaimOwn { device } = &want {
             return self.claim_own(room, *device);
         }
+        if let Want::Return { account } = &want {
+            return self.claim_return(room, account.clone());
+        }
         match self.change_for(&room, &want) {
             Some((change, joiners)) => self.commit_change(room, change, &joiners, rng),
             None => self.want_done(room),
@@ -138,7 +141,7 @@ impl Engine {
     fn change_for(&mut self, room: &RoomId, want: &Want) -> Option<(Change, Vec<Joiner>)> {
         let remove = |leaves: Vec<u32>| (!leaves.is_empty()).then(|| (Change::remove(leaves), Vec::new()));
         match want {
-            Want::Claim { .. } | Want::ClaimOwn { .. } => None,
+            Want::Claim { .. } | Want::ClaimOwn { .. } | Want::Return { .. } => None,
             Want::Add { devices, .. } => {
                 let joiners: Vec<Joiner> =
                     devices.iter().filter(|d| !self.has_member(room, &d.member_key)).cloned().collect();

@@ -239,6 +239,7 @@ impl Engine {
             }
             Action::Remove { .. } => {
                 self.renew_doors(rng);
+                self.renew_backup();
                 let devices = self.show_devices();
                 self.done(appending.intent, Ok(Reply::Devices(devices)));
             }

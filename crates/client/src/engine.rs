@@ -36,6 +36,7 @@ pub(crate) enum Purpose {
     Successor(ConversationId),
     Intent(IntentId),
     DeleteAccount,
+    Backup,
     OwnAccount,
     AppendList,
     ClaimOwn(RoomId, DeviceId),
@@ -177,6 +178,14 @@ pub struct Engine {
     pub(crate) opened: BTreeSet<ConversationId>,
     /// Messages that were written before this device was in, sequenced after: own devices are asked for them.
     pub(crate) missed: BTreeMap<ConversationId, Vec<MessageId>>,
+    /// When what changed goes into the backup.
+    pub(crate) backup_due: Option<UnixMillis>,
+    /// The chunk that is being sent (or deleted, without a digest).
+    pub(crate) backup_under_way: Option<([u8; 16], Option<Digest>)>,
+    /// Chunks that were fetched.
+    pub(crate) restored: Vec<([u8; 16], bytes::Bytes)>,
+    /// In these groups somebody is with devices that are gone.
+    pub(crate) returned: Vec<(RoomId, AccountRef)>,
     /// When drafts are told to own devices.
     pub(crate) drafts_due: BTreeMap<ConversationId, UnixMillis>,
     pub(crate) again: bool,
@@ -269,6 +278,10 @@ impl Engine {
             doors_to_renew: BTreeSet::new(),
             opened: BTreeSet::new(),
             missed: BTreeMap::new(),
+            backup_due: Some(UnixMillis(0)),
+            backup_under_way: None,
+            restored: Vec::new(),
+            returned: Vec::new(),
             drafts_due: BTreeMap::new(),
             again: false,
         })
@@ -352,6 +365,7 @@ impl Engine {
             Purpose::Successor(conversation) => self.on_successor_set(conversation, result),
             Purpose::Intent(intent) => self.on_network_intent(intent, result),
             Purpose::DeleteAccount => self.on_deleted(result),
+            Purpose::Backup => self.on_backup_answer(result, rng),
             Purpose::OwnAccount => self.on_own_account(result),
             Purpose::AppendList => self.on_list_appended(result, rng),
             Purpose::ClaimOwn(room, device) => self.on_own_claimed(room, device, result),
@@ -389,6 +403,8 @@ impl Engine {
                 self.settle_missed(rng);
                 self.settle_drafts(rng);
                 self.settle_transfers(rng);
+                self.settle_returns(rng);
+                self.settle_backup(rng);
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }

@@ -11,7 +11,7 @@ use parlour_e2ee::Policy;
 use parlour_proto::address::Address;
 use parlour_proto::content::clean_name;
 use parlour_proto::frames::{AccountRef, Answer, Request, Who};
-use parlour_proto::ids::RoomId;
+use parlour_proto::ids::{DeviceId, RoomId};
 use parlour_proto::problem::Problem;
 use rand_core::CryptoRngCore;
 
@@ -105,6 +105,23 @@ impl Engine {
         account
             .filter(|account| self.s.contacts.get(account).is_some_and(|contact| contact.door.is_some()))
             .ok_or_else(|| Failure::BadInput("only contacts can be added: write to them first".into()))
+    }
+
+    /// Somebody whose devices in the room are all gone: their new ones are claimed, unless somebody else was first.
+    pub(crate) fn claim_return(&mut self, room: RoomId, account: AccountRef) {
+        let theirs = e2ee_account(&account);
+        let members = self.group(&room).map(|group| group.members()).unwrap_or_default();
+        let devices: Vec<DeviceId> =
+            members.iter().filter(|m| *m.account() == theirs).map(|m| DeviceId(m.device())).collect();
+        let links = self.s.contacts.get(&account).map(|contact| contact.links.clone()).unwrap_or_default();
+        let all_gone = !devices.is_empty() && devices.iter().all(|id| crate::leaves::was_removed(&links, id));
+        if !all_gone {
+            return self.want_done(room);
+        }
+        if let Some(first) = self.s.work(room).wants.first_mut() {
+            *first = Want::Claim { account };
+            self.again = true;
+        }
     }
 
     pub(crate) fn claim_member(&mut self, room: RoomId, account: AccountRef) {

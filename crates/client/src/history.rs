@@ -47,6 +47,9 @@ impl Engine {
     /// Tells a new device everything but messages. They follow.
     pub(crate) fn tell_all(&mut self, device: DeviceId, rng: &mut dyn CryptoRngCore) {
         self.share_settings(rng);
+        if let Some(note) = self.backup_note() {
+            self.say_own(&note, rng);
+        }
         let mut contacts = Vec::new();
         for account in self.s.contacts.keys() {
             let Some(shared) = self.shared(&account) else { continue };

@@ -107,7 +107,7 @@ impl Engine {
         } else if by_us {
             (self.conversation_of_ours(row.room, &others, is_group, expected.as_ref(), rng), true)
         } else {
-            self.conversation_for(row.room, &by, &others, is_group, asked, predecessor, rng)
+            self.conversation_for(row.room, &by, &others, is_group, asked, predecessor, expected.as_ref(), rng)
         };
         let again =
             self.s.rooms.get(&row.room).map(|r| (r.hello_sent, r.unreadable.clone(), r.missing.clone(), r.since));
@@ -225,11 +225,13 @@ impl Engine {
         is_group: bool,
         asked: bool,
         predecessor: Option<RoomId>,
+        expected: Option<&Expected>,
         rng: &mut dyn CryptoRngCore,
     ) -> (ConversationId, bool) {
         let same_people = |c: &crate::state::Conversation| c.is_group == is_group && (is_group || c.members == others);
         let known = [Some(room), predecessor].into_iter().flatten().find_map(|id| {
-            let conversation = self.s.rooms.get(&id)?.conversation;
+            let joined = self.s.rooms.get(&id).map(|r| r.conversation);
+            let conversation = joined.or_else(|| expected.filter(|_| id == room).map(|e| e.conversation))?;
             self.s.conversations.get(&conversation).filter(|c| same_people(c)).map(|_| conversation)
         });
         let with_them = if is_group { None } else { self.conversation_with(by) };

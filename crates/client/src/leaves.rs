@@ -282,6 +282,7 @@ impl Engine {
                 self.want(room, Want::Gone { account: account.clone(), devices: devices.clone() });
             }
         }
+        self.note_return(account);
         self.doors_to_renew.insert(account.clone());
         self.again = true;
     }

@@ -3,7 +3,7 @@
 //!
 //! - the frame: [`identities`] (several accounts in one home), [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
 //! - who: `signup`, `identity`, `profiles`, `contacts`, `keypackages`;
-//! - own devices: `devices` (the list), `linking` (a new one), `own` (their room), `leaves` (their leaves), `history`, `drafts`;
+//! - own devices: `devices` (the list), `linking` (a new one), `own` (their room), `leaves` (their leaves), `history`, `drafts`, `backup`;
 //! - out: `intents`, `sending`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
 //! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
 //! - and `conversation` (its state machine), `requests`, `groups` and their `rules`; `repair`, `rebuild` and `doubts` (whether it is us).
@@ -17,6 +17,7 @@ pub mod engine;
 pub mod identities;
 pub mod rows;
 
+mod backup;
 mod chores;
 mod claims;
 mod commits;

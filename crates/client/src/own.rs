@@ -18,6 +18,7 @@ use parlour_e2ee::Policy;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{DeviceId, Digest, MessageId, RoomId, Secret, UnixMillis};
 use rand_core::CryptoRngCore;
+use zeroize::Zeroizing;
 
 /// So much is put into one note, bytes: less than [`parlour_proto::content::MAX_OWN_BYTES`].
 pub(crate) const NOTE_BYTES: usize = 48 * 1024;
@@ -88,6 +89,8 @@ choice! {
         10 Ask { place: Place, messages: Vec<MessageId>, },
         /// Where messages are shown.
         11 Showing { device: DeviceId, showing: Showing, },
+        /// The backup's keys.
+        12 Backup { public: Bytes, key: Option<Zeroizing<Vec<u8>>>, },
         /// Somebody's picture.
         9 Face { account: AccountRef, picture: StoredPicture, },
     }
@@ -228,16 +231,21 @@ impl Engine {
         }
     }
 
-    pub(crate) fn share_settings(&mut self, rng: &mut dyn CryptoRngCore) {
-        let Some(me) = self.me() else { return };
-        let note = Note::Settings {
+    pub(crate) fn settings_note(&self) -> Option<Note> {
+        let me = self.me()?;
+        Some(Note::Settings {
             name: me.name.clone(),
             picture: me.picture.clone(),
             profile: me.profile,
             delivered: me.delivered_reports,
             read: me.read_reports,
-        };
-        self.say_own(&note, rng);
+        })
+    }
+
+    pub(crate) fn share_settings(&mut self, rng: &mut dyn CryptoRngCore) {
+        if let Some(note) = self.settings_note() {
+            self.say_own(&note, rng);
+        }
     }
 
     pub(crate) fn share_read(&mut self, conversation: ConversationId, rng: &mut dyn CryptoRngCore) {
@@ -257,7 +265,12 @@ impl Engine {
 
     pub(crate) fn hear_note(&mut self, from: DeviceId, note: &[u8], rng: &mut dyn CryptoRngCore) {
         // What a newer version says, an older one does not understand.
-        let Ok(note) = decode::<Note>(note) else { return };
+        if let Ok(note) = decode::<Note>(note) {
+            self.hear_read_note(from, note, rng);
+        }
+    }
+
+    pub(crate) fn hear_read_note(&mut self, from: DeviceId, note: Note, rng: &mut dyn CryptoRngCore) {
         match note {
             Note::Settings { name, picture, profile, delivered, read } => {
                 self.hear_settings(name, picture, profile, delivered, read);
@@ -289,6 +302,7 @@ impl Engine {
                 }
             }
             Note::History { to, place, messages, done, of } => self.hear_history(to, &place, messages, done, of),
+            Note::Backup { public, key } => self.hear_backup(public, key),
             Note::Showing { device, showing } => drop(self.keep_showing(device, showing)),
             Note::Ask { place, messages } => self.hear_ask(from, &place, messages),
             Note::Face { account, picture } => self.hear_face(&account, &picture),

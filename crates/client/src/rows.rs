@@ -20,6 +20,7 @@
 //! | `e` | `u` | room, room sequence | a row of an unknown room, waiting for its Welcome |
 //! | `e` | `t` | room | tombstone of a room that is forgotten |
 //! | `e` | `x` | prefix | lazy rows that are to be deleted |
+//! | `e` | `b` | - | the backup: its keys, what the server has of it |
 //! | `e` | `d` | device | what is known of another own device |
 //! | `e` | `a` | conversation | a draft |
 //! | `e` | `y` | device | messages on their way to an own device that is new |
@@ -43,7 +44,7 @@ pub const EAGER: &[u8] = b"e";
 pub const LAZY: &[u8] = b"l";
 
 /// Every kind of row, with its class.
-const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdayk"), (LAZY, b"gkmfq")];
+const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykb"), (LAZY, b"gkmfq")];
 
 /// Prefixes of all rows of an identity, of one class or of both.
 pub(crate) fn prefixes(identity: u16, classes: &[&[u8]]) -> Vec<Vec<u8>> {
@@ -135,6 +136,11 @@ impl<K: RowKey, V: Stored> Table<K, V> {
 
     pub(crate) fn range(&self, range: impl std::ops::RangeBounds<K>) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.rows.range(range)
+    }
+
+    /// Whether anything changed since the last flush.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.dirty.len() > 0
     }
 
     /// Those that changed since the last flush.

@@ -14,8 +14,8 @@
 
 use crate::api::{Failure, IntentId, Proof, Reply, Role, Showing};
 use crate::engine::{Engine, Purpose, is_temporary};
-use crate::state::{Identity, Stage};
-use parlour_e2ee::{DeviceKeys, RootKey};
+use crate::state::{Backup, Identity, Stage};
+use parlour_e2ee::{BackupSecret, DeviceKeys, RootKey};
 use parlour_proto::device_list::{Action, DeviceList, Draft, SIGN_DOMAIN, Signer};
 use parlour_proto::frames::{AccountRef, AccountView, Answer, AppId, AppInfo, Request, SignIn};
 use parlour_proto::handle::Handle;
@@ -221,6 +221,7 @@ impl Engine {
         let request = Request::Register { ticket, account, root_key: root.public(), links: links.clone(), device };
         let account = AccountRef { app: sign_up.app.clone(), account };
         let words = root.recovery_words();
+        self.s.backup.insert((), Backup::of(&root));
         self.store_identity(sign_up, account, device, &keys, root.public(), links, words.clone());
         Ok(Step::Register(request))
     }
@@ -248,6 +249,8 @@ impl Engine {
         let mut links = view.links.clone();
         links.push(link.clone());
         let root_key = view.root_key;
+        let restore = Some(BackupSecret::of(root).to_bytes());
+        self.s.backup.insert((), Backup { restore, ..Backup::of(root) });
         self.store_identity(sign_up, view.account.clone(), device, &keys, root_key, links, Zeroizing::default());
         Ok(Step::Register(Request::AddDevice { ticket, link, device }))
     }

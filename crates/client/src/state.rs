@@ -30,6 +30,7 @@ pub(crate) struct State {
     pub(crate) waiting: Table<(RoomId, u64), Waiting>,
     pub(crate) tombstones: Table<RoomId, UnixMillis>,
     pub(crate) wipes: Table<Vec<u8>, ()>,
+    pub(crate) backup: Table<(), Backup>,
     pub(crate) devices: Table<DeviceId, OwnDevice>,
     pub(crate) drafts: Table<ConversationId, Draft>,
     pub(crate) transfers: Table<DeviceId, Transfer>,
@@ -53,6 +54,7 @@ impl State {
             waiting: Table::new(b'u'),
             tombstones: Table::new(b't'),
             wipes: Table::new(b'x'),
+            backup: Table::new(b'b'),
             devices: Table::new(b'd'),
             drafts: Table::new(b'a'),
             transfers: Table::new(b'y'),
@@ -82,6 +84,7 @@ impl State {
             || self.waiting.load(kind, rest, value)?
             || self.tombstones.load(kind, rest, value)?
             || self.wipes.load(kind, rest, value)?
+            || self.backup.load(kind, rest, value)?
             || self.devices.load(kind, rest, value)?
             || self.drafts.load(kind, rest, value)?
             || self.transfers.load(kind, rest, value)?
@@ -105,6 +108,7 @@ impl State {
         self.waiting.flush(number, changes);
         self.tombstones.flush(number, changes);
         self.wipes.flush(number, changes);
+        self.backup.flush(number, changes);
         self.devices.flush(number, changes);
         self.drafts.flush(number, changes);
         self.transfers.flush(number, changes);
@@ -124,6 +128,7 @@ impl State {
         self.waiting.clear();
         self.tombstones.clear();
         self.counters.clear();
+        self.backup.clear();
         self.devices.clear();
         self.drafts.clear();
         self.transfers.clear();

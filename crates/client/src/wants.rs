@@ -112,6 +112,9 @@ impl Engine {
         if ruled {
             self.tell_conversation(conversation);
         }
+        if members.is_empty() && !self.is_group_room(&room) && !self.is_own_room(&room) {
+            self.nobody_is_left(room);
+        }
         let changed = self
             .s
             .conversations
@@ -126,6 +129,16 @@ impl Engine {
             c.members = members;
             self.tell_conversation(conversation);
         }
+    }
+
+    /// All devices of the other side are gone: nothing is said here any more, but in the room that they come back with.
+    fn nobody_is_left(&mut self, room: RoomId) {
+        let Some(r) = self.s.rooms.get_mut(&room).filter(|r| matches!(r.phase, Phase::Live)) else { return };
+        r.phase = Phase::Superseded;
+        let conversation = r.conversation;
+        self.s.work.remove(&room);
+        self.forget_sealed(conversation, room);
+        self.weigh(conversation);
     }
 
     /// Which own other devices are in a room.

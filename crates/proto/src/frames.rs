@@ -42,6 +42,10 @@ pub const MAX_GRANT_BYTES: usize = 512;
 pub const MAX_KNOCK_BYTES: usize = 32 * 1024;
 /// The largest payload that a relay hands on, bytes.
 pub const MAX_RELAY_BYTES: usize = 16 * 1024;
+/// The largest chunk of a backup, bytes.
+pub const MAX_BACKUP_CHUNK_BYTES: usize = 64 * 1024;
+/// Most chunks of a backup in one [`Answer::Backup`].
+pub const MAX_BACKUP_CHUNKS: usize = 32;
 /// Relays are numbered below this: six decimal digits.
 pub const RELAY_SLOTS: u32 = 1_000_000;
 /// Most apps of a deployment.
@@ -180,6 +184,12 @@ pub enum Request {
     /// A key package of one other device of this account, with an open grant. → [`Answer::Claimed`] with that device alone,
     /// `NotReachable` when it is not listed, has no packages or is the one that asks
     ClaimOwn { device: DeviceId, room: RoomId },
+    /// Stores a chunk of the account's backup, sealed by its devices, in the place of the one of this name. → `Done`, `Full`
+    PutBackup { name: [u8; 16], chunk: Bytes },
+    /// Deletes a chunk. → `Done`, also when there is none
+    DropBackup { name: [u8; 16] },
+    /// The chunks whose names are above `after`, by name. → [`Answer::Backup`]
+    Backup { after: Option<[u8; 16]> },
     /// Opens a relay by which a device that is not signed in can be reached, in place of one that is open on this socket.
     /// → [`Answer::Relay`]
     OpenRelay,
@@ -384,6 +394,8 @@ pub enum Answer {
     Accepted { room_seq: u64, time: UnixMillis, stamp: [u8; 32], closed: Vec<MemberKey> },
     /// Part of a room's log.
     Log(Log),
+    /// Chunks of the account's backup, at most [`MAX_BACKUP_CHUNKS`]; `more` of them follow the last.
+    Backup { chunks: Vec<([u8; 16], Bytes)>, more: bool },
     /// A relay is open; `slot` is below [`RELAY_SLOTS`] and unique among open ones.
     Relay { slot: u32 },
 }

@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod apps;
+mod backups;
 pub mod claims;
 pub mod config;
 pub mod directory;

@@ -75,6 +75,20 @@ record! {
 }
 
 record! {
+    /// The backup at the server.
+    struct Backup {
+        /// Key pages are sealed to it.
+        public: Bytes,
+        /// The chunks' key; `None`: to be drawn.
+        key: Option<Zeroizing<Vec<u8>>>,
+        /// What the server has: name, and digest of what is in it.
+        stored: Vec<([u8; 16], Digest)>,
+        /// What opens key pages, while the backup is being fetched.
+        restore: Option<Zeroizing<Vec<u8>>>,
+    }
+}
+
+record! {
     /// What is being written in a conversation.
     struct Draft {
         text: String,
@@ -314,6 +328,8 @@ choice! {
         /// A key package of an own device must be claimed first.
         9 ClaimOwn { device: DeviceId, },
         /// Leaves of devices that are not on their account's list any more.
+        /// Key packages of somebody who is in with devices that are gone, and with no other: to be claimed.
+        11 Return { account: AccountRef, },
         10 Gone { account: AccountRef, devices: Vec<DeviceId>, },
     }
 }

@@ -89,6 +89,8 @@ pub struct Server {
     mailboxes: BTreeMap<MailboxId, (u64, VecDeque<Row>)>,
     sessions: HashMap<SocketKey, Session>,
     online: HashMap<MailboxId, SocketKey>,
+    /// Chunks of backups.
+    pub backups: BTreeMap<AccountRef, BTreeMap<[u8; 16], Bytes>>,
     relays: Relays,
     /// What goes out behind the answer under way.
     after: Vec<(SocketKey, Push)>,
@@ -133,6 +135,7 @@ impl Server {
             mailboxes: BTreeMap::new(),
             sessions: HashMap::new(),
             online: HashMap::new(),
+            backups: BTreeMap::new(),
             relays: Relays::default(),
             after: Vec::new(),
             out: VecDeque::new(),
@@ -171,6 +174,7 @@ impl Server {
             mailboxes: self.mailboxes.clone(),
             sessions: HashMap::new(),
             online: HashMap::new(),
+            backups: self.backups.clone(),
             relays: Relays::default(),
             after: Vec::new(),
             out: VecDeque::new(),
@@ -456,6 +460,20 @@ impl Server {
                 let (slot, other) = self.relays.open(key, self.now, &mut self.rng);
                 self.tell_relay_closed(other);
                 Ok(Answer::Relay { slot })
+            }
+            Request::PutBackup { name, chunk } => {
+                self.backups.entry(account.clone()).or_default().insert(name, chunk);
+                Ok(Answer::Done)
+            }
+            Request::DropBackup { name } => {
+                self.backups.entry(account.clone()).or_default().remove(&name);
+                Ok(Answer::Done)
+            }
+            Request::Backup { after } => {
+                let all = self.backups.get(&account).into_iter().flatten();
+                let mut rest = all.filter(|(name, _)| after.is_none_or(|after| **name > after));
+                let chunks = rest.by_ref().take(4).map(|(name, chunk)| (*name, chunk.clone())).collect();
+                Ok(Answer::Backup { chunks, more: rest.next().is_some() })
             }
             Request::OwnAccount => Ok(Answer::Account(self.view(&account))),
             Request::ClaimOwn { device: other, room } => {

@@ -24,6 +24,9 @@ impl Request {
             Request::Ack { .. } => "ack",
             Request::PublishKeyPackages { .. } => "publish_key_packages",
             Request::AppendDeviceList { .. } => "append_device_list",
+            Request::PutBackup { .. } => "put_backup",
+            Request::DropBackup { .. } => "drop_backup",
+            Request::Backup { .. } => "backup",
             Request::OwnAccount => "own_account",
             Request::ClaimOwn { .. } => "claim_own",
             Request::OpenRelay => "open_relay",
@@ -68,6 +71,7 @@ impl Answer {
             Answer::Reach(_) => "reach",
             Answer::Accepted { .. } => "accepted",
             Answer::Log(_) => "log",
+            Answer::Backup { .. } => "backup",
             Answer::Relay { .. } => "relay_opened",
         }
     }

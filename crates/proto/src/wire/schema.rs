@@ -20,7 +20,7 @@ pub(super) struct ClientFrame {
     #[prost(
         oneof = "Request",
         tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 32, 33, 34, 35, 36, 37, 38, 39, \
-                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51"
+                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 61, 62"
     )]
     pub request: Option<Request>,
 }
@@ -107,6 +107,12 @@ pub(super) enum Request {
     OwnAccount(Empty),
     #[prost(message, tag = "51")]
     ClaimOwn(ClaimOwn),
+    #[prost(message, tag = "60")]
+    PutBackup(BackupChunk),
+    #[prost(message, tag = "61")]
+    DropBackup(BackupName),
+    #[prost(message, tag = "62")]
+    Backup(BackupName),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -475,6 +481,30 @@ pub(super) struct ClaimOwn {
     pub room: Bytes,
 }
 
+/// `put_backup`, and in the answer to `backup`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct BackupChunk {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub name: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub chunk: Bytes,
+}
+
+/// `drop_backup`; in `backup`, after which name (empty: from the first).
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct BackupName {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub name: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct BackupChunks {
+    #[prost(message, repeated, tag = "1")]
+    pub chunks: Vec<BackupChunk>,
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+}
+
 // ---- server to client
 
 #[derive(Clone, PartialEq, Message)]
@@ -483,7 +513,7 @@ pub(super) struct ServerFrame {
     pub id: u64,
     #[prost(
         oneof = "Body",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32, 33, 34, 35, 36"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 26, 32, 33, 34, 35, 36"
     )]
     pub body: Option<Body>,
 }
@@ -521,6 +551,8 @@ pub(super) enum Body {
     Reach(ReachSettings),
     #[prost(message, tag = "24")]
     RelayOpened(RelaySlot),
+    #[prost(message, tag = "26")]
+    Backup(BackupChunks),
     // pushes
     #[prost(message, tag = "8")]
     Rows(Rows),

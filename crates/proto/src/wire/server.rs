@@ -6,9 +6,9 @@ use super::field::{
 };
 use super::schema as pb;
 use crate::frames::{
-    AccountView, Answer, AppId, AppInfo, Claimed, ClaimedDevice, Log, MAX_APPS, MAX_ENTRY_CHANGES,
-    MAX_KEY_PACKAGE_BYTES, MAX_MESSAGE_BYTES, MAX_RELAY_BYTES, MAX_ROWS_PER_FRAME, MAX_VOIDS, Push, RELAY_SLOTS, Row,
-    RowBody, ServerFrame, SignIn, SignedIn,
+    AccountView, Answer, AppId, AppInfo, Claimed, ClaimedDevice, Log, MAX_APPS, MAX_BACKUP_CHUNK_BYTES,
+    MAX_BACKUP_CHUNKS, MAX_ENTRY_CHANGES, MAX_KEY_PACKAGE_BYTES, MAX_MESSAGE_BYTES, MAX_RELAY_BYTES,
+    MAX_ROWS_PER_FRAME, MAX_VOIDS, Push, RELAY_SLOTS, Row, RowBody, ServerFrame, SignIn, SignedIn,
 };
 use crate::ids::UnixMillis;
 use crate::problem::{Code, Problem};
@@ -55,6 +55,12 @@ pub(super) fn frame(id: u64, body: P) -> Result<ServerFrame, Problem> {
         P::Reach(m) => Answer::Reach(list(m.rules, MAX_APPS, "list of rules", |rule| {
             Ok((AppId::parse(&rule.app)?, reach_rule(rule.rule)?))
         })?),
+        P::Backup(m) => Answer::Backup {
+            chunks: list(m.chunks, MAX_BACKUP_CHUNKS, "list of chunks", |m| {
+                Ok((fixed(&m.name, "name of a chunk")?, bounded(m.chunk, MAX_BACKUP_CHUNK_BYTES, "chunk")?))
+            })?,
+            more: m.more,
+        },
         P::RelayOpened(m) if m.slot < RELAY_SLOTS => Answer::Relay { slot: m.slot },
         P::RelayOpened(_) => return Err(malformed("a relay's slot has six digits")),
         push @ (P::Rows(_)
@@ -223,6 +229,13 @@ pub(super) fn put_answer(from: &Answer) -> P {
             rows: log.rows.iter().map(put_row).collect(),
             more: log.more,
             successor: log.successor.as_ref().map(|room| put(&room.0)),
+        }),
+        Answer::Backup { chunks, more } => P::Backup(pb::BackupChunks {
+            chunks: chunks
+                .iter()
+                .map(|(name, chunk)| pb::BackupChunk { name: put(name), chunk: chunk.clone() })
+                .collect(),
+            more: *more,
         }),
         Answer::Relay { slot } => P::RelayOpened(pb::RelaySlot { slot: *slot }),
     }

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::frames::{
-    Answer, Commit, EntryChange, MAX_CODE_BYTES, MAX_ENTRY_CHANGES, MAX_FRAME_BYTES, MAX_HANDLE_BYTES,
-    MAX_KEY_PACKAGE_BYTES, MAX_KEY_PACKAGES_PER_FRAME, MAX_KNOCK_BYTES, MAX_MESSAGE_BYTES, MAX_RELAY_BYTES,
-    MAX_ROWS_PER_FRAME, MAX_VOIDS, Pool, RELAY_SLOTS, Row, RowBody,
+    Answer, Commit, EntryChange, MAX_BACKUP_CHUNK_BYTES, MAX_CODE_BYTES, MAX_ENTRY_CHANGES, MAX_FRAME_BYTES,
+    MAX_HANDLE_BYTES, MAX_KEY_PACKAGE_BYTES, MAX_KEY_PACKAGES_PER_FRAME, MAX_KNOCK_BYTES, MAX_MESSAGE_BYTES,
+    MAX_RELAY_BYTES, MAX_ROWS_PER_FRAME, MAX_VOIDS, Pool, RELAY_SLOTS, Row, RowBody,
 };
 use crate::ids::{MemberKey, UnixMillis};
 use proptest::prelude::*;
@@ -74,8 +74,8 @@ fn bytes_of_every_row_stay_the_same() {
 #[test]
 fn there_is_a_sample_of_every_kind() {
     let count = |names: Vec<&'static str>| names.into_iter().collect::<std::collections::BTreeSet<_>>().len();
-    assert_eq!(count(requests().iter().map(|(_, request)| request.name()).collect()), 40);
-    assert_eq!(count(answers().iter().flatten().map(Answer::name).collect()), 14);
+    assert_eq!(count(requests().iter().map(|(_, request)| request.name()).collect()), 43);
+    assert_eq!(count(answers().iter().flatten().map(Answer::name).collect()), 15);
     assert_eq!(count(pushes().iter().map(Push::name).collect()), 8);
     assert_eq!(count(rows().iter().map(|row| row.body.name()).collect()), 5);
 }
@@ -147,6 +147,7 @@ fn what_passes_a_limit_is_refused() {
     too_large.push(publish(vec![package(MAX_KEY_PACKAGE_BYTES + 1)]));
     too_large.push(publish(vec![package(1); MAX_KEY_PACKAGES_PER_FRAME + 1]));
     too_large.push(Request::AppendDeviceList { link: vec![0; 513].into() });
+    too_large.push(Request::PutBackup { name: [0; 16], chunk: vec![0; MAX_BACKUP_CHUNK_BYTES + 1].into() });
     too_large.push(Request::Relay { payload: vec![0; MAX_RELAY_BYTES + 1].into() });
     too_large.push(Request::OpaqueLoginFinish { message: vec![0; 513].into() });
     let commit = |change: &dyn Fn(&mut Commit)| {

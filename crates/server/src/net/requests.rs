@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     accounts::{LoginState, NewAccount, RegisterState, Session},
+    backups,
     error::{Refused, refuse},
     fresh_rng, keypackages,
     reach::Reach,
@@ -187,6 +188,15 @@ pub(super) async fn member<S: Store>(
         }
         Request::AppendDeviceList { link } => {
             server.accounts.append_link(session, link, now, &mut fresh_rng()).await.and_then(|()| done())
+        }
+        Request::PutBackup { name, chunk } => {
+            backups::put(&server.store, &session.account.account, &name, chunk).await.and_then(|()| done())
+        }
+        Request::DropBackup { name } => {
+            backups::erase(&server.store, &session.account.account, &name).await.and_then(|()| done())
+        }
+        Request::Backup { after } => {
+            Ok(Done::Answer(backups::page(&server.store, &session.account.account, after).await?))
         }
         Request::OwnAccount => Ok(Done::Answer(Answer::Account(server.accounts.own_account(session).await?))),
         Request::ClaimOwn { device, room } => {

@@ -125,6 +125,10 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("", Request::CloseRelay),
         ("", Request::OwnAccount),
         ("", Request::ClaimOwn { device: DEVICE, room: ROOM }),
+        ("", Request::PutBackup { name: [0xba; 16], chunk: bytes("canary chunk") }),
+        ("", Request::DropBackup { name: [0xba; 16] }),
+        ("_first", Request::Backup { after: None }),
+        ("", Request::Backup { after: Some([0xba; 16]) }),
     ]
 }
 
@@ -177,6 +181,7 @@ pub(super) fn answers() -> Vec<Result<Answer, Problem>> {
         Ok(Answer::Accepted { room_seq: 300, time: TIME, stamp: [0xa0; 32], closed: vec![KEY] }),
         Ok(Answer::Log(Log { head: 17, rows: rows(), more: true, successor: Some(ROOM) })),
         Ok(Answer::Relay { slot: 420_042 }),
+        Ok(Answer::Backup { chunks: vec![([0xba; 16], bytes("canary chunk"))], more: true }),
         Err(problem),
         Err(Problem::new(Code::NotReachable, "")),
     ]

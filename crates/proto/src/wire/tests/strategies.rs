@@ -154,6 +154,9 @@ fn signed_in_requests() -> impl Strategy<Value = Request> {
         (pool(), vec(upload, 0..5)).prop_map(|(pool, packages)| Request::PublishKeyPackages { pool, packages }),
         bytes().prop_map(|link| Request::AppendDeviceList { link }),
         Just(Request::OwnAccount),
+        (any::<[u8; 16]>(), bytes()).prop_map(|(name, chunk)| Request::PutBackup { name, chunk }),
+        any::<[u8; 16]>().prop_map(|name| Request::DropBackup { name }),
+        any::<Option<[u8; 16]>>().prop_map(|after| Request::Backup { after }),
         (device(), room()).prop_map(|(device, room)| Request::ClaimOwn { device, room }),
         Just(Request::OpenRelay),
         (who(), room()).prop_map(|(who, room)| Request::Claim { who, room }),
@@ -279,6 +282,8 @@ pub(super) fn any_answer() -> impl Strategy<Value = Answer> {
         accepted,
         log.prop_map(Answer::Log),
         (0..RELAY_SLOTS).prop_map(|slot| Answer::Relay { slot }),
+        (vec((any::<[u8; 16]>(), bytes()), 0..4), any::<bool>())
+            .prop_map(|(chunks, more)| Answer::Backup { chunks, more }),
     ]
 }
 
