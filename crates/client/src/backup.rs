@@ -264,7 +264,7 @@ impl Engine {
         for (room, account) in std::mem::take(&mut self.returned) {
             self.bring_back(room, account);
         }
-        if !self.s.backup.get(&()).is_some_and(|backup| backup.restore.is_none()) || !self.other_devices().is_empty() {
+        if self.s.backup.get(&()).is_none_or(|backup| backup.restore.is_some()) || !self.other_devices().is_empty() {
             return;
         }
         if self.s.expected.iter().next().is_none() {
@@ -295,7 +295,7 @@ impl Engine {
 
     /// Somebody's devices changed: in groups where only gone ones of theirs are, a friend who may brings the new one in.
     pub(crate) fn note_return(&mut self, account: &AccountRef) {
-        if !self.s.contacts.get(account).is_some_and(|contact| contact.door.is_some()) {
+        if self.s.contacts.get(account).is_none_or(|contact| contact.door.is_none()) {
             return;
         }
         let groups: Vec<RoomId> = self
