@@ -178,6 +178,8 @@ pub struct Engine {
     pub(crate) opened: BTreeSet<ConversationId>,
     /// Messages that were written before this device was in, sequenced after: own devices are asked for them.
     pub(crate) missed: BTreeMap<ConversationId, Vec<MessageId>>,
+    /// Conversations with a gap that another own device fills: the next position in it.
+    pub(crate) filling: HashMap<ConversationId, u64>,
     /// When what changed goes into the backup.
     pub(crate) backup_due: Option<UnixMillis>,
     /// The chunk that is being sent (or deleted, without a digest).
@@ -278,6 +280,7 @@ impl Engine {
             doors_to_renew: BTreeSet::new(),
             opened: BTreeSet::new(),
             missed: BTreeMap::new(),
+            filling: HashMap::new(),
             backup_due: Some(UnixMillis(0)),
             backup_under_way: None,
             restored: Vec::new(),

@@ -198,6 +198,9 @@ impl Engine {
             return;
         }
         if let Some(conversation) = self.find_place(place) {
+            // Those that get a position here, get it in the order in which they were said.
+            let mut messages = messages;
+            messages.sort_by_key(|told| told.order);
             for message in messages {
                 self.hear_told(conversation, message);
             }
@@ -222,12 +225,50 @@ impl Engine {
     /// It is not here: new to this device, in the gap or at the end.
     pub(crate) fn put_new(&mut self, conversation: ConversationId, told: Told) {
         let Some(base) = self.s.conversations.get(&conversation).map(|c| c.base) else { return };
-        let order = if told.order < base { told.order } else { self.next_order(conversation) };
+        let order = if told.order < base { told.order } else { self.place_for(conversation) };
         let received = told.from.is_some() && !told.deleted;
         if let Some(c) = self.s.conversations.get_mut(&conversation).filter(|c| received && order > c.read_up_to) {
             c.unread = c.unread.saturating_add(1);
         }
         self.put_told(conversation, Told { order, ..told });
+    }
+
+    // ---- what was said before this device's entry was opened
+
+    /// Messages that came between the acceptance on another device and the opening here get positions of their own.
+    pub(crate) fn ask_to_fill(&mut self, conversation: ConversationId, rng: &mut dyn CryptoRngCore) {
+        let Some(c) = self.s.conversations.get_mut(&conversation) else { return };
+        self.filling.insert(conversation, c.next_order + 1);
+        c.next_order += GAP;
+        if let Some(place) = self.place_of(conversation) {
+            self.say_own(&Note::Fill { place }, rng);
+        }
+    }
+
+    pub(crate) fn hear_fill(&mut self, from: DeviceId, place: &Place) {
+        if self.is_first_but(from)
+            && let Some(conversation) = self.find_place(place)
+        {
+            self.transfer_too(from, conversation);
+            self.again = true;
+        }
+    }
+
+    /// Whether we are the oldest device that is not the one that asks: it answers.
+    fn is_first_but(&mut self, asks: DeviceId) -> bool {
+        let first = self.listed().iter().map(|device| device.id).find(|id| *id != asks);
+        first == self.me().map(|me| me.device)
+    }
+
+    /// Where a message goes that another device brings: in the gap that was left for it, or at the end.
+    fn place_for(&mut self, conversation: ConversationId) -> u64 {
+        match self.filling.get_mut(&conversation) {
+            Some(next) => {
+                *next += 1;
+                *next - 1
+            }
+            None => self.next_order(conversation),
+        }
     }
 
     // ---- single messages
@@ -249,9 +290,7 @@ impl Engine {
     }
 
     pub(crate) fn hear_ask(&mut self, from: DeviceId, place: &Place, messages: Vec<MessageId>) {
-        // The oldest device that is not the one that asks answers.
-        let first = self.listed().iter().map(|device| device.id).find(|id| *id != from);
-        if first != self.me().map(|me| me.device) {
+        if !self.is_first_but(from) {
             return;
         }
         let Some(conversation) = self.find_place(place) else { return };

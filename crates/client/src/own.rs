@@ -91,6 +91,8 @@ choice! {
         11 Showing { device: DeviceId, showing: Showing, },
         /// The backup's keys.
         12 Backup { public: Bytes, key: Option<Zeroizing<Vec<u8>>>, },
+        /// What was said in a conversation lately: the one who says it was let in late.
+        13 Fill { place: Place, },
         /// Somebody's picture.
         9 Face { account: AccountRef, picture: StoredPicture, },
     }
@@ -302,6 +304,7 @@ impl Engine {
                 }
             }
             Note::History { to, place, messages, done, of } => self.hear_history(to, &place, messages, done, of),
+            Note::Fill { place } => self.hear_fill(from, &place),
             Note::Backup { public, key } => self.hear_backup(public, key),
             Note::Showing { device, showing } => drop(self.keep_showing(device, showing)),
             Note::Ask { place, messages } => self.hear_ask(from, &place, messages),
@@ -381,6 +384,7 @@ impl Engine {
             && self.standing(id) == Some(ConversationState::Request)
         {
             self.let_in_here(id, rng);
+            self.ask_to_fill(id, rng);
         }
         if let Some(id) = conversation {
             self.changed.insert(id);

@@ -455,3 +455,34 @@ fn what_a_revoked_device_knew_opens_no_door() {
     w.run_for(5_000);
     assert!(w.conversations(ben).iter().any(|c| c.title == "Without it" && c.state == ConversationState::Open));
 }
+
+#[test]
+fn what_was_said_before_a_device_heard_of_an_acceptance_comes_to_it_too() {
+    let mut w = World::new(12);
+    let (ada, ben) = (w.user(0), w.user(1));
+    let tablet = link(&mut w, ada);
+    w.send(ben, &bell(0), "may I?").unwrap();
+    w.run_for(2_000);
+    w.offline(tablet);
+    let request = w.requests(ada).pop().unwrap().id;
+    w.ask(ada, Intent::Accept { request }).unwrap();
+    w.run_for(2_000);
+    let at_ben = w.only_conversation(ben).id;
+    for n in 0..10 {
+        w.say(ada, request, &format!("ada {n}"));
+        w.say(ben, at_ben, &format!("ben {n}"));
+    }
+    w.run_for(2_000);
+    // Ada is away when the tablet comes back; then Ben goes on writing, then she is there again.
+    w.offline(ada);
+    w.online(tablet);
+    w.say(ben, at_ben, "now to the tablet");
+    w.run_for(5_000);
+    w.online(ada);
+    w.run_for(20_000);
+    let at_tablet = w.only_conversation(tablet).id;
+    assert_eq!(w.texts(tablet, at_tablet), w.texts(ada, request));
+    assert_eq!(w.texts(tablet, at_tablet).len(), 22);
+    assert_eq!(w.only_conversation(tablet).unread, 12);
+    assert_eq!(w.status(tablet).unreadable, 0);
+}
