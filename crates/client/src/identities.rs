@@ -180,6 +180,7 @@ impl Identities {
             Intent::SetShowing { device, .. } | Intent::RevokeDevice { device } => {
                 self.find(|engine| engine.lists(device))
             }
+            Intent::CancelLink => self.joining.first().copied(),
             Intent::Picture { of: Some(account) } => by_account(account),
             _ => None,
         };
