@@ -318,6 +318,7 @@ impl Engine {
             ServerFrame::Push(Push::DeviceList { length }) => self.list_is_at(length),
             ServerFrame::Push(Push::Relay { payload }) => self.on_relay(&payload, rng),
             ServerFrame::Push(Push::RelayClosed) => self.on_relay_closed(),
+            ServerFrame::Push(Push::Whisper { .. }) => {}
             ServerFrame::Push(Push::Closing(problem)) => self.on_closing(problem),
         }
     }

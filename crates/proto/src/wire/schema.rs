@@ -20,7 +20,7 @@ pub(super) struct ClientFrame {
     #[prost(
         oneof = "Request",
         tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 32, 33, 34, 35, 36, 37, 38, 39, \
-                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51"
+                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52"
     )]
     pub request: Option<Request>,
 }
@@ -107,6 +107,8 @@ pub(super) enum Request {
     OwnAccount(Empty),
     #[prost(message, tag = "51")]
     ClaimOwn(ClaimOwn),
+    #[prost(message, tag = "52")]
+    Whisper(Whisper),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -475,6 +477,16 @@ pub(super) struct ClaimOwn {
     pub room: Bytes,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Whisper {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub room: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub send_key: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub payload: Bytes,
+}
+
 // ---- server to client
 
 #[derive(Clone, PartialEq, Message)]
@@ -483,7 +495,7 @@ pub(super) struct ServerFrame {
     pub id: u64,
     #[prost(
         oneof = "Body",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32, 33, 34, 35, 36"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 32, 33, 34, 35, 36, 37"
     )]
     pub body: Option<Body>,
 }
@@ -538,6 +550,8 @@ pub(super) enum Body {
     Relay(RelayPayload),
     #[prost(message, tag = "36")]
     RelayClosed(Empty),
+    #[prost(message, tag = "37")]
+    Whisper(Whispered),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -695,6 +709,15 @@ pub(super) struct Hello {
 pub(super) struct DeviceList {
     #[prost(uint32, tag = "1")]
     pub length: u32,
+}
+
+/// To who is there.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Whispered {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub room: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub payload: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]

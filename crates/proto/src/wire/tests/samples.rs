@@ -125,6 +125,7 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("", Request::CloseRelay),
         ("", Request::OwnAccount),
         ("", Request::ClaimOwn { device: DEVICE, room: ROOM }),
+        ("", Request::Whisper { room: ROOM, send_key: secret(), payload: bytes("canary whisper") }),
     ]
 }
 
@@ -193,6 +194,7 @@ pub(super) fn pushes() -> Vec<Push> {
         Push::DeviceList { length: 3 },
         Push::Relay { payload: bytes("canary payload") },
         Push::RelayClosed,
+        Push::Whisper { room: ROOM, payload: bytes("canary whisper") },
     ]
 }
 
