@@ -39,6 +39,7 @@ pub(crate) enum Purpose {
     OwnAccount,
     AppendList,
     ClaimOwn(RoomId, DeviceId),
+    Whisper(ConversationId),
     OpenRelay,
     JoinRelay,
     Relay,
@@ -177,6 +178,7 @@ pub struct Engine {
     pub(crate) missed: BTreeMap<ConversationId, Vec<MessageId>>,
     /// When drafts are told to own devices.
     pub(crate) drafts_due: BTreeMap<ConversationId, UnixMillis>,
+    pub(crate) typing: crate::typing::Typing,
     pub(crate) again: bool,
 }
 
@@ -268,6 +270,7 @@ impl Engine {
             opened: BTreeSet::new(),
             missed: BTreeMap::new(),
             drafts_due: BTreeMap::new(),
+            typing: crate::typing::Typing::default(),
             again: false,
         })
     }
@@ -318,7 +321,7 @@ impl Engine {
             ServerFrame::Push(Push::DeviceList { length }) => self.list_is_at(length),
             ServerFrame::Push(Push::Relay { payload }) => self.on_relay(&payload, rng),
             ServerFrame::Push(Push::RelayClosed) => self.on_relay_closed(),
-            ServerFrame::Push(Push::Whisper { .. }) => {}
+            ServerFrame::Push(Push::Whisper { room, payload }) => self.on_whisper(room, payload),
             ServerFrame::Push(Push::Closing(problem)) => self.on_closing(problem),
         }
     }
@@ -357,7 +360,7 @@ impl Engine {
             Purpose::OpenRelay => self.on_relay_opened(result),
             Purpose::JoinRelay => self.on_relay_joined(result, rng),
             Purpose::Relay => self.on_relay_sent(result),
-            Purpose::CloseRelay => {}
+            Purpose::Whisper(_) | Purpose::CloseRelay => {}
         }
     }
 
@@ -391,6 +394,7 @@ impl Engine {
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }
+            self.settle_typing(rng);
             self.settle_sharing(rng);
             self.settle_silence(rng);
             self.settle_outbox();
