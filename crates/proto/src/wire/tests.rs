@@ -343,7 +343,9 @@ fn fields_of_the_schema() -> std::collections::BTreeSet<String> {
     let mut fields = Vec::new();
     let mut owners = std::collections::BTreeMap::new();
     let (mut item, mut number) = ("", None);
-    for line in include_str!("schema.rs").lines().map(str::trim) {
+    let schema = [include_str!("schema.rs"), include_str!("schema/rows.rs")].concat();
+    let schema = schema.replace("pub(in crate::wire) ", "pub(super) ");
+    for line in schema.lines().map(str::trim) {
         if let Some(rest) = line.strip_prefix("pub(super) struct ").or(line.strip_prefix("pub(super) enum ")) {
             item = rest.split([' ', '{']).next().unwrap();
         } else if let Some((_, rest)) = line.split_once("oneof = \"") {
