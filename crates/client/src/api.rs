@@ -160,8 +160,9 @@ pub enum Intent {
     SafetyNumber { with: Target },
     /// Marks somebody's safety number as compared (`true`) or not. → [`Reply::Ok`]
     SetVerified { conversation: ConversationId, verified: bool },
-    /// Switches delivered and read reports. → [`Reply::Ok`]
-    SetReports { delivered: bool, read: bool },
+    /// Switches delivered and read reports, and whether others see that one is writing (who does not tell does not see it,
+    /// either). All are on at first. → [`Reply::Ok`]
+    SetReports { delivered: bool, read: bool, typing: bool },
     /// The name people see, sent end-to-end to those one talks to. → [`Reply::Ok`]
     SetName { name: String },
     /// Name and picture that people see, sent end-to-end to those one talks to; the picture never with a first contact,
@@ -213,6 +214,9 @@ pub enum Intent {
     SetShowing { device: DeviceId, showing: Showing },
     /// What is being written in a conversation, for all own devices; `None`: nothing any more. → [`Reply::Ok`]
     PutDraft { conversation: ConversationId, text: Option<String> },
+    /// The user is writing in a conversation (to be said with each key: the others are told seldom enough), or has stopped
+    /// without sending. Nobody hears of it but who is there now, in an open conversation of few. → [`Reply::Ok`], at once
+    Typing { conversation: ConversationId, typing: bool },
     /// All drafts. → [`Reply::Drafts`]
     Drafts,
     /// Counters: what came, what could not be shown, what waits. → [`Reply::Status`]
@@ -248,6 +252,9 @@ pub enum Event {
     /// What was queued will not be sent (its messages are `Failed`), and why: a first contact found nobody later on, or
     /// the conversation closed. What an intent's own [`Event::Done`] tells at once is not told here.
     NotSent { conversation: ConversationId, messages: Vec<MessageId>, why: Failure },
+    /// Somebody is writing, or is not any more: they stopped, their message is here (told after this), or it was some seconds
+    /// ago. A conversation that is not open any more, and one whose engine was started anew, has nobody writing.
+    Typing { conversation: ConversationId, who: AccountRef, typing: bool },
     /// A request came in.
     Request(Request),
     /// A conversation is new or changed (people, state, newest message, unread count).

@@ -40,6 +40,7 @@ pub(crate) enum Purpose {
     OwnAccount,
     AppendList,
     ClaimOwn(RoomId, DeviceId),
+    Whisper(ConversationId),
     OpenRelay,
     JoinRelay,
     Relay,
@@ -190,6 +191,7 @@ pub struct Engine {
     pub(crate) returned: Vec<(RoomId, AccountRef)>,
     /// When drafts are told to own devices.
     pub(crate) drafts_due: BTreeMap<ConversationId, UnixMillis>,
+    pub(crate) typing: crate::typing::Typing,
     pub(crate) again: bool,
 }
 
@@ -286,6 +288,7 @@ impl Engine {
             restored: Vec::new(),
             returned: Vec::new(),
             drafts_due: BTreeMap::new(),
+            typing: crate::typing::Typing::default(),
             again: false,
         })
     }
@@ -336,6 +339,7 @@ impl Engine {
             ServerFrame::Push(Push::DeviceList { length }) => self.list_is_at(length),
             ServerFrame::Push(Push::Relay { payload }) => self.on_relay(&payload, rng),
             ServerFrame::Push(Push::RelayClosed) => self.on_relay_closed(),
+            ServerFrame::Push(Push::Whisper { room, payload }) => self.on_whisper(room, payload),
             ServerFrame::Push(Push::Closing(problem)) => self.on_closing(problem),
         }
     }
@@ -375,7 +379,7 @@ impl Engine {
             Purpose::OpenRelay => self.on_relay_opened(result),
             Purpose::JoinRelay => self.on_relay_joined(result, rng),
             Purpose::Relay => self.on_relay_sent(result),
-            Purpose::CloseRelay => {}
+            Purpose::Whisper(_) | Purpose::CloseRelay => {}
         }
     }
 
@@ -411,6 +415,7 @@ impl Engine {
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }
+            self.settle_typing(rng);
             self.settle_sharing(rng);
             self.settle_silence(rng);
             self.settle_outbox();

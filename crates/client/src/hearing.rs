@@ -213,6 +213,9 @@ impl Engine {
             tracing::warn!("something that the group's rules do not let its sender say");
             return;
         }
+        if matches!(said, Heard::Text { .. } | Heard::Edit { .. }) {
+            self.has_said(conversation, row.room, from);
+        }
         match said {
             Heard::Text { text, in_reply_to } => {
                 self.put_received(conversation, message, from, text, in_reply_to, row.time, evidence, stamp);

@@ -176,7 +176,8 @@ impl Identities {
             | Intent::SetRole { conversation, .. }
             | Intent::SetRules { conversation, .. }
             | Intent::Leave { conversation }
-            | Intent::PutDraft { conversation, .. } => by_conversation(conversation),
+            | Intent::PutDraft { conversation, .. }
+            | Intent::Typing { conversation, .. } => by_conversation(conversation),
             Intent::SetShowing { device, .. } | Intent::RevokeDevice { device } => {
                 self.find(|engine| engine.lists(device))
             }

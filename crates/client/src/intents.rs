@@ -74,11 +74,8 @@ impl Engine {
             Intent::RevokeInvites => self.ask_network(id, Request::RevokeInvite { digest: None }, true, None),
             Intent::SafetyNumber { with } => self.safety_number(id, &with),
             Intent::SetVerified { conversation, verified } => self.set_verified(id, conversation, verified),
-            Intent::SetReports { delivered, read } => {
-                if let Some(me) = self.s.identity.get_mut(&()) {
-                    me.delivered_reports = delivered;
-                    me.read_reports = read;
-                }
+            Intent::SetReports { delivered, read, typing } => {
+                self.set_reports(delivered, read, typing);
                 self.share_settings(rng);
                 self.done(id, Ok(Reply::Ok));
             }
@@ -108,6 +105,7 @@ impl Engine {
             Intent::RevokeDevice { device } => self.revoke_device(id, device),
             Intent::SetShowing { device, showing } => self.set_showing(id, device, showing, rng),
             Intent::PutDraft { conversation, text } => self.put_draft(id, conversation, text, rng),
+            Intent::Typing { conversation, typing } => self.typing(id, conversation, typing),
             Intent::Drafts => self.done(id, Ok(Reply::Drafts(self.drafts()))),
             Intent::Status => self.done(id, Ok(Reply::Status(self.status()))),
             Intent::DeleteAccount => self.start_deleting(id, rng),

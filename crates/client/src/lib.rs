@@ -4,7 +4,7 @@
 //! - the frame: [`identities`] (several accounts in one home), [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
 //! - who: `signup`, `identity`, `profiles`, `contacts`, `keypackages`;
 //! - own devices: `devices` (the list), `linking` (a new one), `own` (their room), `leaves` (their leaves), `history`, `drafts`, `backup`;
-//! - out: `intents`, `sending`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
+//! - out: `intents`, `sending`, `typing`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
 //! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
 //! - and `conversation` (its state machine), `requests`, `groups` and their `rules`; `repair`, `rebuild` and `doubts` (whether it is us).
 //!
@@ -54,6 +54,7 @@ mod sending;
 mod signing;
 mod signup;
 mod state;
+mod typing;
 mod wants;
 
 pub use engine::Engine;

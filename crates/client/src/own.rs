@@ -71,7 +71,7 @@ choice! {
     /// What one device tells the others.
     enum Note {
         /// How the account wants to be seen, and what it reports.
-        0 Settings { name: String, picture: Option<StoredPicture>, profile: u64, delivered: bool, read: bool, },
+        0 Settings { name: String, picture: Option<StoredPicture>, profile: u64, delivered: bool, read: bool, typing: bool, },
         1 Contacts { contacts: Vec<Shared>, },
         /// About the device that says it.
         2 Device { name: String, seen: UnixMillis, },
@@ -241,6 +241,7 @@ impl Engine {
             profile: me.profile,
             delivered: me.delivered_reports,
             read: me.read_reports,
+            typing: me.typing_reports,
         })
     }
 
@@ -274,8 +275,9 @@ impl Engine {
 
     pub(crate) fn hear_read_note(&mut self, from: DeviceId, note: Note, rng: &mut dyn CryptoRngCore) {
         match note {
-            Note::Settings { name, picture, profile, delivered, read } => {
-                self.hear_settings(name, picture, profile, delivered, read);
+            Note::Settings { name, picture, profile, delivered, read, typing } => {
+                self.set_reports(delivered, read, typing);
+                self.hear_settings(name, picture, profile);
             }
             Note::Contacts { contacts } => contacts.into_iter().for_each(|shared| self.hear_contact(shared, rng)),
             Note::Device { name, seen } => self.hear_device(from, &name, seen),
@@ -312,17 +314,15 @@ impl Engine {
         }
     }
 
-    fn hear_settings(
-        &mut self,
-        name: String,
-        picture: Option<StoredPicture>,
-        profile: u64,
-        delivered: bool,
-        read: bool,
-    ) {
+    pub(crate) fn set_reports(&mut self, delivered: bool, read: bool, typing: bool) {
         let Some(me) = self.s.identity.get_mut(&()) else { return };
         me.delivered_reports = delivered;
         me.read_reports = read;
+        me.typing_reports = typing;
+    }
+
+    fn hear_settings(&mut self, name: String, picture: Option<StoredPicture>, profile: u64) {
+        let Some(me) = self.s.identity.get_mut(&()) else { return };
         if profile < me.profile {
             return;
         }

@@ -50,6 +50,7 @@ fn identity() -> Identity {
         links: Vec::new(),
         delivered_reports: true,
         read_reports: true,
+        typing_reports: true,
         last_resort_made: NOW,
         device_name: String::new(),
         seen_told: UnixMillis(0),

@@ -45,6 +45,9 @@ impl Engine {
             Err(failure) => return self.done(intent, Err(failure)),
         };
         self.note_own(conversation, &saying);
+        if matches!(saying, Saying::Text { .. } | Saying::Edit { .. }) {
+            self.has_written(conversation);
+        }
         let message = self.say(conversation, saying, None, 0, rng);
         let claiming = self.s.starts.get(&conversation).is_some_and(|start| start.predecessor.is_none());
         if claiming && self.signed_in {

@@ -284,6 +284,7 @@ impl Engine {
                 links,
                 delivered_reports: true,
                 read_reports: true,
+                typing_reports: true,
                 last_resort_made: UnixMillis(0),
                 incarnation: 0,
                 device_name: String::new(),

@@ -322,7 +322,7 @@ fn reports_that_are_switched_off_are_not_sent() {
     let mut w = World::new(7);
     let (ada, ben) = (w.user(1), w.user(2));
     let (at_ada, at_ben) = w.befriend(ada, ben, &bell(2));
-    w.ask(ben, Intent::SetReports { delivered: false, read: false }).unwrap();
+    w.ask(ben, Intent::SetReports { delivered: false, read: false, typing: true }).unwrap();
     let id = w.say(ada, at_ada, "seen?");
     w.run_for(2_000);
     w.ask(ben, Intent::MarkRead { conversation: at_ben }).unwrap();

@@ -73,6 +73,20 @@ fn a_linked_account_is_read_in_one_place_and_written_from_as_itself() {
     assert_eq!(at_ben, [["hello", "as Bell"], ["hello", "as Den"]]);
     assert_eq!(w.all_texts(laptop), ["hello", "as Den"], "the app that it was linked from has it, too");
 
+    // So do whispers.
+    let before = w.server.whispers;
+    for conversation in &all {
+        w.ask(phone, Intent::Typing { conversation: conversation.id, typing: true }).unwrap();
+    }
+    w.run_for(2_000);
+    let seen = w.clients[ben].events.iter().filter_map(|event| match event {
+        Event::Typing { who, typing: true, .. } => Some(who.app.as_str().to_owned()),
+        _ => None,
+    });
+    let mut seen: Vec<String> = seen.collect();
+    seen.sort();
+    assert_eq!((seen, w.server.whispers - before), (vec!["bell".to_owned(), "den".to_owned()], 2));
+
     // After a restart, too.
     w.crash(phone);
     w.run_for(10_000);

@@ -45,7 +45,7 @@ fn the_recovery_key_brings_back_contacts_conversations_and_the_way_to_them() {
     w.befriend(ben, cleo, &bell(2));
     w.ask(ben, Intent::SetName { name: "Ben".into() }).unwrap();
     w.ask(ada, Intent::SetName { name: "Ada".into() }).unwrap();
-    w.ask(ada, Intent::SetReports { delivered: true, read: false }).unwrap();
+    w.ask(ada, Intent::SetReports { delivered: true, read: false, typing: true }).unwrap();
     w.ask(ada, Intent::SetVerified { conversation: at_ada, verified: true }).unwrap();
     let members = vec![Target::Address(bell(1)), Target::Address(bell(2))];
     w.ask(ada, Intent::CreateGroup { title: "Choir".into(), members }).unwrap();

@@ -23,6 +23,7 @@ mod message;
 mod own;
 mod process;
 mod welcome;
+mod whisper;
 
 use openmls::prelude::{GroupId, MlsGroup, OpenMlsProvider as _, StagedCommit};
 use sha2::{Digest, Sha256};
@@ -37,6 +38,7 @@ use own::PendingRow;
 pub(crate) use own::{LeafKey, OwnKeys};
 pub use process::{Invalid, Message, Processed, Repair, RowMeta, StagedChange};
 pub use welcome::{WelcomeOut, WelcomePart};
+pub use whisper::{MAX_WHISPER_CONTENT, WHISPER_BYTES, Whisper};
 
 use crate::account::AccountRef;
 use crate::credential::{LeafCredential, Member};
@@ -257,10 +259,15 @@ impl Group {
     /// # Errors
     /// [`GroupError::Removed`].
     pub fn send_key(&self) -> Result<Zeroizing<[u8; 32]>, GroupError> {
+        self.export(SEND_KEY)
+    }
+
+    /// A secret of this epoch under a label (RFC 9420 §8.5), the same for every member.
+    fn export(&self, label: &str) -> Result<Zeroizing<[u8; 32]>, GroupError> {
         if !self.is_active() {
             return Err(GroupError::Removed);
         }
-        let key = self.mls.export_secret(self.provider.crypto(), SEND_KEY, &[], 32).map_err(GroupError::mls)?;
+        let key = self.mls.export_secret(self.provider.crypto(), label, &[], 32).map_err(GroupError::mls)?;
         exported(&key)
     }
 

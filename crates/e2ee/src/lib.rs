@@ -13,6 +13,7 @@
 //! | say something | [`Group::seal_message`] | store changes and payload in one transaction, send |
 //! | change members, policy, own keys | [`Group::commit`] | store changes, commit and Welcome, send; on acceptance [`Group::merge_pending`], on a lost race process the winner and commit again |
 //! | read a row of the room | [`Group::process`] | by what it was: show, [`Group::merge_staged`], [`Group::refuse_staged`], [`Group::merge_pending`], skip, repair |
+//! | whisper (worth nothing later) | [`Group::seal_whisper`], [`Group::open_whisper`] | nothing has changed, nothing is stored |
 //! | leave | [`Group::request_leave`] | send it as content; any other member commits [`Change::leave`] |
 //!
 //! After each step [`Group::take_changes`] is one batch of rows: commit it *before* sending. An operation that fails
@@ -88,8 +89,9 @@ pub use backup::{BackupSecret, backup_name, seal_backup_page};
 pub use credential::{CredentialError, LEAF_DOMAIN, LeafCredential, Member};
 pub use franking::{Evidence, FRANK_DOMAIN, FrankingError, Report, ReportVerified, verify_report};
 pub use group::{
-    Change, Group, GroupError, Invalid, JoinError, Joined, LEAVE_DOMAIN, LeaveRequest, Message, Pending, PendingCommit,
-    Processed, Repair, RowMeta, SealedMessage, StagedChange, Update, WelcomeIn, WelcomeOut, WelcomePart,
+    Change, Group, GroupError, Invalid, JoinError, Joined, LEAVE_DOMAIN, LeaveRequest, MAX_WHISPER_CONTENT, Message,
+    Pending, PendingCommit, Processed, Repair, RowMeta, SealedMessage, StagedChange, Update, WHISPER_BYTES, WelcomeIn,
+    WelcomeOut, WelcomePart, Whisper,
 };
 pub use key_package::{
     CLOCK_TOLERANCE_MS, ClaimedKeyPackage, KEY_PACKAGE_MAX_AGE_MS, KeyPackage, KeyPackageError, KeyPackageId,

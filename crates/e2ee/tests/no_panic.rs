@@ -13,6 +13,7 @@ use proptest::prelude::*;
 struct Scene {
     reader: Device,
     message: Row,
+    whisper: Vec<u8>,
     commit: Row,
     shared: Vec<u8>,
     part: Vec<u8>,
@@ -23,6 +24,8 @@ struct Scene {
 fn scene() -> Scene {
     let (mut devices, mut log) = group_of(3);
     let message = log.message(&devices[1].seal("genuine"));
+    let mut rng = devices[1].rng.clone();
+    let whisper = devices[1].group().seal_whisper(b"genuine", &mut rng).expect("sealed");
     let mut joiner = Device::new(4, 4);
     let made = joiner.make_key_package(parlour_e2ee::LastResort::No);
     let package = joiner.verified(&made.public);
@@ -32,6 +35,7 @@ fn scene() -> Scene {
     Scene {
         reader: devices.swap_remove(0),
         message,
+        whisper,
         commit: log.commit(&pending),
         shared: welcome.shared,
         part: welcome.parts[0].bytes.clone(),
@@ -101,6 +105,7 @@ proptest! {
         SCENE.with_borrow_mut(|scene| {
             let meta = scene.message.meta;
             let _ = scene.reader.group().process(&bytes, &meta).unwrap();
+            assert_eq!(scene.reader.group().open_whisper(&bytes), None);
             let welcome = WelcomeIn { room: ROOM, shared: &bytes, part: &bytes };
             let _ = Group::join(&welcome, scene.key_package.clone());
         });
@@ -109,6 +114,17 @@ proptest! {
         let _ = Policy::from_bytes(&bytes);
         let _ = LeaveRequest::from_bytes(&bytes);
         let _ = Evidence::from_bytes(&bytes);
+    }
+
+    #[test]
+    fn changed_whispers_are_not_heard(at in any::<usize>(), kind in any::<u8>(),
+                                      noise in proptest::collection::vec(any::<u8>(), 0..80)) {
+        SCENE.with_borrow_mut(|scene| {
+            let changed = mutated(&scene.whisper, at, kind, &noise);
+            let heard = scene.reader.group().open_whisper(&changed);
+            prop_assert_eq!(heard.is_some(), changed == scene.whisper);
+            Ok(())
+        })?;
     }
 
     #[test]

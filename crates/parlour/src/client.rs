@@ -56,7 +56,7 @@ async fn dispatch(args: &ClientArgs, out: Out) -> Result<(), Trouble> {
         C::Invite(invite) => people::invite(&mut session, invite).await,
         C::Verify { with, matches, differs } => people::verify(&mut session, with, *matches, *differs).await,
         C::Name { name } => people::name(&mut session, name).await,
-        C::Reports { delivered, read } => people::reports(&mut session, *delivered, *read).await,
+        C::Reports { delivered, read, typing } => people::reports(&mut session, *delivered, *read, *typing).await,
         C::Group(command) => group::group(&mut session, command).await,
         C::Run => lines::run(&mut session).await,
     };

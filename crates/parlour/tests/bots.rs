@@ -33,6 +33,12 @@ fn two_bots_talk_by_json_lines() {
     let messages = ana.ask(json!({"do": "messages", "conversation": request, "limit": 100}));
     assert_eq!(messages["ok"]["messages"].as_array().unwrap().len(), 21);
 
+    ben.ask(json!({"do": "typing", "conversation": "ana@den", "typing": true}));
+    let writes = ana.until(|line| line["type"] == "typing");
+    assert_eq!((&writes["conversation"], &writes["typing"]), (&request, &json!(true)));
+    ben.ask(json!({"do": "typing", "conversation": "ana@den", "typing": false}));
+    assert_eq!(ana.until(|line| line["type"] == "typing")["typing"], false);
+
     for bot in [ana, ben] {
         let (rest, code) = bot.finish();
         assert_eq!(code, 0);

@@ -40,6 +40,10 @@ pub const MAX_OPAQUE_BYTES: usize = 512;
 pub const MAX_GRANT_BYTES: usize = 512;
 /// The largest payload of a knock, bytes.
 pub const MAX_KNOCK_BYTES: usize = 32 * 1024;
+/// The largest whisper, bytes.
+pub const MAX_WHISPER_BYTES: usize = 256;
+/// In a room of more entries nobody's whispers are handed on: 32 people with four devices each.
+pub const MAX_WHISPER_ENTRIES: usize = 128;
 /// The largest payload that a relay hands on, bytes.
 pub const MAX_RELAY_BYTES: usize = 16 * 1024;
 /// The largest chunk of a backup, bytes.
@@ -236,6 +240,10 @@ pub enum Request {
     Knock { room: RoomId, knock_id: MessageId, payload: Bytes, proof: MemberProof },
     /// Names the room that follows; one winner. Needs the right to commit. → `Done`, or `Succeeded` with the winner
     SetSuccessor { room: RoomId, successor: RoomId, proof: MemberProof },
+    /// Something small that is worth nothing later, at most [`MAX_WHISPER_BYTES`]: handed at once, as [`Push::Whisper`], to open
+    /// entries whose devices are connected, and kept nowhere. Only with the newest epoch's send key. → `Done`, also when it was
+    /// dropped (too many, a room of more than [`MAX_WHISPER_ENTRIES`]); `WrongSendKey`
+    Whisper { room: RoomId, send_key: Secret, payload: Bytes },
 }
 
 /// A signature by an entry's member key over [`entry_bytes`], fresh within ten minutes.
@@ -496,6 +504,9 @@ pub enum Push {
     Relay { payload: Bytes },
     /// The relay is over: the other side closed it or left, or its time is up.
     RelayClosed,
+    /// What a member of the room whispers just now, whoever it is (this device, too). It is in no mailbox and has no place
+    /// among the rows.
+    Whisper { room: RoomId, payload: Bytes },
     /// The server closes this socket, and why (`Unavailable`: it restarts; `NotADevice`: revoked or account deleted …).
     Closing(Problem),
 }

@@ -14,6 +14,7 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use parlour_proto::ids::{MailboxId, UnixMillis};
 use parlour_store::{Batch, PartitionId, PartitionKind, QueueId, RowBatch, Seq, Sink, Store};
 
@@ -48,7 +49,7 @@ impl Connected {
 }
 
 impl Sink for Connected {
-    fn appended(&self, queue: QueueId, seq: Seq, _head: bytes::Bytes, payload: bytes::Bytes) {
+    fn appended(&self, queue: QueueId, seq: Seq, _head: Bytes, payload: Bytes) {
         let QueueId::Mailbox(id) = queue;
         let mailbox = MailboxId(id);
         let shard = self.shard(&mailbox).reading();
@@ -143,6 +144,13 @@ impl<S: Store> Mailboxes<S> {
     pub fn notify(&self, mailbox: &MailboxId, notice: Notice) {
         if let Some(live) = self.connected.find(mailbox) {
             live.notify(notice);
+        }
+    }
+
+    /// Hands a push to a connected mailbox that has caught up; nothing happens if there is none.
+    pub(crate) fn whisper(&self, mailbox: &MailboxId, frame: &Bytes) {
+        if let Some(live) = self.connected.shard(mailbox).reading().get(mailbox) {
+            live.whisper(frame);
         }
     }
 

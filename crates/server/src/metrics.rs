@@ -22,6 +22,8 @@ pub struct Metrics {
     pub frames: AtomicU64,
     /// Messages accepted.
     pub sends: AtomicU64,
+    /// Whispers handed on.
+    pub whispers: AtomicU64,
     /// Commits accepted.
     pub commits: AtomicU64,
     /// Rows pushed.
@@ -53,6 +55,7 @@ impl Metrics {
             ("parlour_connections_refused_total", &self.refused_connections),
             ("parlour_frames_total", &self.frames),
             ("parlour_sends_accepted_total", &self.sends),
+            ("parlour_whispers_total", &self.whispers),
             ("parlour_commits_accepted_total", &self.commits),
             ("parlour_rows_pushed_total", &self.rows),
             ("parlour_claims_total", &self.claims),

@@ -18,6 +18,7 @@ pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 pub(crate) mod token;
+mod whisper;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub use commit::CommitAnswer;
 pub use fanout::Stored;
 pub(crate) use member::verifies;
 pub use send::{Send, SendPending};
+pub use whisper::{Whisper, Whispered};
 
 use self::{
     cell::{Cache, partition},
@@ -52,6 +54,8 @@ use crate::{
 pub struct RoomLimits {
     /// Messages into one room.
     pub sends: Rate,
+    /// Whispers in one room; what is beyond is dropped.
+    pub whispers: Rate,
     /// Commits and other signed changes of one entry.
     pub commits: Rate,
     /// New rooms that reach one mailbox.
@@ -64,6 +68,7 @@ impl Default for RoomLimits {
     fn default() -> Self {
         Self {
             sends: Rate { per_s: 1_000.0, burst: 4_000.0 },
+            whispers: Rate { per_s: 4.0, burst: 16.0 },
             commits: Rate { per_s: 2.0, burst: 240.0 },
             joins: Rate::per(500, 3_600),
             cached: 20_000,

@@ -44,7 +44,7 @@ impl Client {
         let Reply::SignedUp { address, .. } = runner.intent(sign_up).await? else {
             bail!("signing up gave no address")
         };
-        runner.intent(Intent::SetReports { delivered: false, read: false }).await?;
+        runner.intent(Intent::SetReports { delivered: false, read: false, typing: false }).await?;
         runner.intent(Intent::Sync).await?;
         Ok(Self { runner, events, address })
     }

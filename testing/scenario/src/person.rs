@@ -142,7 +142,7 @@ impl Person {
             Reply::SignedUp { address, .. } => person.address = address,
             other => bail!("signing up gave {other:?}"),
         }
-        person.ask(Intent::SetReports { delivered: false, read: false }).await?;
+        person.ask(Intent::SetReports { delivered: false, read: false, typing: false }).await?;
         person.sync().await?;
         Ok(person)
     }

@@ -48,6 +48,8 @@ record! {
         links: Vec<Bytes>,
         delivered_reports: bool,
         read_reports: bool,
+        /// Others see that one is writing, and it is seen of others.
+        typing_reports: bool,
         last_resort_made: UnixMillis,
         incarnation: u64,
         /// What the other devices call this one.

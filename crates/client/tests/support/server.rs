@@ -103,6 +103,7 @@ pub struct Server {
     pub log_fetches: u64,
     pub knocks: u64,
     pub successors: u64,
+    pub whispers: u64,
 }
 
 fn no(code: Code) -> Problem {
@@ -145,6 +146,7 @@ impl Server {
             log_fetches: 0,
             knocks: 0,
             successors: 0,
+            whispers: 0,
         }
     }
 
@@ -184,6 +186,7 @@ impl Server {
             log_fetches: self.log_fetches,
             knocks: self.knocks,
             successors: self.successors,
+            whispers: self.whispers,
         }
     }
 
@@ -445,6 +448,10 @@ impl Server {
                 self.successors += 1;
                 self.append(room, RowBody::Successor { successor, member_key: proof.member_key }, None)?;
                 Ok(Answer::Done)
+            }
+            Request::Whisper { room, send_key, payload } => {
+                assert!(key.1, "whispers are anonymous");
+                self.whisper(room, &send_key, payload)
             }
             Request::Ack { .. } => unreachable!(),
             signed_in => self.answer_signed_in(key, signed_in),

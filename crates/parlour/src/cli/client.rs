@@ -133,7 +133,7 @@ pub(crate) enum ClientCommand {
         /// The name
         name: String,
     },
-    /// Switches delivered and read reports
+    /// Switches delivered and read reports, and whether people see each other writing
     Reports {
         /// Tell others when their message arrived
         #[arg(long, value_name = "on|off", value_parser = on_off, action = clap::ArgAction::Set)]
@@ -141,6 +141,9 @@ pub(crate) enum ClientCommand {
         /// Tell others when I read their message
         #[arg(long, value_name = "on|off", value_parser = on_off, action = clap::ArgAction::Set)]
         read: bool,
+        /// Let others see when I am writing, and see it of them
+        #[arg(long, value_name = "on|off", value_parser = on_off, action = clap::ArgAction::Set, default_value = "on")]
+        typing: bool,
     },
     /// Groups
     #[command(subcommand)]

@@ -118,6 +118,6 @@ pub(super) async fn name(session: &mut Session, name: &str) -> Result<(), Troubl
 }
 
 /// `reports`.
-pub(super) async fn reports(session: &mut Session, delivered: bool, read: bool) -> Result<(), Trouble> {
-    simple(session, Intent::SetReports { delivered, read }, "Remembered.").await
+pub(super) async fn reports(session: &mut Session, delivered: bool, read: bool, typing: bool) -> Result<(), Trouble> {
+    simple(session, Intent::SetReports { delivered, read, typing }, "Remembered.").await
 }

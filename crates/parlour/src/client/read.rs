@@ -164,6 +164,7 @@ fn belongs(event: &Event, only: Option<ConversationId>) -> bool {
     let of = match event {
         Event::Message { conversation, .. }
         | Event::NotSent { conversation, .. }
+        | Event::Typing { conversation, .. }
         | Event::KeysChanged { conversation, .. } => *conversation,
         Event::Conversation(conversation) => conversation.id,
         _ => return true,

@@ -28,6 +28,9 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::KeysChanged { conversation, who } => {
             json!({"type": "keys_changed", "conversation": hex::encode(conversation.0), "account": account(who)})
         }
+        Event::Typing { conversation, who, typing } => json!({
+            "type": "typing", "conversation": hex::encode(conversation.0), "account": account(who), "typing": typing,
+        }),
         Event::SignedOut { why, .. } => json!({"type": "signed_out", "why": why}),
     })
 }

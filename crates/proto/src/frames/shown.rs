@@ -50,6 +50,7 @@ impl Request {
             Request::FetchLog { .. } => "fetch_log",
             Request::Knock { .. } => "knock",
             Request::SetSuccessor { .. } => "set_successor",
+            Request::Whisper { .. } => "whisper",
         }
     }
 }
@@ -88,6 +89,7 @@ impl Push {
             Push::DeviceList { .. } => "device_list",
             Push::Relay { .. } => "relay",
             Push::RelayClosed => "relay_closed",
+            Push::Whisper { .. } => "whisper",
             Push::Closing(_) => "closing",
         }
     }

@@ -8,7 +8,7 @@ use super::schema as pb;
 use crate::frames::{
     AppId, Commit, EntryChange, KeyPackageUpload, MAX_BACKUP_CHUNK_BYTES, MAX_CODE_BYTES, MAX_ENTRY_CHANGES,
     MAX_FRAME_BYTES, MAX_KEY_PACKAGE_BYTES, MAX_KEY_PACKAGES_PER_FRAME, MAX_KNOCK_BYTES, MAX_MESSAGE_BYTES,
-    MAX_RELAY_BYTES, MAX_VOIDS, MemberProof, Pool, Request, Rights, Welcome, Who,
+    MAX_RELAY_BYTES, MAX_VOIDS, MAX_WHISPER_BYTES, MemberProof, Pool, Request, Rights, Welcome, Who,
 };
 use crate::ids::UnixMillis;
 use crate::problem::Problem;
@@ -115,6 +115,11 @@ pub(super) fn request(from: P) -> Result<Request, Problem> {
         P::Backup(m) => Request::Backup { after: Some(fixed(&m.name, "name of a chunk")?) },
         P::OwnAccount(_) => Request::OwnAccount,
         P::ClaimOwn(m) => Request::ClaimOwn { device: fixed(&m.device, "device")?, room: fixed(&m.room, "room")? },
+        P::Whisper(m) => Request::Whisper {
+            room: fixed(&m.room, "room")?,
+            send_key: fixed(&m.send_key, "send_key")?,
+            payload: bounded(m.payload, MAX_WHISPER_BYTES, "whisper")?,
+        },
     })
 }
 
@@ -296,6 +301,9 @@ pub(super) fn put_request(from: &Request) -> P {
         }
         Request::OwnAccount => P::OwnAccount(pb::Empty {}),
         Request::ClaimOwn { device, room } => P::ClaimOwn(pb::ClaimOwn { device: put(&device.0), room: put(&room.0) }),
+        Request::Whisper { room, send_key, payload } => {
+            P::Whisper(pb::Whisper { room: put(&room.0), send_key: put(&send_key.0), payload: payload.clone() })
+        }
         Request::Apps => P::Apps(pb::Empty {}),
     }
 }

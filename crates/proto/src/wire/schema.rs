@@ -4,6 +4,10 @@
 //! These types stay in this module: they are what arrives, not what is believed. Numbers below 16 (one byte of key) go to
 //! what is sent often.
 
+mod rows;
+
+pub(super) use rows::{CommitRow, KnockRow, MessageRow, Row, RowBody, Rows, SuccessorRow, WelcomeRow};
+
 use bytes::Bytes;
 use prost::{Message, Oneof};
 
@@ -20,7 +24,7 @@ pub(super) struct ClientFrame {
     #[prost(
         oneof = "Request",
         tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 32, 33, 34, 35, 36, 37, 38, 39, \
-                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 61, 62"
+                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 60, 61, 62"
     )]
     pub request: Option<Request>,
 }
@@ -107,6 +111,8 @@ pub(super) enum Request {
     OwnAccount(Empty),
     #[prost(message, tag = "51")]
     ClaimOwn(ClaimOwn),
+    #[prost(message, tag = "52")]
+    Whisper(Whisper),
     #[prost(message, tag = "60")]
     PutBackup(BackupChunk),
     #[prost(message, tag = "61")]
@@ -505,6 +511,16 @@ pub(super) struct BackupChunks {
     pub more: bool,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Whisper {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub room: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub send_key: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    pub payload: Bytes,
+}
+
 // ---- server to client
 
 #[derive(Clone, PartialEq, Message)]
@@ -513,7 +529,7 @@ pub(super) struct ServerFrame {
     pub id: u64,
     #[prost(
         oneof = "Body",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 26, 32, 33, 34, 35, 36"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 26, 32, 33, 34, 35, 36, 37"
     )]
     pub body: Option<Body>,
 }
@@ -570,6 +586,8 @@ pub(super) enum Body {
     Relay(RelayPayload),
     #[prost(message, tag = "36")]
     RelayClosed(Empty),
+    #[prost(message, tag = "37")]
+    Whisper(Whispered),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -729,94 +747,11 @@ pub(super) struct DeviceList {
     pub length: u32,
 }
 
+/// To who is there.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Rows {
-    #[prost(message, repeated, tag = "1")]
-    pub rows: Vec<Row>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Row {
-    #[prost(uint64, tag = "1")]
-    pub seq: u64,
-    #[prost(bytes = "bytes", tag = "2")]
+pub(super) struct Whispered {
+    #[prost(bytes = "bytes", tag = "1")]
     pub room: Bytes,
-    #[prost(uint64, tag = "3")]
-    pub room_seq: u64,
-    #[prost(uint64, tag = "4")]
-    pub time: u64,
-    #[prost(oneof = "RowBody", tags = "5, 6, 7, 8, 9")]
-    pub body: Option<RowBody>,
-}
-
-#[derive(Clone, PartialEq, Oneof)]
-pub(super) enum RowBody {
-    #[prost(message, tag = "5")]
-    Message(MessageRow),
-    #[prost(message, tag = "6")]
-    Commit(CommitRow),
-    #[prost(message, tag = "7")]
-    Welcome(WelcomeRow),
-    #[prost(message, tag = "8")]
-    Knock(KnockRow),
-    #[prost(message, tag = "9")]
-    Successor(SuccessorRow),
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct MessageRow {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub message_id: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub tag: Bytes,
-    #[prost(bytes = "bytes", tag = "3")]
-    pub stamp: Bytes,
-    #[prost(bytes = "bytes", tag = "4")]
-    pub payload: Bytes,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct CommitRow {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub commit_id: Bytes,
     #[prost(bytes = "bytes", tag = "2")]
     pub payload: Bytes,
-    #[prost(bytes = "bytes", tag = "3")]
-    pub next_send_key: Bytes,
-    #[prost(uint64, repeated, tag = "4")]
-    pub voids: Vec<u64>,
-    #[prost(bytes = "bytes", tag = "5")]
-    pub member_key: Bytes,
-    #[prost(bytes = "bytes", tag = "6")]
-    pub entries: Bytes,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct WelcomeRow {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub member_key: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub shared: Bytes,
-    #[prost(bytes = "bytes", tag = "3")]
-    pub part: Bytes,
-    #[prost(bool, tag = "4")]
-    pub asked: bool,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct KnockRow {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub knock_id: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub member_key: Bytes,
-    #[prost(bytes = "bytes", tag = "3")]
-    pub payload: Bytes,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct SuccessorRow {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub successor: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub member_key: Bytes,
 }

@@ -8,7 +8,7 @@ use super::schema as pb;
 use crate::frames::{
     AccountView, Answer, AppId, AppInfo, Claimed, ClaimedDevice, Log, MAX_APPS, MAX_BACKUP_CHUNK_BYTES,
     MAX_BACKUP_CHUNKS, MAX_ENTRY_CHANGES, MAX_KEY_PACKAGE_BYTES, MAX_MESSAGE_BYTES, MAX_RELAY_BYTES,
-    MAX_ROWS_PER_FRAME, MAX_VOIDS, Push, RELAY_SLOTS, Row, RowBody, ServerFrame, SignIn, SignedIn,
+    MAX_ROWS_PER_FRAME, MAX_VOIDS, MAX_WHISPER_BYTES, Push, RELAY_SLOTS, Row, RowBody, ServerFrame, SignIn, SignedIn,
 };
 use crate::ids::UnixMillis;
 use crate::problem::{Code, Problem};
@@ -70,7 +70,8 @@ pub(super) fn frame(id: u64, body: P) -> Result<ServerFrame, Problem> {
         | P::Closing(_)
         | P::DeviceList(_)
         | P::Relay(_)
-        | P::RelayClosed(_)) => {
+        | P::RelayClosed(_)
+        | P::Whisper(_)) => {
             if id != 0 {
                 return Err(malformed("a push carries a request's id"));
             }
@@ -90,6 +91,9 @@ fn push(body: P) -> Result<Push, Problem> {
         P::DeviceList(m) => Push::DeviceList { length: m.length },
         P::Relay(m) => Push::Relay { payload: bounded(m.payload, MAX_RELAY_BYTES, "relay payload")? },
         P::RelayClosed(_) => Push::RelayClosed,
+        P::Whisper(m) => {
+            Push::Whisper { room: fixed(&m.room, "room")?, payload: bounded(m.payload, MAX_WHISPER_BYTES, "whisper")? }
+        }
         _ => return Err(malformed("an answer where a push should be")),
     })
 }
@@ -255,6 +259,7 @@ pub(super) fn put_push(from: &Push) -> P {
         Push::DeviceList { length } => P::DeviceList(pb::DeviceList { length: *length }),
         Push::Relay { payload } => P::Relay(pb::RelayPayload { payload: payload.clone() }),
         Push::RelayClosed => P::RelayClosed(pb::Empty {}),
+        Push::Whisper { room, payload } => P::Whisper(pb::Whispered { room: put(&room.0), payload: payload.clone() }),
         Push::Closing(problem) => P::Closing(put_problem(problem)),
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::frames::{
     Answer, Commit, EntryChange, MAX_BACKUP_CHUNK_BYTES, MAX_CODE_BYTES, MAX_ENTRY_CHANGES, MAX_FRAME_BYTES,
     MAX_HANDLE_BYTES, MAX_KEY_PACKAGE_BYTES, MAX_KEY_PACKAGES_PER_FRAME, MAX_KNOCK_BYTES, MAX_MESSAGE_BYTES,
-    MAX_RELAY_BYTES, MAX_ROWS_PER_FRAME, MAX_VOIDS, Pool, RELAY_SLOTS, Row, RowBody,
+    MAX_RELAY_BYTES, MAX_ROWS_PER_FRAME, MAX_VOIDS, MAX_WHISPER_BYTES, Pool, RELAY_SLOTS, Row, RowBody,
 };
 use crate::ids::{MemberKey, UnixMillis};
 use proptest::prelude::*;
@@ -74,9 +74,9 @@ fn bytes_of_every_row_stay_the_same() {
 #[test]
 fn there_is_a_sample_of_every_kind() {
     let count = |names: Vec<&'static str>| names.into_iter().collect::<std::collections::BTreeSet<_>>().len();
-    assert_eq!(count(requests().iter().map(|(_, request)| request.name()).collect()), 43);
+    assert_eq!(count(requests().iter().map(|(_, request)| request.name()).collect()), 44);
     assert_eq!(count(answers().iter().flatten().map(Answer::name).collect()), 15);
-    assert_eq!(count(pushes().iter().map(Push::name).collect()), 8);
+    assert_eq!(count(pushes().iter().map(Push::name).collect()), 9);
     assert_eq!(count(rows().iter().map(|row| row.body.name()).collect()), 5);
 }
 
@@ -149,6 +149,9 @@ fn what_passes_a_limit_is_refused() {
     too_large.push(Request::AppendDeviceList { link: vec![0; 513].into() });
     too_large.push(Request::PutBackup { name: [0; 16], chunk: vec![0; MAX_BACKUP_CHUNK_BYTES + 1].into() });
     too_large.push(Request::Relay { payload: vec![0; MAX_RELAY_BYTES + 1].into() });
+    if let Request::Whisper { room, send_key, .. } = sample("whisper") {
+        too_large.push(Request::Whisper { room, send_key, payload: vec![0; MAX_WHISPER_BYTES + 1].into() });
+    }
     too_large.push(Request::OpaqueLoginFinish { message: vec![0; 513].into() });
     let commit = |change: &dyn Fn(&mut Commit)| {
         let Request::Commit(mut commit) = sample("commit") else { panic!("a commit") };
@@ -217,8 +220,12 @@ fn a_server_is_not_believed_either() {
     assert_eq!(server_refused(Answer::Claimed(long)), Code::TooLarge);
     // A slot that cannot be; a payload that no client could have sent.
     assert_eq!(server_refused(Answer::Relay { slot: RELAY_SLOTS }), Code::Malformed);
-    let push = Push::Relay { payload: vec![0; MAX_RELAY_BYTES + 1].into() };
-    assert_eq!(decode_server(encode_server(&ServerFrame::Push(push))).unwrap_err().code, Code::TooLarge);
+    let relayed = Push::Relay { payload: vec![0; MAX_RELAY_BYTES + 1].into() };
+    let room = crate::ids::RoomId([1; 16]);
+    let whispered = Push::Whisper { room, payload: vec![0; MAX_WHISPER_BYTES + 1].into() };
+    for push in [relayed, whispered] {
+        assert_eq!(decode_server(encode_server(&ServerFrame::Push(push))).unwrap_err().code, Code::TooLarge);
+    }
     // A push with a request's id; an unknown body.
     assert_eq!(decode_server(Bytes::from_static(&[0x08, 7, 0x4a, 0])).unwrap_err().code, Code::Malformed);
     assert_eq!(decode_server(Bytes::from_static(&[0xfa, 0x0f, 0])).unwrap_err().code, Code::Malformed);
@@ -337,7 +344,9 @@ fn fields_of_the_schema() -> std::collections::BTreeSet<String> {
     let mut fields = Vec::new();
     let mut owners = std::collections::BTreeMap::new();
     let (mut item, mut number) = ("", None);
-    for line in include_str!("schema.rs").lines().map(str::trim) {
+    let schema = [include_str!("schema.rs"), include_str!("schema/rows.rs")].concat();
+    let schema = schema.replace("pub(in crate::wire) ", "pub(super) ");
+    for line in schema.lines().map(str::trim) {
         if let Some(rest) = line.strip_prefix("pub(super) struct ").or(line.strip_prefix("pub(super) enum ")) {
             item = rest.split([' ', '{']).next().unwrap();
         } else if let Some((_, rest)) = line.split_once("oneof = \"") {

@@ -20,6 +20,9 @@ const MAX_ROWS: usize = 256;
 /// Bytes handed over and not yet taken, at most.
 const MAX_BYTES: usize = 512 * 1024;
 
+/// Whispers handed over and not yet taken, at most: older ones give way.
+const MAX_WHISPERS: usize = 16;
+
 /// Something else than rows that a socket has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -43,6 +46,8 @@ pub enum Notice {
 pub enum Taken {
     /// A row, handed over.
     Row(Seq, Bytes),
+    /// A whisper, as a whole frame.
+    Whisper(Bytes),
     /// There are rows to read from the queue.
     ReadQueue,
     /// Something to tell.
@@ -62,6 +67,7 @@ struct Inner {
     more: bool,
     rows: VecDeque<(Seq, Bytes)>,
     bytes: usize,
+    whispers: VecDeque<Bytes>,
     low: bool,
     list: Option<u32>,
     end: Option<Notice>,
@@ -69,7 +75,16 @@ struct Inner {
 
 impl Default for Inner {
     fn default() -> Self {
-        Self { direct: false, more: true, rows: VecDeque::new(), bytes: 0, low: false, list: None, end: None }
+        Self {
+            direct: false,
+            more: true,
+            rows: VecDeque::new(),
+            bytes: 0,
+            whispers: VecDeque::new(),
+            low: false,
+            list: None,
+            end: None,
+        }
     }
 }
 
@@ -92,6 +107,23 @@ impl Live {
         inner.more = true;
         drop(inner);
         if wake {
+            self.waker.wake();
+        }
+    }
+
+    /// Somebody whispers. A socket that is behind is not told: it would hear it out of its time.
+    pub(super) fn whisper(&self, frame: &Bytes) {
+        let mut inner = self.inner.locked();
+        if !inner.direct {
+            return;
+        }
+        if inner.whispers.len() == MAX_WHISPERS {
+            inner.whispers.pop_front();
+        }
+        inner.whispers.push_back(frame.clone());
+        let first = inner.whispers.len() == 1;
+        drop(inner);
+        if first {
             self.waker.wake();
         }
     }
@@ -123,6 +155,13 @@ impl Live {
         }
         if rows == RoomForRows::No {
             return Poll::Pending;
+        }
+        // Before the rows: what follows a whisper must not come before it.
+        if let Some(frame) = inner.whispers.pop_front() {
+            if inner.whispers.is_empty() {
+                inner.whispers = VecDeque::new();
+            }
+            return Poll::Ready(Taken::Whisper(frame));
         }
         if let Some((seq, payload)) = inner.rows.pop_front() {
             inner.bytes -= payload.len();
@@ -184,6 +223,30 @@ mod tests {
         live.offer(Seq(2), Bytes::new());
         assert_eq!(take(&live), Some(Taken::Row(Seq(2), Bytes::new())));
         assert_eq!(take(&live), None);
+    }
+
+    #[test]
+    fn whispers_are_for_who_keeps_up_and_the_oldest_give_way() {
+        let whisper = |n: u8| Bytes::copy_from_slice(&[n]);
+        let live = Live::default();
+        live.whisper(&whisper(0));
+        assert_eq!(take(&live), Some(Taken::ReadQueue));
+        live.whisper(&whisper(1));
+        assert!(live.go_direct());
+        assert_eq!(take(&live), None, "it was behind");
+        live.offer(Seq(1), Bytes::new());
+        for n in 0..=MAX_WHISPERS as u8 {
+            live.whisper(&whisper(n));
+        }
+        for n in 1..=MAX_WHISPERS as u8 {
+            assert_eq!(take(&live), Some(Taken::Whisper(whisper(n))));
+        }
+        assert_eq!(take(&live), Some(Taken::Row(Seq(1), Bytes::new())));
+        for seq in 2..=2 * MAX_ROWS as u64 {
+            live.offer(Seq(seq), Bytes::new());
+        }
+        live.whisper(&whisper(0));
+        assert_eq!(take(&live), Some(Taken::Row(Seq(2), Bytes::new())), "it is behind again");
     }
 
     #[test]

@@ -44,6 +44,8 @@ struct Unacked {
 pub(super) enum Fed {
     /// Send a frame of rows.
     Rows(Bytes, u64),
+    /// Send a frame that somebody whispers.
+    Whisper(Bytes),
     /// All that waited at sign-in has been pushed.
     CaughtUp,
     /// Tell something.
@@ -203,6 +205,7 @@ impl<S: Store> Feed<S> {
                         (self.server.store.clone(), QueueId::Mailbox(self.mailbox.0), self.cursor);
                     self.reading = Some(Box::pin(async move { store.queue_range(queue, after, READ).await }));
                 }
+                Taken::Whisper(frame) => return Poll::Ready(Step::Other(Fed::Whisper(frame))),
                 Taken::Notice(notice) => return Poll::Ready(Step::Other(Fed::Notice(notice))),
             }
         }

@@ -22,7 +22,7 @@ use crate::{
     fresh_rng, keypackages,
     reach::Reach,
     relays::Seat,
-    rooms::{Send, SendPending},
+    rooms::{Send, SendPending, Whisper, Whispered},
 };
 
 /// A password exchange between its two messages.
@@ -89,6 +89,13 @@ pub(super) async fn outbox<S: Store>(server: Arc<Server<S>>, request: Request) -
         }
         Request::SetSuccessor { room, successor, proof } => {
             rooms.set_successor(room, successor, &proof, now).await.and_then(|()| done())
+        }
+        Request::Whisper { room, send_key, payload } => {
+            let whispered = rooms.whisper(&Whisper { room, send_key, payload }, now).await?;
+            if whispered == Whispered::HandedOn {
+                server.metrics.whispers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            done()
         }
         _ => out_of_place(),
     }

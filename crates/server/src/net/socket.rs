@@ -232,6 +232,7 @@ impl<S: Store> Socket<S> {
                 self.server.metrics.rows.fetch_add(rows, Relaxed);
                 self.write(frame)?;
             }
+            Fed::Whisper(frame) => self.write(frame)?,
             Fed::CaughtUp => self.push(Push::CaughtUp)?,
             Fed::Notice(Notice::PoolsLow) => self.tell_pools(),
             Fed::Notice(Notice::DeviceList { length }) => self.push(Push::DeviceList { length })?,

@@ -126,6 +126,7 @@ pub(super) struct Inner {
     pub(super) asked_used: Vec<u32>,
     targets: Option<(u64, Arc<Targets>)>,
     sends: Option<Bucket>,
+    whispers: Option<Bucket>,
     commits: HashMap<u32, Bucket>,
 }
 
@@ -207,6 +208,10 @@ impl Inner {
 
     pub(super) fn meter_send(&mut self, rate: Rate, now: UnixMillis) -> Result<(), Refused> {
         Ok(self.sends.get_or_insert_with(|| Bucket::full(rate, now)).take(rate, now)?)
+    }
+
+    pub(super) fn may_whisper(&mut self, rate: Rate, now: UnixMillis) -> bool {
+        self.whispers.get_or_insert_with(|| Bucket::full(rate, now)).take(rate, now).is_ok()
     }
 
     pub(super) fn meter_commit(&mut self, slot: u32, rate: Rate, now: UnixMillis) -> Result<(), Refused> {
@@ -402,6 +407,7 @@ impl<S: Store> Rooms<S> {
             asked_used,
             targets: None,
             sends: None,
+            whispers: None,
             commits: HashMap::new(),
         });
         Ok(true)

@@ -83,6 +83,11 @@ impl RoomState {
         let previous = key.0.ct_eq(&previous.0) & subtle::Choice::from(u8::from(now < until));
         (current | previous).into()
     }
+
+    /// Whether this is the newest epoch's send key; as above.
+    pub(crate) fn is_newest(&self, key: &Digest) -> bool {
+        key.0.ct_eq(&self.send_key.0).into()
+    }
 }
 
 #[derive(Encode, Decode)]

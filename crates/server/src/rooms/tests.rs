@@ -24,6 +24,8 @@ use crate::{
     testing::{NOON, keys, rng},
 };
 
+mod whispers;
+
 const ROOM: RoomId = RoomId([1; 16]);
 
 /// A server's rooms on a store that can crash, and its clock.

@@ -70,6 +70,22 @@ impl Server {
         Ok(answer)
     }
 
+    /// To the sockets of open entries that are there, and nowhere else. The real one counts, too.
+    pub(super) fn whisper(&mut self, room: RoomId, send_key: &Secret, payload: Bytes) -> Result<Answer, Problem> {
+        let r = self.room(&room)?;
+        if r.keys.last().is_none_or(|(digest, _)| *digest != send_key.digest()) {
+            return Err(no(Code::WrongSendKey));
+        }
+        let open = r.entries.values().filter(|entry| !entry.asked).map(|entry| entry.mailbox);
+        let open: BTreeSet<MailboxId> = open.collect();
+        self.whispers += 1;
+        let there: Vec<_> = open.iter().filter_map(|mailbox| self.online.get(mailbox)).copied().collect();
+        for key in there {
+            self.after.push((key, Push::Whisper { room, payload: payload.clone() }));
+        }
+        Ok(Answer::Done)
+    }
+
     pub(super) fn append(&mut self, room: RoomId, body: RowBody, but: Option<MemberKey>) -> Result<Answer, Problem> {
         let now = self.now;
         let r = self.room(&room)?;

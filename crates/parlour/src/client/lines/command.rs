@@ -82,6 +82,11 @@ pub(super) enum Command {
     SetReports {
         delivered: bool,
         read: bool,
+        typing: Option<bool>,
+    },
+    Typing {
+        conversation: String,
+        typing: bool,
     },
     SetName {
         name: String,
@@ -192,7 +197,12 @@ impl Command {
             Self::SetVerified { conversation, verified } => {
                 Intent::SetVerified { conversation: place(ask, &conversation).await?, verified }
             }
-            Self::SetReports { delivered, read } => Intent::SetReports { delivered, read },
+            Self::SetReports { delivered, read, typing } => {
+                Intent::SetReports { delivered, read, typing: typing.unwrap_or(true) }
+            }
+            Self::Typing { conversation, typing } => {
+                Intent::Typing { conversation: place(ask, &conversation).await?, typing }
+            }
             Self::SetName { name } => Intent::SetName { name },
             Self::GroupCreate { title, members } => {
                 Intent::CreateGroup { title, members: find::people(ask, &members).await? }

@@ -129,6 +129,7 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("", Request::DropBackup { name: [0xba; 16] }),
         ("_first", Request::Backup { after: None }),
         ("", Request::Backup { after: Some([0xba; 16]) }),
+        ("", Request::Whisper { room: ROOM, send_key: secret(), payload: bytes("canary whisper") }),
     ]
 }
 
@@ -198,6 +199,7 @@ pub(super) fn pushes() -> Vec<Push> {
         Push::DeviceList { length: 3 },
         Push::Relay { payload: bytes("canary payload") },
         Push::RelayClosed,
+        Push::Whisper { room: ROOM, payload: bytes("canary whisper") },
     ]
 }
 

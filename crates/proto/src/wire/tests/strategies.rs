@@ -204,6 +204,7 @@ fn outbox() -> impl Strategy<Value = Request> {
             proof
         }),
         (room(), room(), proof()).prop_map(|(room, successor, proof)| Request::SetSuccessor { room, successor, proof }),
+        (room(), secret(), bytes()).prop_map(|(room, send_key, payload)| Request::Whisper { room, send_key, payload }),
     ]
 }
 
@@ -304,6 +305,7 @@ pub(super) fn any_push() -> impl Strategy<Value = Push> {
         any::<u32>().prop_map(|length| Push::DeviceList { length }),
         bytes().prop_map(|payload| Push::Relay { payload }),
         Just(Push::RelayClosed),
+        (room(), bytes()).prop_map(|(room, payload)| Push::Whisper { room, payload }),
         any_problem().prop_map(Push::Closing),
     ]
 }
