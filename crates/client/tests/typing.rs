@@ -262,6 +262,8 @@ fn one_of_several_own_devices_writes_for_the_account() {
 #[test]
 fn nothing_is_kept_for_who_is_away_and_nothing_stored_by_anybody() {
     let Pair { mut w, ada, ben, at_ada, at_ben } = pair(9);
+    // The backup is made.
+    w.run_for(120_000);
     let (rows, stored) = (w.server.rows_stored(), [ada, ben].map(|client| w.clients[client].rows.clone()));
     for _ in 0..10 {
         types(&mut w, ada, at_ada);
