@@ -523,6 +523,8 @@ pub struct Status {
     pub repairs: u64,
     pub conversations: u64,
     pub requests: u64,
+    /// All that the recovery key brings back is with the server.
+    pub backed_up: bool,
 }
 
 /// Why an intent failed.

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 /// Contacts, and conversations, are spread over so many chunks.
 const PARTS: u32 = 16;
 /// Changes are collected for so long.
-const SETTLE_MS: u64 = 30_000;
+const SETTLE_MS: u64 = 10_000;
 /// A device that was not seen for so long does not keep the backup; the next one does.
 const AWAY_MS: u64 = 3 * 24 * 3_600_000;
 /// Where the key page lies.
@@ -210,6 +210,12 @@ impl Engine {
         }
         backup.key = key;
         self.s.backup.insert((), backup);
+    }
+
+    /// Nothing is waiting to go into the backup, as far as this device knows.
+    pub(crate) fn is_backed_up(&self) -> bool {
+        let kept = self.s.backup.get(&()).is_some_and(|backup| backup.key.is_some() && backup.restore.is_none());
+        kept && self.backup_due.is_none()
     }
 
     // ---- bringing it back

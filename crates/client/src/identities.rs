@@ -397,5 +397,6 @@ fn sum(one: Status, other: Status) -> Status {
         repairs: one.repairs + other.repairs,
         conversations: one.conversations + other.conversations,
         requests: one.requests + other.requests,
+        backed_up: one.backed_up && other.backed_up,
     }
 }

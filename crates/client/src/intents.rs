@@ -217,6 +217,7 @@ impl Engine {
             repairs: counters.map_or(0, |c| c.repairs),
             conversations: self.conversations().len() as u64,
             requests: self.requests().len() as u64,
+            backed_up: self.is_backed_up(),
         }
     }
 }

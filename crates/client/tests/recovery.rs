@@ -54,7 +54,9 @@ fn the_recovery_key_brings_back_contacts_conversations_and_the_way_to_them() {
     let request = w.requests(ada).pop().unwrap().id;
     w.ask(ada, Intent::Block { conversation: request }).unwrap();
     w.say(ada, at_ada, "before");
+    assert!(!w.status(ada).backed_up);
     w.run_for(60_000);
+    assert!(w.status(ada).backed_up);
 
     // The phone falls into the sea.
     w.offline(ada);

@@ -1,11 +1,13 @@
 //! Several devices, several apps, and messages that come through all of it: the real server, real homes.
 
 use anyhow::{Context as _, Result, ensure};
-use parlour_client::api::{Conversation, ConversationId, Device, IdentityId, Intent, Reply, Showing};
+use parlour_client::api::{
+    Conversation, ConversationId, ConversationState, Device, IdentityId, Intent, Proof, Reply, Showing, Target,
+};
 use parlour_proto::frames::AccountRef;
-use parlour_scenario::person::{Person, Place, befriend, exactly_once};
+use parlour_scenario::person::{Person, Place, befriend, exactly_once, talk};
 use parlour_scenario::process::Server;
-use parlour_scenario::site::Site;
+use parlour_scenario::site::{Site, app};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -166,5 +168,49 @@ async fn a_copied_home_of_a_revoked_device_gets_nowhere() -> Result<()> {
     ensure!(said.is_err(), "it goes on as if nothing were: {said:?}");
     ensure!(!thief.heard(at_tablet).await.unwrap_or_default().iter().any(|text| text == "without it"), "it reads on");
     ensure!(ada.heard(at_ada).await?.is_empty() && devices(&ada).await?.len() == 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_recovery_key_brings_everybody_back_after_all_is_lost() -> Result<()> {
+    let dir = TempDir::new()?;
+    let mut server = Server::up()?;
+    let ben = sign_up(dir.path(), "bell", "+4930000040", "ben", server.site()).await?;
+    let cleo = sign_up(dir.path(), "porch", "cleo", "cleo", server.site()).await?;
+    let ada = Person::start(&Place::new(dir.path(), "ada", server.site())).await?;
+    let (den, password) = (app("den"), || Proof::Password("correct horse".to_owned().into()));
+    let signed_up = Intent::SignUp { app: den.clone(), handle: "ada".into(), proof: password() };
+    let Reply::SignedUp { recovery_key, .. } = ada.ask(signed_up).await? else { anyhow::bail!("not signed up") };
+    ada.sync().await?;
+    let (at_ben, at_cleo) = {
+        let (with_ben, at_ben) = befriend(&ada, &ben).await?;
+        let (with_cleo, at_cleo) = befriend(&ada, &cleo).await?;
+        let members = vec![Target::Conversation(with_ben), Target::Conversation(with_cleo)];
+        ada.ask(Intent::CreateGroup { title: "Choir".into(), members }).await?;
+        (at_ben, at_cleo)
+    };
+    let choir = cleo.until_conversation(|c| c.is_group).await?;
+    ada.until("a backup", async || Ok(ada.status().await?.backed_up.then_some(()))).await?;
+    // House and home burn down.
+    let burnt = ada.stop().await;
+    std::fs::remove_dir_all(&burnt.home)?;
+    server.kill()?;
+    server.start()?;
+
+    let back = Person::start(&Place::new(dir.path(), "ada-again", server.site())).await?;
+    let sign_in = Intent::SignIn { app: den, handle: "ada".into(), proof: password(), recovery_key };
+    back.ask(sign_in).await?;
+    back.sync().await?;
+    for device in devices(&back).await?.into_iter().filter(|device| !device.this) {
+        back.ask(Intent::RevokeDevice { device: device.id }).await?;
+    }
+    for (friend, at_friend) in [(&ben, at_ben), (&cleo, at_cleo)] {
+        let mine = with(&back, &friend.account().await?).await?;
+        back.until_state(mine, ConversationState::Open).await?;
+        talk((&back, mine), (friend, at_friend), "again").await?;
+    }
+    let mine = back.until_conversation(|c| c.is_group && c.state == ConversationState::Open).await?;
+    talk((&back, mine), (&cleo, choir), "la").await?;
+    ensure!(back.status().await?.unreadable == 0);
     Ok(())
 }
