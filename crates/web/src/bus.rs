@@ -40,7 +40,7 @@ pub enum ToWorker {
 pub enum Call {
     /// Something of the engine. → [`Outcome::Reply`]
     Intent(Intent),
-    /// Keeps a note of the screens' own (a draft, a setting), sealed like everything else; `None` forgets it. → [`Outcome::Kept`]
+    /// Keeps a note of the screens' own (a setting), sealed like everything else; `None` forgets it. → [`Outcome::Kept`]
     Keep {
         /// Its name.
         key: String,
@@ -84,6 +84,12 @@ impl Call {
                     | Intent::Rename { .. }
                     | Intent::SetRole { .. }
                     | Intent::SetRules { .. }
+                    | Intent::OfferLink
+                    | Intent::CancelLink
+                    | Intent::Devices
+                    | Intent::NameDevice { .. }
+                    | Intent::PutDraft { .. }
+                    | Intent::Drafts
                     | Intent::Status
             ),
         }

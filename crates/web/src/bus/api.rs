@@ -2,18 +2,19 @@
 
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
-    Allowed, Body, Connection, Conversation, ConversationId, ConversationState, Event, Failure, GroupRole, GroupRules,
-    GroupView, Identity, IdentityId, Intent, IntentId, Member, Message, MessageState, Picture, Preview, Proof, Reply,
-    Request, Status, Target,
+    Allowed, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure, GroupRole,
+    GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, LinkEnd, Member, Message, MessageState, Picture,
+    Preview, Proof, Reply, Request, Status, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
-use parlour_proto::ids::{AccountId, Digest, MessageId, RoomId, UnixMillis};
+use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, RoomId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 
 wire_struct! { IdentityId(id) }
 wire_struct! { ConversationId(id) }
 wire_struct! { IntentId(id) }
 wire_struct! { AccountId(id) }
+wire_struct! { DeviceId(id) }
 wire_struct! { MessageId(id) }
 wire_struct! { RoomId(id) }
 wire_struct! { UnixMillis(ms) }
@@ -31,6 +32,7 @@ wire_struct! {
     Message { id, order, from, from_name, text, in_reply_to, edited, deleted, reactions, time, state }
 }
 wire_struct! { Request { id, from, time, text, claimed_name, claimed_address } }
+wire_struct! { Device { id, name, this, added, seen } }
 wire_struct! { Status { received, unreadable, queued, held, repairs, conversations, requests } }
 
 wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
@@ -49,6 +51,7 @@ wire_enum! {
 }
 wire_enum! { Connection { 0 Offline, 1 Waiting(until), 2 CatchingUp, 3 Online } }
 wire_enum! { ConversationState { 0 Starting, 1 Asked, 2 Request, 3 Open, 4 Repairing, 5 Closed } }
+wire_enum! { LinkEnd { 0 WrongCode, 1 Gone, 2 Expired } }
 wire_enum! { MessageState { 0 Queued, 1 Sent, 2 Delivered, 3 Read, 4 Received, 5 Failed } }
 
 wire_enum! {
@@ -88,6 +91,15 @@ wire_enum! {
         32 Rename { conversation, title },
         33 SetRole { conversation, member, role },
         34 SetRules { conversation, rules },
+        35 OfferLink,
+        36 ConfirmLink { yes },
+        37 CancelLink,
+        38 Link { code, name },
+        39 Devices,
+        40 NameDevice { name },
+        41 RevokeDevice { device },
+        42 PutDraft { conversation, text },
+        43 Drafts,
     }
 }
 
@@ -103,6 +115,11 @@ wire_enum! {
         7 SignedOut { identity, why },
         8 NotSent { conversation, messages, why },
         9 Profile(member),
+        10 LinkAsked { name },
+        11 LinkEnded { why },
+        12 Devices { devices, new },
+        13 History { to, done, of },
+        14 Draft { conversation, text },
     }
 }
 
@@ -122,6 +139,10 @@ wire_enum! {
         11 SafetyNumber { digits, verified, address },
         12 Status(status),
         13 Picture(picture),
+        14 LinkCode { code, scan, until },
+        15 Linked { account, address },
+        16 Devices(devices),
+        17 Drafts(drafts),
     }
 }
 
@@ -139,8 +160,8 @@ wire_enum! {
 }
 
 lists! {
-    AppInfo, Identity, Conversation, Member, Message, Request, Target, (AppId, ReachRule), (AccountRef, String), (AccountRef, GroupRole),
-    (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
+    AppInfo, Identity, Conversation, Device, Member, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
+    (AccountRef, GroupRole), (ConversationId, String), (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
 }
 
 impl Wire for AppId {
