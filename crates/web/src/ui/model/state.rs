@@ -64,6 +64,9 @@ impl AppState {
             Event::SignedOut { why, .. } => self.me = Me::Gone(why.clone()),
             Event::KeysChanged { conversation, .. } => return Some(News::KeysChanged(*conversation)),
             Event::Profile(member) => self.put_profile(member),
+            Event::Devices { new: Some(_), .. } => return Some(News::Device),
+            Event::Devices { .. } | Event::LinkAsked { .. } | Event::LinkEnded { .. } => {}
+            Event::History { .. } | Event::Draft { .. } => {}
             Event::NotSent { .. } | Event::Done(..) | Event::Progress { .. } => {}
         }
         None
@@ -211,6 +214,8 @@ pub enum News {
     Request,
     /// Somebody's keys changed.
     KeysChanged(ConversationId),
+    /// The account has a device that nobody here has linked.
+    Device,
 }
 
 /// Requests have a tray of their own.

@@ -1,4 +1,5 @@
-//! Making an account, or signing in with the recovery key: one form for each way of signing in.
+//! Making an account, or signing in with the recovery key: one form for each way of signing in. (With another device:
+//! [`super::link`].)
 //!
 //! Every field here and elsewhere that holds something personal says `autocomplete="off"`: browsers keep what was typed into
 //! others in their session files, where it outlives a sign-out. (Password managers go by the password field.)
@@ -25,6 +26,8 @@ pub(super) enum Way {
     Up,
     /// An account that is there: with the recovery key.
     In,
+    /// An account that is there: with another device.
+    Link,
 }
 
 #[derive(Clone, Copy)]
@@ -62,10 +65,7 @@ pub(super) fn form(desk: Desk, way: Way, ways: RwSignal<Way>) -> impl IntoView {
     if dom::has_keyboard() {
         dom::focus_soon("handle");
     }
-    let (title, other, link) = match way {
-        Way::Up => (t().sign_up, t().have_account, t().sign_in),
-        Way::In => (t().sign_in, t().no_account, t().sign_up),
-    };
+    let title = if way == Way::Up { t().sign_up } else { t().sign_in };
     let submit = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
         form.submit();
@@ -82,10 +82,29 @@ pub(super) fn form(desk: Desk, way: Way, ways: RwSignal<Way>) -> impl IntoView {
             <button class="button primary wide" disabled=move || form.busy.get() aria-busy=move || form.busy.get().to_string()>
                 {move || form.button()}
             </button>
-            <p class="otherway">{other}" "
-                <button type="button" class="linkbutton" on:click=move |_| ways.set(if way == Way::Up { Way::In } else { Way::Up })>{link}</button>
-            </p>
+            {if way == Way::Up {
+                view! {
+                    <button type="button" id="link-way" class="button wide" on:click=move |_| ways.set(Way::Link)>
+                        {icon(Icon::Laptop)}{fill(t().link_way, &[("app", &desk.app_name())])}
+                    </button>
+                    {other_way(t().have_account, t().sign_in, Way::In, ways)}
+                }
+                .into_any()
+            } else {
+                view! {
+                    {other_way(t().link_have, t().link_title, Way::Link, ways)}
+                    {other_way(t().no_account, t().sign_up, Way::Up, ways)}
+                }
+                .into_any()
+            }}
         </form>
+    }
+}
+
+/// `New here? Create your account`
+pub(super) fn other_way(question: &'static str, link: &'static str, way: Way, ways: RwSignal<Way>) -> impl IntoView {
+    view! {
+        <p class="otherway">{question}" "<button type="button" class="linkbutton" on:click=move |_| ways.set(way)>{link}</button></p>
     }
 }
 
@@ -95,7 +114,7 @@ impl Form {
             (true, ..) => t().moment,
             (_, SignIn::Phone, false, _) => t().send_code,
             (_, _, _, Way::Up) => t().create,
-            (_, _, _, Way::In) => t().sign_in,
+            _ => t().sign_in,
         }
     }
 
@@ -280,7 +299,7 @@ impl Form {
         let words = words_in(&self.words.get_untracked()).join(" ");
         let intent = match self.way {
             Way::Up => Intent::SignUp { app, handle, proof },
-            Way::In => Intent::SignIn { app, handle, proof, recovery_key: Zeroizing::new(words) },
+            _ => Intent::SignIn { app, handle, proof, recovery_key: Zeroizing::new(words) },
         };
         self.busy.set(true);
         self.problem.set(None);
