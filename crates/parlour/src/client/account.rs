@@ -104,7 +104,7 @@ async fn meet(
     }
 }
 
-fn server_of(home: &Home, args: &ServerArgs) -> Result<Server, Trouble> {
+pub(super) fn server_of(home: &Home, args: &ServerArgs) -> Result<Server, Trouble> {
     let known = home.server()?;
     let ca_pem = match &args.ca {
         Some(path) => {
