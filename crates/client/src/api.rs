@@ -134,6 +134,8 @@ pub enum Intent {
     Conversations,
     /// Messages of a conversation, oldest first, before `before` (order) if given. → [`Reply::Messages`]
     Messages { conversation: ConversationId, before: Option<u64>, limit: u32 },
+    /// To whom an own message was delivered, and who has read it, as far as they say so. → [`Reply::Readers`]
+    Readers { conversation: ConversationId, message: MessageId },
     /// Marks everything in it as read; sends read reports if they are on. → [`Reply::Ok`]
     MarkRead { conversation: ConversationId },
     /// Requests waiting for a choice. → [`Reply::Requests`]
@@ -193,12 +195,22 @@ pub enum Intent {
     /// On an empty home: makes this device one of the account whose device shows the code. `name` is what the other devices
     /// call this one. Answered when the other side has confirmed. → [`Reply::Linked`]; [`Event::History`] follows
     Link { code: String, name: String },
+    /// On a home that has an account: answers for another one, too, whose device shows the code. As [`Intent::Link`].
+    LinkAccount { code: String, name: String },
+    /// Does not answer for a linked account any more: this device goes from its list, and everything of it from here.
+    /// → [`Reply::Ok`]
+    Unlink { identity: IdentityId },
+    /// What this identity is to do; without it, the first one does what is not about a conversation.
+    As(IdentityId, Box<Intent>),
     /// The account's devices. → [`Reply::Devices`]
     Devices,
     /// What the other devices call this one. → [`Reply::Devices`]
     NameDevice { name: String },
     /// Takes a device off the account's list, for good: this one (which signs it out), or a lost one. → [`Reply::Devices`]
     RevokeDevice { device: DeviceId },
+    /// Where messages of an account are shown: whether this device shows them, and when it is quiet. Any own device can say it
+    /// of any. One that shows nothing goes on receiving. → [`Reply::Devices`]
+    SetShowing { device: DeviceId, showing: Showing },
     /// What is being written in a conversation, for all own devices; `None`: nothing any more. → [`Reply::Ok`]
     PutDraft { conversation: ConversationId, text: Option<String> },
     /// All drafts. → [`Reply::Drafts`]
@@ -250,9 +262,11 @@ pub enum Event {
     LinkEnded { why: LinkEnd },
     /// The account's devices changed, or what is known of them. `new`: one that nobody here has linked (by the recovery key,
     /// or by another device).
-    Devices { devices: Vec<Device>, new: Option<DeviceId> },
+    Devices { identity: IdentityId, devices: Vec<Device>, new: Option<DeviceId> },
     /// Conversations and messages come from another own device, or go to one: so many of so many messages; equal at the end.
     History { to: Option<DeviceId>, done: u64, of: u64 },
+    /// Another own device changed how the account wants to be seen.
+    Identities(Vec<Identity>),
     /// Another own device changed a draft.
     Draft { conversation: ConversationId, text: Option<String> },
     /// The account is gone or this device was revoked; nothing can be sent any more.
@@ -277,22 +291,45 @@ pub enum Connection {
 pub enum Reply {
     Ok,
     Apps(Vec<AppInfo>),
-    SignedUp { account: AccountRef, address: String, recovery_key: Zeroizing<String> },
+    SignedUp {
+        account: AccountRef,
+        address: String,
+        recovery_key: Zeroizing<String>,
+    },
     Identities(Vec<Identity>),
-    Queued { conversation: ConversationId, message: MessageId },
+    Queued {
+        conversation: ConversationId,
+        message: MessageId,
+    },
     Conversations(Vec<Conversation>),
     Conversation(Conversation),
     Messages(Vec<Message>),
     Requests(Vec<Request>),
     Reach(Vec<(AppId, ReachRule)>),
-    Invite { text: String, expires: UnixMillis },
-    SafetyNumber { digits: String, verified: bool, address: String },
+    Invite {
+        text: String,
+        expires: UnixMillis,
+    },
+    SafetyNumber {
+        digits: String,
+        verified: bool,
+        address: String,
+    },
     Status(Status),
     Picture(Option<Picture>),
     /// Digits to be typed in groups of three, the same as a text to be scanned, and until when they are good.
-    LinkCode { code: String, scan: String, until: UnixMillis },
-    Linked { account: AccountRef, address: String },
+    LinkCode {
+        code: String,
+        scan: String,
+        until: UnixMillis,
+    },
+    Linked {
+        account: AccountRef,
+        address: String,
+    },
     Devices(Vec<Device>),
+    /// `Delivered` or `Read`; who is not named has said nothing.
+    Readers(Vec<(AccountRef, MessageState)>),
     Drafts(Vec<(ConversationId, String)>),
 }
 
@@ -307,6 +344,16 @@ pub struct Device {
     pub added: UnixMillis,
     /// When it was last there, as it said itself, to some hours; `None`: it never said.
     pub seen: Option<UnixMillis>,
+    pub showing: Showing,
+}
+
+/// Whether a device shows the messages of an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Showing {
+    /// Nothing of the account is shown here: it is read elsewhere.
+    pub off: bool,
+    /// Shown, but without a sound: minutes of the device's own day, from and until (through midnight if until is less).
+    pub quiet: Option<(u16, u16)>,
 }
 
 /// Why a code that was shown is void.
@@ -327,6 +374,8 @@ pub struct Identity {
     pub account: AccountRef,
     pub address: String,
     pub name: String,
+    /// Whether this device shows what comes for it.
+    pub showing: Showing,
 }
 
 /// A conversation as a list shows it.

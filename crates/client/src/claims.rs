@@ -286,6 +286,8 @@ impl Engine {
                 unreadable: Vec::new(),
                 missing: Vec::new(),
                 since: 0,
+                own_devices: Vec::new(),
+                tell_list: false,
             },
         );
         self.keep_group(room, group);

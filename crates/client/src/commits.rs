@@ -19,7 +19,7 @@ use crate::signing;
 use crate::state::{Change as StoredChange, Chore, Joiner, Pending, Phase, Want};
 use bytes::Bytes;
 use parlour_e2ee::{Change, Group, KeyPackage, LeaveRequest, PendingCommit, Policy, Update};
-use parlour_proto::frames::{Answer, Commit, EntryChange, Request, Rights, Welcome, commit_bytes};
+use parlour_proto::frames::{AccountRef, Answer, Commit, EntryChange, Request, Rights, Welcome, commit_bytes};
 use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
@@ -27,6 +27,8 @@ use rand_core::CryptoRngCore;
 const ADD: u32 = 1;
 const REMOVE: u32 = 2;
 
+/// So many key packages are claimed at one time for a room.
+const MOST_CLAIMS: usize = 16;
 /// How long the mailbox may take to bring a commit that the server already counts.
 const LOG_AFTER_MS: u64 = 3_000;
 
@@ -93,7 +95,7 @@ impl Engine {
         };
         if created {
             self.s.work(room).create = None;
-            self.again = true;
+            self.look_at_rooms();
         } else {
             self.later(Purpose::CreateRoom(room), 5_000);
         }
@@ -109,8 +111,15 @@ impl Engine {
             }
         }
         let Some(want) = self.s.work.get(&room).and_then(|work| work.wants.first().cloned()) else { return };
-        if let Want::Claim { account } = &want {
-            return self.claim_member(room, account.clone());
+        let claims = self.claims_wanted(&room);
+        if !claims.is_empty() {
+            return claims.into_iter().for_each(|account| self.claim_member(room, account));
+        }
+        if let Want::ClaimOwn { device } = &want {
+            return self.claim_own(room, *device);
+        }
+        if let Want::Return { account } = &want {
+            return self.claim_return(room, account.clone());
         }
         match self.change_for(&room, &want) {
             Some((change, joiners)) => self.commit_change(room, change, &joiners, rng),
@@ -118,11 +127,21 @@ impl Engine {
         }
     }
 
+    /// Whose key packages are to be claimed next: what is added together is one commit, once all of them are here.
+    fn claims_wanted(&self, room: &RoomId) -> Vec<AccountRef> {
+        let wants = self.s.work.get(room).map_or(&[][..], |work| &work.wants);
+        let claims = wants.iter().filter_map(|want| match want {
+            Want::Claim { account } => Some(account.clone()),
+            _ => None,
+        });
+        claims.take(MOST_CLAIMS).collect()
+    }
+
     /// What the want asks of MLS now; `None` if nothing is left to do.
     fn change_for(&mut self, room: &RoomId, want: &Want) -> Option<(Change, Vec<Joiner>)> {
         let remove = |leaves: Vec<u32>| (!leaves.is_empty()).then(|| (Change::remove(leaves), Vec::new()));
         match want {
-            Want::Claim { .. } => None,
+            Want::Claim { .. } | Want::ClaimOwn { .. } | Want::Return { .. } => None,
             Want::Add { devices, .. } => {
                 let joiners: Vec<Joiner> =
                     devices.iter().filter(|d| !self.has_member(room, &d.member_key)).cloned().collect();
@@ -132,6 +151,13 @@ impl Engine {
             Want::Remove { account } => {
                 let account = e2ee_account(account);
                 remove(self.leaves(room, |member| *member.account() == account))
+            }
+            Want::Gone { account, devices } => {
+                let account = e2ee_account(account);
+                let is_gone = |member: &parlour_e2ee::Member| {
+                    *member.account() == account && devices.iter().any(|device| device.0 == member.device())
+                };
+                remove(self.leaves(room, is_gone))
             }
             Want::Drop { member_keys } => {
                 remove(self.leaves(room, |member| member_keys.contains(&MemberKey(member.member_key()))))

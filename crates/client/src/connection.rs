@@ -14,6 +14,8 @@ use rand_core::CryptoRngCore;
 
 const FIRST_RETRY_MS: u64 = 500;
 const LONGEST_RETRY_MS: u64 = 60_000;
+/// So far apart, at most, do a home's accounts begin to connect.
+const APART_MS: u64 = 3_000;
 const IDLE_MS: u64 = 60_000;
 /// A request that is not answered by then will not be.
 const ANSWER_MS: u64 = 30_000;
@@ -49,6 +51,11 @@ impl Link {
 
     fn is_closed(&self) -> bool {
         self.wire == Wire::Closed
+    }
+
+    /// The first try, too, comes at a time of its own.
+    pub(crate) fn wait_a_little(&mut self, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
+        self.not_before = self.not_before.max(now.plus_ms(rng.next_u64() % (APART_MS + 1)));
     }
 
     /// It works: the next failure starts counting anew.
@@ -99,6 +106,7 @@ impl Engine {
             self.inbox_lost();
             if !had_hello || !self.wanted {
                 self.fail_network_intents(&Failure::Offline);
+                self.fail_joining(Failure::Offline);
             }
             self.show_connection();
         }
@@ -111,6 +119,7 @@ impl Engine {
         self.mailbox.clear();
         self.release_send_intents();
         self.sign_up_interrupted();
+        self.relay_lost();
     }
 
     pub(crate) fn on_hello(&mut self, role: Role, version: u32, nonce: [u8; 32], time: UnixMillis) {
@@ -182,7 +191,7 @@ impl Engine {
 
     /// Signs in when the inbox is open and nobody did.
     pub(crate) fn settle_inbox(&mut self) {
-        let wanted = self.wanted || self.sign_up.is_some() || self.has_network_intents();
+        let wanted = self.wanted || self.sign_up.is_some() || self.joining.is_some() || self.has_network_intents();
         if !wanted {
             if !self.inbox.is_closed() {
                 self.close(Role::Inbox);
@@ -192,7 +201,7 @@ impl Engine {
             return;
         }
         self.open_when_due(Role::Inbox);
-        if self.inbox.is_open() && !self.signed_in && self.sign_up.is_none() {
+        if self.inbox.is_open() && !self.signed_in && self.sign_up.is_none() && self.joining.is_none() {
             self.authenticate();
         }
     }

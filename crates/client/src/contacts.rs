@@ -59,10 +59,12 @@ impl Contact {
             picture: None,
             door: None,
             given: None,
+            given_too: Vec::new(),
             befriended: false,
             blocked: false,
             verified: false,
             conversation: None,
+            shared: None,
         }
     }
 }
@@ -87,12 +89,16 @@ impl Engine {
             relation @ (Relation::Extends | Relation::ForkByRoot) => {
                 // A device may have gone.
                 self.believed.clear();
+                let gone = crate::leaves::gone(&pinned, &list);
                 if let Some(contact) = self.s.contacts.get_mut(account) {
                     contact.links = links.to_vec();
                     contact.verified &= relation == Relation::Extends;
                 }
                 if relation == Relation::ForkByRoot {
                     self.keys_changed(account);
+                }
+                if !gone.is_empty() {
+                    self.devices_gone(account, gone);
                 }
                 Ok(())
             }
@@ -147,6 +153,7 @@ impl Engine {
         }
         let Some(account) = proto_account(member.account()) else { return Trust::Wrong };
         match self.device_signing_key(&account, &DeviceId(member.device())) {
+            None if self.was_removed(&account, &DeviceId(member.device())) => Trust::Wrong,
             None => Trust::Unknown,
             Some(key) if member.verify(&key).is_ok() => {
                 self.believed.insert(shown);
@@ -154,6 +161,15 @@ impl Engine {
             }
             Some(_) => Trust::Wrong,
         }
+    }
+
+    /// Whether the pinned list says that this device is gone.
+    fn was_removed(&self, account: &AccountRef, device: &DeviceId) -> bool {
+        let links = match self.me().filter(|me| me.account == *account) {
+            Some(me) => Some(&me.links),
+            None => self.s.contacts.get(account).map(|contact| &contact.links),
+        };
+        links.is_some_and(|links| crate::leaves::was_removed(links, device))
     }
 
     /// Whom this address named before.
@@ -179,5 +195,22 @@ impl Engine {
             return self.s.add_chore(crate::state::Chore::PutDoor { digest });
         }
         0
+    }
+
+    /// Another door token in the place of those that this contact holds; `false` if they hold none. They are told by a hello.
+    pub(crate) fn renew_door(&mut self, account: &AccountRef, rng: &mut dyn CryptoRngCore) -> bool {
+        let Some(contact) = self.s.contacts.get_mut(account).filter(|contact| contact.given.is_some()) else {
+            return false;
+        };
+        let token = Secret::random(rng);
+        let new = token.digest();
+        let mut old = std::mem::take(&mut contact.given_too);
+        old.extend(contact.given.replace(token));
+        self.s.add_chore(crate::state::Chore::PutDoor { digest: new });
+        for token in old {
+            self.s.add_chore(crate::state::Chore::DropDoor { digest: token.digest() });
+        }
+        self.again = true;
+        true
     }
 }

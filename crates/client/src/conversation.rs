@@ -70,6 +70,7 @@ impl Engine {
             id,
             Conversation {
                 is_group,
+                is_own: false,
                 standing,
                 members,
                 title: String::new(),
@@ -79,6 +80,7 @@ impl Engine {
                 newest: None,
                 last_activity: self.now,
                 next_order: 1,
+                base: 0,
                 profile_sent: 0,
                 asking: None,
             },
@@ -169,6 +171,7 @@ impl Engine {
                 contact.conversation = None;
             }
         }
+        self.s.drafts.remove(&conversation);
         self.wipe_messages(conversation);
     }
 
@@ -211,7 +214,7 @@ impl Engine {
     }
 
     /// Whether something can be said in the room, now or after a repair.
-    fn has_a_future(&self, room: &RoomId) -> bool {
+    pub(crate) fn has_a_future(&self, room: &RoomId) -> bool {
         let repairs = || self.s.work.get(room).is_some_and(|work| work.repair.is_some());
         self.s.rooms.get(room).is_some_and(|r| match r.phase {
             Phase::Building | Phase::Live => true,
@@ -257,7 +260,7 @@ impl Engine {
     }
 
     pub(crate) fn show_conversation(&self, id: ConversationId) -> Option<api::Conversation> {
-        let c = self.s.conversations.get(&id)?;
+        let c = self.s.conversations.get(&id).filter(|c| !c.is_own)?;
         let members: Vec<Member> = c.members.iter().map(|account| self.show_member(account)).collect();
         let title = if !c.title.is_empty() {
             c.title.clone()

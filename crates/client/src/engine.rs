@@ -13,7 +13,7 @@ use crate::signup::SignUp;
 use crate::state::{Stage, State};
 use parlour_e2ee::Group;
 use parlour_proto::frames::{AccountRef, Answer, Push, Row, ServerFrame};
-use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId, UnixMillis};
+use parlour_proto::ids::{DeviceId, Digest, MemberKey, MessageId, RoomId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -36,6 +36,14 @@ pub(crate) enum Purpose {
     Successor(ConversationId),
     Intent(IntentId),
     DeleteAccount,
+    Backup,
+    OwnAccount,
+    AppendList,
+    ClaimOwn(RoomId, DeviceId),
+    OpenRelay,
+    JoinRelay,
+    Relay,
+    CloseRelay,
 }
 
 /// A request that waits for its answer.
@@ -61,8 +69,18 @@ pub(crate) enum Load {
     Page(u64),
     /// A message that a query shows.
     Listed(crate::pages::Listed),
+    /// A message whose readers are asked for.
+    Readers(IntentId),
     /// Somebody's picture, for a query.
     Picture(IntentId),
+    /// Somebody's picture, for own devices.
+    Face(AccountRef),
+    /// Whether a message that another own device tells of is here already.
+    Told(ConversationId, Box<crate::history::Told>),
+    /// A message that another own device asks for.
+    Asked(DeviceId, ConversationId, MessageId),
+    /// The message up to which another own device has read.
+    ReadUpTo(ConversationId, MessageId),
     Wipe(Vec<u8>),
 }
 
@@ -135,6 +153,43 @@ pub struct Engine {
     pub(crate) restarts: Vec<(ConversationId, AccountRef)>,
     /// Groups whose newcomers are to be told who is there.
     pub(crate) announce: Vec<(ConversationId, RoomId)>,
+
+    /// The account's device list, verified; `None`: to be read anew.
+    pub(crate) listed: Option<Vec<parlour_proto::device_list::Device>>,
+    /// The server has another list than we.
+    pub(crate) list_wanted: bool,
+    pub(crate) appending: Option<crate::devices::Appending>,
+    pub(crate) offer: Option<crate::linking::Offer>,
+    pub(crate) joining: Option<crate::linking::Joining>,
+    pub(crate) relay: crate::linking::RelayOut,
+    /// Devices or rooms changed: somebody may be missing somewhere.
+    pub(crate) look: bool,
+    /// When it is our turn to bring a device in.
+    pub(crate) turn: Option<UnixMillis>,
+    /// Since when a device is missing in a room.
+    pub(crate) noticed: HashMap<(RoomId, DeviceId), UnixMillis>,
+    /// What devices were told of the rooms that they are to come into.
+    pub(crate) told_rooms: HashSet<(RoomId, DeviceId)>,
+    /// A page is being read for this device.
+    pub(crate) copying: Option<DeviceId>,
+    /// Contacts with a device less: they get another door token.
+    pub(crate) doors_to_renew: BTreeSet<AccountRef>,
+    /// Conversations that the other side has opened: own devices are told.
+    pub(crate) opened: BTreeSet<ConversationId>,
+    /// Messages that were written before this device was in, sequenced after: own devices are asked for them.
+    pub(crate) missed: BTreeMap<ConversationId, Vec<MessageId>>,
+    /// Conversations with a gap that another own device fills: the next position in it.
+    pub(crate) filling: HashMap<ConversationId, u64>,
+    /// When what changed goes into the backup.
+    pub(crate) backup_due: Option<UnixMillis>,
+    /// The chunk that is being sent (or deleted, without a digest).
+    pub(crate) backup_under_way: Option<([u8; 16], Option<Digest>)>,
+    /// Chunks that were fetched.
+    pub(crate) restored: Vec<([u8; 16], bytes::Bytes)>,
+    /// In these groups somebody is with devices that are gone.
+    pub(crate) returned: Vec<(RoomId, AccountRef)>,
+    /// When drafts are told to own devices.
+    pub(crate) drafts_due: BTreeMap<ConversationId, UnixMillis>,
     pub(crate) again: bool,
 }
 
@@ -150,7 +205,18 @@ impl Engine {
     /// # Errors
     /// [`BrokenRow`] when a row is of a newer version, or damaged.
     pub fn open(rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<Self, BrokenRow> {
-        let mut s = State::new(0);
+        Self::open_as(IdentityId(0), rows)
+    }
+
+    /// The engine of one of a home's identities.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn open_as(
+        identity: IdentityId,
+        rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<Self, BrokenRow> {
+        let mut s = State::new(identity.0);
         for (key, value) in rows {
             s.load(&key, &value)?;
         }
@@ -200,6 +266,26 @@ impl Engine {
             pools: None,
             restarts: Vec::new(),
             announce: Vec::new(),
+            listed: None,
+            list_wanted: false,
+            appending: None,
+            offer: None,
+            joining: None,
+            relay: crate::linking::RelayOut::default(),
+            look: true,
+            turn: None,
+            noticed: HashMap::new(),
+            told_rooms: HashSet::new(),
+            copying: None,
+            doors_to_renew: BTreeSet::new(),
+            opened: BTreeSet::new(),
+            missed: BTreeMap::new(),
+            filling: HashMap::new(),
+            backup_due: Some(UnixMillis(0)),
+            backup_under_way: None,
+            restored: Vec::new(),
+            returned: Vec::new(),
+            drafts_due: BTreeMap::new(),
             again: false,
         })
     }
@@ -247,6 +333,9 @@ impl Engine {
             ServerFrame::Push(Push::PoolsLow { door, stranger, last_resort_used }) => {
                 self.on_pools(door, stranger, last_resort_used);
             }
+            ServerFrame::Push(Push::DeviceList { length }) => self.list_is_at(length),
+            ServerFrame::Push(Push::Relay { payload }) => self.on_relay(&payload, rng),
+            ServerFrame::Push(Push::RelayClosed) => self.on_relay_closed(),
             ServerFrame::Push(Push::Closing(problem)) => self.on_closing(problem),
         }
     }
@@ -255,6 +344,7 @@ impl Engine {
         if let Err(problem) = &result
             && is_temporary(problem)
             && !matches!(purpose, Purpose::Intent(_) | Purpose::SignUp)
+            && !matches!(purpose, Purpose::OpenRelay | Purpose::JoinRelay | Purpose::Relay | Purpose::AppendList)
         {
             let wait = problem.retry_after_ms.max(1_000);
             self.later.insert(purpose.clone(), self.now.plus_ms(wait));
@@ -278,6 +368,14 @@ impl Engine {
             Purpose::Successor(conversation) => self.on_successor_set(conversation, result),
             Purpose::Intent(intent) => self.on_network_intent(intent, result),
             Purpose::DeleteAccount => self.on_deleted(result),
+            Purpose::Backup => self.on_backup_answer(result, rng),
+            Purpose::OwnAccount => self.on_own_account(result),
+            Purpose::AppendList => self.on_list_appended(result, rng),
+            Purpose::ClaimOwn(room, device) => self.on_own_claimed(room, device, result),
+            Purpose::OpenRelay => self.on_relay_opened(result),
+            Purpose::JoinRelay => self.on_relay_joined(result, rng),
+            Purpose::Relay => self.on_relay_sent(result),
+            Purpose::CloseRelay => {}
         }
     }
 
@@ -286,6 +384,8 @@ impl Engine {
         for _ in 0..16 {
             self.again = false;
             self.settle_sign_up(rng);
+            self.settle_relay();
+            self.settle_list(rng);
             if self.signed_in && self.publishing_intent().is_some() {
                 self.settle_packages(rng);
             }
@@ -297,12 +397,21 @@ impl Engine {
                 self.settle_chores();
                 self.settle_packages(rng);
                 self.settle_starts(rng);
+                self.settle_doors(rng);
+                self.settle_leaves(rng);
                 self.settle_work(rng);
                 self.ask_for_missing(rng);
                 self.settle_profiles(rng);
+                self.settle_seen(rng);
+                self.settle_missed(rng);
+                self.settle_drafts(rng);
+                self.settle_transfers(rng);
+                self.settle_returns(rng);
+                self.settle_backup(rng);
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }
+            self.settle_sharing(rng);
             self.settle_silence(rng);
             self.settle_outbox();
             if !self.again {
@@ -343,7 +452,18 @@ impl Engine {
             Some(Load::Again(conversation, message)) => self.on_again_rows(conversation, message, &rows, rng),
             Some(Load::Page(walk)) => self.on_page_rows(walk, &rows, rng),
             Some(Load::Listed(listed)) => self.on_listed_rows(listed, &rows, rng),
+            Some(Load::Readers(intent)) => self.on_readers_rows(intent, &rows),
             Some(Load::Picture(intent)) => self.on_picture_rows(intent, &rows),
+            Some(Load::Face(account)) => {
+                let row = rows.into_iter().next().map(|(_, row)| row.into());
+                self.on_face_rows(account, row, rng);
+            }
+            Some(Load::Told(conversation, told)) if rows.is_empty() => self.put_new(conversation, *told),
+            Some(Load::Told(..)) => {}
+            Some(Load::Asked(device, conversation, message)) => {
+                self.on_asked_rows(device, conversation, message, &rows, rng);
+            }
+            Some(Load::ReadUpTo(conversation, message)) => self.on_read_rows(conversation, message, &rows, rng),
             Some(Load::Wipe(prefix)) => self.on_wipe_rows(prefix, &rows),
         }
     }

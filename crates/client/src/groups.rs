@@ -11,7 +11,7 @@ use parlour_e2ee::Policy;
 use parlour_proto::address::Address;
 use parlour_proto::content::clean_name;
 use parlour_proto::frames::{AccountRef, Answer, Request, Who};
-use parlour_proto::ids::RoomId;
+use parlour_proto::ids::{DeviceId, RoomId};
 use parlour_proto::problem::Problem;
 use rand_core::CryptoRngCore;
 
@@ -107,6 +107,23 @@ impl Engine {
             .ok_or_else(|| Failure::BadInput("only contacts can be added: write to them first".into()))
     }
 
+    /// Somebody whose devices in the room are all gone: their new ones are claimed, unless somebody else was first.
+    pub(crate) fn claim_return(&mut self, room: RoomId, account: AccountRef) {
+        let theirs = e2ee_account(&account);
+        let members = self.group(&room).map(|group| group.members()).unwrap_or_default();
+        let devices: Vec<DeviceId> =
+            members.iter().filter(|m| *m.account() == theirs).map(|m| DeviceId(m.device())).collect();
+        let links = self.s.contacts.get(&account).map(|contact| contact.links.clone()).unwrap_or_default();
+        let all_gone = !devices.is_empty() && devices.iter().all(|id| crate::leaves::was_removed(&links, id));
+        if !all_gone {
+            return self.want_done(room);
+        }
+        if let Some(first) = self.s.work(room).wants.first_mut() {
+            *first = Want::Claim { account };
+            self.again = true;
+        }
+    }
+
     pub(crate) fn claim_member(&mut self, room: RoomId, account: AccountRef) {
         let Some(door) = self.s.contacts.get(&account).and_then(|contact| contact.door.clone()) else {
             if self.replaces_another(&room) {
@@ -115,7 +132,9 @@ impl Engine {
                 self.ask(Role::Inbox, Purpose::MemberClaim(room, account), || Request::Claim { who, room });
                 return;
             }
-            return self.want_failed(room, &Failure::NotReachable);
+            let wants = |want: &Want| matches!(want, Want::Claim { account: wanted } if *wanted == account);
+            let at = self.s.work.get(&room).and_then(|work| work.wants.iter().position(wants));
+            return self.want_failed_at(room, at.unwrap_or(0), &Failure::NotReachable);
         };
         self.ask(Role::Outbox, Purpose::MemberClaim(room, account.clone()), || Request::DoorClaim {
             account,
@@ -126,10 +145,8 @@ impl Engine {
 
     pub(crate) fn on_member_claimed(&mut self, room: RoomId, account: &AccountRef, result: Result<Answer, Problem>) {
         self.again = true;
-        let first = self.s.work.get(&room).and_then(|work| work.wants.first().cloned());
-        if !matches!(first, Some(Want::Claim { account: wanted }) if wanted == *account) {
-            return;
-        }
+        let wants = |want: &Want| matches!(want, Want::Claim { account: wanted } if wanted == account);
+        let Some(at) = self.s.work.get(&room).and_then(|work| work.wants.iter().position(wants)) else { return };
         let outcome = match result {
             Ok(Answer::Claimed(claimed)) if claimed.view.account == *account => self.verify_claimed(&claimed),
             Ok(_) => Err(Failure::Suspicious("another account than the one asked for".into())),
@@ -139,18 +156,10 @@ impl Engine {
         match outcome {
             Ok(devices) => {
                 let work = self.s.work(room);
-                work.wants.remove(0);
-                // People whose packages are there already are added by the same commit.
-                match work.wants.iter_mut().find(|want| matches!(want, Want::Claim { .. })) {
-                    None => work.wants.insert(0, Want::Add { account: account.clone(), devices }),
-                    Some(_) => {
-                        let at = work.wants.iter().take_while(|want| matches!(want, Want::Claim { .. })).count();
-                        work.wants.insert(at, Want::Add { account: account.clone(), devices });
-                    }
-                }
+                work.wants[at] = Want::Add { account: account.clone(), devices };
                 join_adds(&mut work.wants);
             }
-            Err(failure) => self.want_failed(room, &failure),
+            Err(failure) => self.want_failed_at(room, at, &failure),
         }
     }
 
@@ -159,21 +168,33 @@ impl Engine {
             return self.done(intent, Err(Failure::NotFound("conversation")));
         };
         if matches!(c.standing, Standing::Request) {
-            return self.decline(intent, conversation);
+            return self.decline(intent, conversation, rng);
         }
-        for room in c.rooms.clone() {
+        let rooms = c.rooms.clone();
+        self.share_dropped(conversation, false, rng);
+        for room in rooms {
             // Somebody who did not open to us is not told: nothing would pass.
             let tells = match self.s.rooms.get(&room) {
                 Some(r) => r.usable() && !r.asked_here && r.open_there,
                 None => continue,
             };
             if tells {
+                self.take_own_along(room);
                 self.say(conversation, Saying::Leave, Some(room), 0, rng);
             } else {
                 self.left(room);
             }
         }
         self.done(intent, Ok(Reply::Ok));
+    }
+
+    /// Who leaves a group leaves with all devices.
+    fn take_own_along(&mut self, room: RoomId) {
+        let devices = self.s.rooms.get(&room).map(|r| r.own_devices.clone()).unwrap_or_default();
+        let account = self.me().map(|me| me.account.clone()).filter(|_| self.is_group_room(&room));
+        if let Some(account) = account.filter(|_| !devices.is_empty()) {
+            self.want(room, Want::Gone { account, devices });
+        }
     }
 
     /// The leave is said: our entry goes, our state too. (The others commit the removal of our leaf.)
@@ -187,7 +208,7 @@ impl Engine {
 }
 
 /// Neighbouring additions become one commit.
-fn join_adds(wants: &mut Vec<Want>) {
+pub(crate) fn join_adds(wants: &mut Vec<Want>) {
     let mut joined: Vec<Want> = Vec::new();
     for want in std::mem::take(wants) {
         match (joined.last_mut(), want) {

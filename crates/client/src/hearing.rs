@@ -43,6 +43,7 @@ impl Engine {
         }
         let known = self.s.contacts.contains(&from);
         let is_request = self.standing(conversation) == Some(ConversationState::Request);
+        let is_me = self.me().is_some_and(|me| me.account == from);
         match self.trust(&heard.sender) {
             Trust::Verified => {}
             // In a group somebody may be heard before the roster that introduces them.
@@ -50,6 +51,10 @@ impl Engine {
                 if let Heard::Profile { name, picture } = said {
                     return self.keep_early(Early { conversation, from, sender: heard.sender, name, picture });
                 }
+            }
+            // Another own device brought us in, and what it knows of them is still to come.
+            Trust::Unknown if !known && !is_me && self.is_brought_in(&row.room) => {
+                return self.unreadable(row.room, message);
             }
             _ => {
                 tracing::warn!("a message of a device that its account does not list");
@@ -60,10 +65,52 @@ impl Engine {
                 return;
             }
         }
-        if is_request {
+        if is_me {
+            let device = parlour_proto::ids::DeviceId(heard.sender.device());
+            self.hear_own(row, conversation, message, device, said, evidence, stamp, rng);
+        } else if is_request {
             self.hear_request(row, conversation, message, &from, hello.as_ref(), said, evidence, stamp);
         } else {
             self.hear_said(row, conversation, message, &from, said, evidence, stamp, rng);
+        }
+    }
+
+    /// What another own device says: to us, or to others.
+    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
+    fn hear_own(
+        &mut self,
+        row: &Row,
+        conversation: ConversationId,
+        message: MessageId,
+        device: parlour_proto::ids::DeviceId,
+        said: Heard,
+        evidence: Bytes,
+        stamp: [u8; 32],
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        let Some(me) = self.me().map(|me| me.account.clone()) else { return };
+        let is_own = self.s.conversations.get(&conversation).is_some_and(|c| c.is_own);
+        match said {
+            Heard::Own(note) if is_own => self.hear_note(device, &note, rng),
+            _ if is_own => {}
+            Heard::Text { text, in_reply_to } => {
+                if self.is_allowed(row.room, conversation, &me, &Heard::Text { text: String::new(), in_reply_to: None })
+                {
+                    self.put_own(conversation, message, text, in_reply_to, row.time, evidence, stamp);
+                }
+            }
+            Heard::Again { message: original, text, in_reply_to } => {
+                if self.take_missing(conversation, original) {
+                    self.put_own(conversation, original, text, in_reply_to, row.time, evidence, stamp);
+                }
+            }
+            // What was delivered to another device, and how we want to be seen.
+            Heard::Profile { .. } | Heard::Own(_) => {}
+            Heard::Reports(reports) => {
+                let missing = reports.into_iter().filter(|report| report.status == Status::Error).collect::<Vec<_>>();
+                self.hear_reports(conversation, &me, &missing);
+            }
+            said => self.hear_said(row, conversation, message, &me, said, evidence, stamp, rng),
         }
     }
 
@@ -109,6 +156,7 @@ impl Engine {
             if let Some(r) = self.s.rooms.get_mut(&room) {
                 r.open_there = true;
             }
+            self.opened.insert(conversation);
             self.weigh(conversation);
         } else if asked_them && open_here {
             contact.befriended = true;
@@ -192,7 +240,7 @@ impl Engine {
             Heard::Profile { name, picture } => self.hear_profile(conversation, from, name, picture),
             Heard::Leave(request) => self.hear_leave(conversation, row.room, request),
             Heard::Link(link) => self.hear_link(from, link),
-            Heard::Nothing => {}
+            Heard::Own(_) | Heard::Nothing => {}
             Heard::Unsupported => self.s.counters().unreadable += 1,
         }
         let _ = rng;

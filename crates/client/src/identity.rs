@@ -1,12 +1,12 @@
 //! The account of this home: signing in, being signed out, deleting it.
 
-use crate::api::{Event, Failure, Identity, IntentId, Reply, Role};
+use crate::api::{ConversationId, Event, Failure, Identity, IntentId, Reply, Role};
 use crate::engine::{Engine, Purpose};
-use crate::rows::LAZY;
+use crate::rows::{LAZY, prefixes};
 use crate::signing;
 use crate::state::{Identity as Stored, Saying, Stage};
-use parlour_proto::frames::{Answer, Request, SignedIn, delete_account_bytes};
-use parlour_proto::ids::UnixMillis;
+use parlour_proto::frames::{AccountRef, Answer, Request, SignedIn, delete_account_bytes};
+use parlour_proto::ids::{DeviceId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
 
@@ -32,8 +32,41 @@ impl Engine {
             account: me.account.clone(),
             address: address(me),
             name: me.name.clone(),
+            showing: me.showing,
         });
         identity.into_iter().collect()
+    }
+
+    /// Whether there is an account here, in whatever state.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.s.identity.contains(&())
+    }
+
+    /// Whether there is an account here that can be used.
+    pub(crate) fn is_live(&self) -> bool {
+        self.me().is_some()
+    }
+
+    pub(crate) fn is_account(&self, account: &AccountRef) -> bool {
+        self.me().is_some_and(|me| me.account == *account)
+    }
+
+    pub(crate) fn this_device(&self) -> Option<DeviceId> {
+        self.me().map(|me| me.device)
+    }
+
+    /// Whether it is a device of this account.
+    pub(crate) fn lists(&self, device: &DeviceId) -> bool {
+        self.s.devices.contains(device) || self.this_device() == Some(*device)
+    }
+
+    pub(crate) fn has_conversation(&self, id: &ConversationId) -> bool {
+        self.s.conversations.contains(id)
+    }
+
+    /// Whether somebody is this account or one of its contacts.
+    pub(crate) fn knows(&self, account: &AccountRef) -> bool {
+        self.is_account(account) || self.s.contacts.contains(account)
     }
 
     pub(crate) fn on_authenticated(&mut self, result: Result<Answer, Problem>, rng: &mut dyn CryptoRngCore) {
@@ -75,6 +108,7 @@ impl Engine {
             me.incarnation = signed_in.incarnation;
         }
         self.on_pools(signed_in.door, signed_in.stranger, signed_in.last_resort_used);
+        self.list_is_at(signed_in.list);
         self.again = true;
     }
 
@@ -84,7 +118,7 @@ impl Engine {
         }
     }
 
-    fn sign_out(&mut self, why: &str) {
+    pub(crate) fn sign_out(&mut self, why: &str) {
         if let Some(identity) = self.s.identity.get_mut(&()) {
             identity.stage = Stage::Gone { why: why.to_owned() };
         }
@@ -103,6 +137,7 @@ impl Engine {
         self.wanted = true;
         for room in self.s.rooms.keys() {
             let live = self.s.rooms.get(&room).filter(|r| r.usable() && !r.asked_here && r.open_there);
+            let live = live.filter(|_| !self.is_own_room(&room));
             if let Some(conversation) = live.map(|r| r.conversation) {
                 self.say(conversation, Saying::Leave, Some(room), 0, rng);
             }
@@ -135,7 +170,9 @@ impl Engine {
                 self.groups.clear();
                 self.package_rows.clear();
                 self.mailbox.clear();
-                self.wipe(LAZY.to_vec());
+                for prefix in prefixes(self.s.number, &[LAZY]) {
+                    self.wipe(prefix);
+                }
                 self.done(deleting.intent, Ok(Reply::Ok));
             }
             Err(problem) => self.done(deleting.intent, Err(Failure::Refused(problem))),

@@ -177,7 +177,9 @@ impl Engine {
                 self.fall_behind(row.room);
             }
             // Written while we were being added, sequenced after: not for us, and nothing is missing.
-            Ok(Processed::NeedsRepair(Repair::EpochGone)) if self.is_before_us(&row.room, payload) => {}
+            Ok(Processed::NeedsRepair(Repair::EpochGone)) if self.is_before_us(&row.room, payload) => {
+                self.ask_own_for(row.room, conversation, message);
+            }
             Ok(Processed::NeedsRepair(Repair::EpochGone | Repair::GenerationGone)) => {
                 self.unreadable(row.room, message);
             }

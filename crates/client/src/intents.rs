@@ -27,7 +27,12 @@ impl Engine {
     pub(crate) fn on_intent(&mut self, id: IntentId, intent: Intent, rng: &mut dyn CryptoRngCore) {
         let needs_account = !matches!(
             intent,
-            Intent::Apps | Intent::RequestCode { .. } | Intent::SignUp { .. } | Intent::SignIn { .. } | Intent::WhoAmI
+            Intent::Apps
+                | Intent::RequestCode { .. }
+                | Intent::SignUp { .. }
+                | Intent::SignIn { .. }
+                | Intent::WhoAmI
+                | Intent::Link { .. }
         );
         if needs_account && self.me().is_none() && !matches!(intent, Intent::GoOffline) {
             return self.done(id, Err(Failure::NotSignedIn));
@@ -43,6 +48,10 @@ impl Engine {
             }
             Intent::WhoAmI => self.done(id, Ok(Reply::Identities(self.who_am_i()))),
             Intent::Sync => {
+                if !self.wanted && self.s.number > 0 {
+                    // Not in one breath with the home's other accounts.
+                    self.inbox.wait_a_little(self.now, rng);
+                }
                 self.wanted = true;
                 self.sync_intents.push(id);
             }
@@ -52,10 +61,11 @@ impl Engine {
             Intent::Messages { conversation, before, limit } => {
                 self.list_messages(id, conversation, before, limit, rng);
             }
+            Intent::Readers { conversation, message } => self.readers(id, conversation, message),
             Intent::MarkRead { conversation } => self.mark_read(id, conversation, rng),
             Intent::Requests => self.done(id, Ok(Reply::Requests(self.requests()))),
             Intent::Accept { request } => self.accept(id, request, rng),
-            Intent::Decline { request } => self.decline(id, request),
+            Intent::Decline { request } => self.decline(id, request, rng),
             Intent::Block { conversation } => self.block(id, conversation),
             Intent::Unblock { conversation } => self.unblock(id, conversation),
             Intent::Reach => self.ask_network(id, Request::Reach, true, None),
@@ -69,10 +79,11 @@ impl Engine {
                     me.delivered_reports = delivered;
                     me.read_reports = read;
                 }
+                self.share_settings(rng);
                 self.done(id, Ok(Reply::Ok));
             }
-            Intent::SetName { name } => self.set_name(id, &name),
-            Intent::SetProfile { name, picture } => self.set_profile(id, &name, picture),
+            Intent::SetName { name } => self.set_name(id, &name, rng),
+            Intent::SetProfile { name, picture } => self.set_profile(id, &name, picture, rng),
             Intent::Picture { of } => self.picture(id, of),
             Intent::CreateGroup { title, members } => self.create_group(id, &title, &members, rng),
             Intent::AddMembers { conversation, members } => self.add_members(id, conversation, &members),
@@ -81,15 +92,23 @@ impl Engine {
             Intent::SetRole { conversation, member, role } => self.set_role(id, conversation, member, role),
             Intent::SetRules { conversation, rules } => self.set_rules(id, conversation, rules),
             Intent::Leave { conversation } => self.leave(id, conversation, rng),
-            Intent::OfferLink
-            | Intent::ConfirmLink { .. }
-            | Intent::CancelLink
-            | Intent::Link { .. }
-            | Intent::Devices
-            | Intent::NameDevice { .. }
-            | Intent::RevokeDevice { .. }
-            | Intent::PutDraft { .. }
-            | Intent::Drafts => self.done(id, Err(Failure::NotFound("device"))),
+            // Of a set of identities; here there is one.
+            Intent::LinkAccount { .. } => self.done(id, Err(Failure::AlreadySignedIn)),
+            Intent::Unlink { .. } => self.done(id, Err(Failure::NotFound("linked account"))),
+            Intent::As(_, intent) => self.on_intent(id, *intent, rng),
+            Intent::OfferLink => self.offer_link(id, rng),
+            Intent::ConfirmLink { yes } => self.confirm_link(id, yes),
+            Intent::CancelLink => self.cancel_link(id),
+            Intent::Link { code, name } => self.join_link(id, &code, &name),
+            Intent::Devices => {
+                let devices = self.show_devices();
+                self.done(id, Ok(Reply::Devices(devices)));
+            }
+            Intent::NameDevice { name } => self.name_device(id, &name),
+            Intent::RevokeDevice { device } => self.revoke_device(id, device),
+            Intent::SetShowing { device, showing } => self.set_showing(id, device, showing, rng),
+            Intent::PutDraft { conversation, text } => self.put_draft(id, conversation, text, rng),
+            Intent::Drafts => self.done(id, Ok(Reply::Drafts(self.drafts()))),
             Intent::Status => self.done(id, Ok(Reply::Status(self.status()))),
             Intent::DeleteAccount => self.start_deleting(id, rng),
         }
@@ -174,7 +193,8 @@ impl Engine {
 
     /// What the user did and the server does not know yet.
     fn queued(&self) -> u64 {
-        let said = self.s.outgoing.iter().filter(|(_, item)| !item.accepted).count();
+        let own = self.me().and_then(|me| me.own);
+        let said = self.s.outgoing.iter().filter(|((id, _), item)| !item.accepted && Some(*id) != own).count();
         let chosen = self.s.chores.iter().filter(|(_, chore)| chore.is_a_choice()).count();
         // In a conversation of two what is wanted is what the queued message needs.
         let groups = self.s.work.iter().filter(|(room, _)| self.is_group_room(room));

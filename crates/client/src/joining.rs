@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::incoming::Step;
 use crate::keypackages;
 use crate::mls;
-use crate::state::{Chore, Phase, Room, Standing, Want};
+use crate::state::{Chore, Expected, Phase, Room, Standing, Want};
 use bytes::Bytes;
 use parlour_e2ee::{Group, Joined, Kind, WelcomeIn};
 use parlour_proto::frames::{AccountRef, Row};
@@ -75,7 +75,16 @@ impl Engine {
         others.dedup();
         others.retain(|account| Some(account) != me.as_ref());
         let is_group = policy.kind == Kind::Group;
-        if (!is_group && others != [by.clone()]) || self.s.contacts.get(&by).is_some_and(|contact| contact.blocked) {
+        let by_us = me.as_ref() == Some(&by);
+        if by_us && self.trust(&added_by) != Trust::Verified {
+            tracing::warn!("a welcome by a device that is not on our own list");
+            self.s.counters().unreadable += 1;
+            self.refuse_room(row.room, member);
+            return;
+        }
+        let is_own = by_us && !is_group && others.is_empty();
+        let two = is_group || is_own || (by_us && others.len() == 1) || others == [by.clone()];
+        if !two || self.s.contacts.get(&by).is_some_and(|contact| contact.blocked) {
             self.refuse_room(row.room, member);
             return;
         }
@@ -89,9 +98,22 @@ impl Engine {
             true => self.is_rightful(old, &by, &policy),
             false => self.belongs(old, &by, is_group),
         });
-        let (conversation, opens) = self.conversation_for(row.room, &by, &others, is_group, asked, predecessor, rng);
+        let expected = self.s.expected.remove(&row.room);
+        let (conversation, opens) = if is_own {
+            match self.own_conversation(rng) {
+                Some(own) => (own, true),
+                None => return,
+            }
+        } else if by_us {
+            (self.conversation_of_ours(row.room, &others, is_group, expected.as_ref(), rng), true)
+        } else {
+            self.conversation_for(row.room, &by, &others, is_group, asked, predecessor, expected.as_ref(), rng)
+        };
         let again =
             self.s.rooms.get(&row.room).map(|r| (r.hello_sent, r.unreadable.clone(), r.missing.clone(), r.since));
+        // Whom another own device wrote to, knows it already; what they know of this one is a hello's affair.
+        let open_there = !by_us || is_own || expected.is_none_or(|expected| expected.open_there);
+        let said_hello = is_own || !open_there || (is_group && !by_us);
         let first = || (false, Vec::new(), Vec::new(), group.epoch());
         let (hello_sent, unreadable, missing, since) = again.unwrap_or_else(first);
         self.s.rooms.insert(
@@ -106,12 +128,14 @@ impl Engine {
                 voids: Vec::new(),
                 doubts: Vec::new(),
                 asked_here: asked && !opens,
-                open_there: true,
-                hello_sent: hello_sent || is_group,
+                open_there,
+                hello_sent: hello_sent || said_hello,
                 update_first: last_resort,
                 unreadable,
                 missing,
                 since,
+                own_devices: Vec::new(),
+                tell_list: false,
             },
         );
         self.s.work(row.room).repair = None;
@@ -126,7 +150,7 @@ impl Engine {
         if last_resort {
             self.want(row.room, Want::Update { for_voids: false });
         }
-        if asked && opens {
+        if asked && opens && !by_us {
             self.open_entry(conversation, row.room, member, rng);
         }
         let before: Vec<_> =
@@ -139,8 +163,40 @@ impl Engine {
         self.weigh(conversation);
     }
 
+    /// Whether another own device brought us into a room.
+    pub(crate) fn is_brought_in(&self, room: &RoomId) -> bool {
+        self.s.rooms.get(room).is_some_and(|r| !r.own_devices.is_empty())
+    }
+
+    /// Which conversation a room is of that another own device brought us into.
+    fn conversation_of_ours(
+        &mut self,
+        room: RoomId,
+        others: &[AccountRef],
+        is_group: bool,
+        expected: Option<&Expected>,
+        rng: &mut dyn CryptoRngCore,
+    ) -> ConversationId {
+        let known = self.s.rooms.get(&room).map(|r| r.conversation);
+        let known = known.or(expected.map(|expected| expected.conversation));
+        let with = others.first().filter(|_| !is_group);
+        let known = known.or_else(|| self.conversation_with(with?));
+        let id = match known.filter(|id| self.s.conversations.contains(id)) {
+            Some(id) => id,
+            None => self.new_conversation(is_group, Standing::Open, others.to_vec(), rng),
+        };
+        if let Some(contact) = with.and_then(|account| self.s.contacts.get_mut(account)) {
+            contact.conversation = Some(id);
+        }
+        self.set_standing(id, Standing::Open);
+        id
+    }
+
     /// Whether a room is unknown, or one in which this account is.
     fn belongs(&self, room: &RoomId, by: &AccountRef, is_group: bool) -> bool {
+        if self.me().is_some_and(|me| me.account == *by) {
+            return true;
+        }
         let Some(conversation) = self.s.rooms.get(room).map(|r| r.conversation) else { return true };
         self.s.conversations.get(&conversation).is_some_and(|c| c.is_group == is_group && c.members.contains(by))
     }
@@ -169,11 +225,13 @@ impl Engine {
         is_group: bool,
         asked: bool,
         predecessor: Option<RoomId>,
+        expected: Option<&Expected>,
         rng: &mut dyn CryptoRngCore,
     ) -> (ConversationId, bool) {
         let same_people = |c: &crate::state::Conversation| c.is_group == is_group && (is_group || c.members == others);
         let known = [Some(room), predecessor].into_iter().flatten().find_map(|id| {
-            let conversation = self.s.rooms.get(&id)?.conversation;
+            let joined = self.s.rooms.get(&id).map(|r| r.conversation);
+            let conversation = joined.or_else(|| expected.filter(|_| id == room).map(|e| e.conversation))?;
             self.s.conversations.get(&conversation).filter(|c| same_people(c)).map(|_| conversation)
         });
         let with_them = if is_group { None } else { self.conversation_with(by) };

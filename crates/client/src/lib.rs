@@ -1,8 +1,9 @@
 //! The client engine, sans-IO: inputs in, effects out. See [`api`] for what a shell does with it, [`rows`] for what it
 //! stores, and the head of each module for the part that it plays:
 //!
-//! - the frame: [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
+//! - the frame: [`identities`] (several accounts in one home), [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
 //! - who: `signup`, `identity`, `profiles`, `contacts`, `keypackages`;
+//! - own devices: `devices` (the list), `linking` (a new one), `own` (their room), `leaves` (their leaves), `history`, `drafts`, `backup`;
 //! - out: `intents`, `sending`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
 //! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
 //! - and `conversation` (its state machine), `requests`, `groups` and their `rules`; `repair`, `rebuild` and `doubts` (whether it is us).
@@ -13,25 +14,33 @@
 #[allow(missing_docs, reason = "names tell the fields")]
 pub mod api;
 pub mod engine;
+pub mod identities;
 pub mod rows;
 
+mod backup;
 mod chores;
 mod claims;
 mod commits;
 mod connection;
 mod contacts;
 mod conversation;
+mod devices;
 mod doubts;
+mod drafts;
 mod groups;
 mod hearing;
+mod history;
 mod identity;
 mod incoming;
 mod intents;
 mod joining;
 mod keypackages;
+mod leaves;
+mod linking;
 mod messages;
 mod mls;
 mod outbox;
+mod own;
 mod pages;
 mod profiles;
 mod rebuild;
@@ -48,4 +57,5 @@ mod state;
 mod wants;
 
 pub use engine::Engine;
+pub use identities::Identities;
 pub use keypackages::POOL_SIZE;

@@ -4,7 +4,7 @@
 //! a row beside it (kind, account), so that nothing has to be read to store it. Who may do what is judged when they are put
 //! together: an edit and a deletion count only from the author. (A deletion's text is erased as soon as the rows are read.)
 
-use crate::api::{self, ConversationId, Event, MessageState};
+use crate::api::{self, ConversationId, Event, Failure, IntentId, MessageState, Reply};
 use crate::engine::{Engine, Load};
 use crate::rows::codec::{choice, record};
 use crate::rows::{decode, encode};
@@ -12,6 +12,7 @@ use crate::state::{Conversation, Newest, Outgoing, Saying, Standing};
 use bytes::Bytes;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{MessageId, UnixMillis};
+use std::collections::BTreeMap;
 
 record! {
     /// A message as it was said.
@@ -48,7 +49,7 @@ pub(crate) const QUEUED: u64 = 1 << 62;
 /// So much of a message is kept for lists, bytes.
 const PREVIEW_BYTES: usize = 256;
 
-fn state_number(state: MessageState) -> u32 {
+pub(crate) fn state_number(state: MessageState) -> u32 {
     match state {
         MessageState::Queued => 0,
         MessageState::Sent => 1,
@@ -216,6 +217,62 @@ impl Engine {
         self.put_message(conversation, message, &stored);
     }
 
+    /// Stores a text that another own device wrote.
+    #[allow(clippy::too_many_arguments, reason = "what is known about one message")]
+    pub(crate) fn put_own(
+        &mut self,
+        conversation: ConversationId,
+        message: MessageId,
+        text: String,
+        in_reply_to: Option<MessageId>,
+        time: UnixMillis,
+        evidence: Bytes,
+        stamp: [u8; 32],
+    ) {
+        let order = self.next_order(conversation);
+        let state = state_number(MessageState::Sent);
+        let stored = Stored { order, from: None, text, in_reply_to, time, state, evidence, stamp, deleted: false };
+        self.touch(conversation);
+        self.put_message(conversation, message, &stored);
+    }
+
+    /// Stores a message as another own device showed it, at its position; nothing is told of it.
+    pub(crate) fn put_told(&mut self, conversation: ConversationId, told: crate::history::Told) {
+        let me = self.me().map(|me| me.account.clone());
+        let Some(author) = told.from.clone().or(me).filter(|_| !told.is_queued() && told.order < QUEUED) else {
+            return;
+        };
+        let start = self.message_prefix(conversation, told.id);
+        let key = |kind: u8, by: &AccountRef| [&start[..], &[kind], &account_bytes(by)].concat();
+        let mut rows = Vec::new();
+        if told.edited {
+            let note = Note::Edit { by: author.clone(), text: told.text.clone() };
+            rows.push((key(b'e', &author), encode(&note)));
+        }
+        for (by, emoji) in told.reactions {
+            let key = key(b'r', &by);
+            rows.push((key, encode(&Note::Reaction { by, emoji })));
+        }
+        let stored = Stored {
+            order: told.order,
+            from: told.from,
+            text: told.text,
+            in_reply_to: told.in_reply_to,
+            time: told.time,
+            state: told.state,
+            evidence: Bytes::new(),
+            stamp: [0; 32],
+            deleted: told.deleted,
+        };
+        rows.push((key(b'0', &author), encode(&stored)));
+        for (key, row) in rows {
+            self.put_row(key, Some(row));
+        }
+        self.index_message(conversation, told.id, stored.order, stored.from.is_some());
+        let message = self.show(told.id, &stored);
+        self.keep_newest(conversation, &message);
+    }
+
     /// Notes something on a message, and shows it anew.
     pub(crate) fn note(&mut self, conversation: ConversationId, message: MessageId, note: &Note) {
         let (kind, by) = match note {
@@ -292,6 +349,28 @@ impl Engine {
             message.reactions.clear();
         }
         message
+    }
+
+    pub(crate) fn readers(&mut self, intent: IntentId, conversation: ConversationId, message: MessageId) {
+        let prefix = self.message_prefix(conversation, message);
+        self.load_rows(prefix, Load::Readers(intent));
+    }
+
+    /// What others reported of an own message.
+    pub(crate) fn on_readers_rows(&mut self, intent: IntentId, rows: &[Pair]) {
+        let own = parts(rows.iter()).filter(|(stored, ..)| stored.from.is_none());
+        let Some((_, notes, _)) = own else { return self.done(intent, Err(Failure::NotFound("own message"))) };
+        let me = self.me().map(|me| me.account.clone());
+        let mut readers = BTreeMap::new();
+        for note in notes {
+            match note {
+                Note::Read { by } => drop(readers.insert(by, MessageState::Read)),
+                Note::Delivered { by } => drop(readers.entry(by).or_insert(MessageState::Delivered)),
+                _ => {}
+            }
+        }
+        let readers = readers.into_iter().filter(|(by, _)| Some(by) != me.as_ref()).collect();
+        self.done(intent, Ok(Reply::Readers(readers)));
     }
 
     /// A message put together from its rows; `None` if they hold none.

@@ -21,9 +21,10 @@ use parlour_proto::ids::{MessageId, RoomId, Secret};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
 
-/// The longest first text that is sure to fit with a hello into what an `asked` entry lets pass, bytes.
-const MAX_FIRST_TEXT_BYTES: usize = 8 * 1024;
-const _: () = assert!(MAX_FIRST_TEXT_BYTES < MAX_ASKED_MESSAGE_BYTES);
+/// The longest first content that is sure to fit, padded and encrypted, into what an `asked` entry lets pass, bytes.
+const MAX_FIRST_BYTES: usize = MAX_ASKED_MESSAGE_BYTES - 2 * 1024;
+/// What a hello has beside the device list, bytes.
+const HELLO_BYTES: usize = 1024;
 
 impl Engine {
     /// Queues something to say; gives its message id.
@@ -138,7 +139,9 @@ impl Engine {
             return None;
         }
         if first && !open_there {
-            let long = matches!(&item.saying, Saying::Text { text, .. } if text.len() > MAX_FIRST_TEXT_BYTES);
+            let links: usize = self.me()?.links.iter().map(Bytes::len).sum();
+            let most = MAX_FIRST_BYTES.saturating_sub(links + HELLO_BYTES);
+            let long = matches!(&item.saying, Saying::Text { text, .. } if text.len() > most);
             if long {
                 // Too long to knock on a door with: the hello goes alone, the text after the acceptance.
                 self.hello_first(conversation, at, rng);
@@ -297,6 +300,9 @@ impl Engine {
         let item = item.clone();
         self.show_outgoing(conversation, at, &item, MessageState::Sent);
         self.said(conversation, &item);
+        if matches!(item.saying, Saying::Own { .. }) {
+            self.look_at_rooms();
+        }
     }
 
     /// What follows from a message being with the server.
@@ -336,6 +342,9 @@ impl Engine {
         }
         if !item.accepted {
             self.said(conversation, &item);
+            if matches!(item.saying, Saying::Own { .. }) {
+                self.look_at_rooms();
+            }
         }
         self.again = true;
         true

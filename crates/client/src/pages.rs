@@ -15,13 +15,15 @@ use crate::rows::codec::record;
 use crate::rows::{LAZY, decode, encode, prefix};
 use crate::state::Saying;
 use parlour_proto::content::MAX_REPORTS;
-use parlour_proto::ids::MessageId;
+use parlour_proto::ids::{DeviceId, MessageId};
 use rand_core::CryptoRngCore;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Positions under one prefix.
 const PAGE: u64 = 32;
+/// The engine itself asks.
+const NOBODY: IntentId = IntentId(0);
 /// Most pages asked for at once.
 const MOST_PAGES: u64 = 32;
 /// So many messages, the newest, are told to have been read when a conversation is marked as read.
@@ -42,6 +44,10 @@ enum Goal {
     Show { limit: usize },
     /// Read reports; `arrived` counts what came meanwhile.
     Read { up_to: u64, arrived: u32 },
+    /// So many messages, for an own device.
+    Copy { device: DeviceId, limit: usize },
+    /// What another own device has read: how many came after it.
+    Unread { up_to: u64, arrived: u32 },
 }
 
 /// A query under way: first index rows are read, then the messages that they name.
@@ -67,8 +73,10 @@ impl Walk {
     /// How many places are still looked for.
     fn missing(&self) -> usize {
         match self.goal {
-            Goal::Show { limit } => limit.saturating_sub(self.places.len()),
-            Goal::Read { .. } => MOST_READ.saturating_sub(self.places.values().filter(|place| place.received).count()),
+            Goal::Show { limit } | Goal::Copy { limit, .. } => limit.saturating_sub(self.places.len()),
+            Goal::Read { .. } | Goal::Unread { .. } => {
+                MOST_READ.saturating_sub(self.places.values().filter(|place| place.received).count())
+            }
         }
     }
 
@@ -129,7 +137,7 @@ impl Engine {
     /// Something came while queries are under way.
     pub(crate) fn arrived(&mut self, conversation: ConversationId) {
         for walk in self.walks.values_mut().filter(|walk| walk.conversation == conversation) {
-            if let Goal::Read { arrived, .. } = &mut walk.goal {
+            if let Goal::Read { arrived, .. } | Goal::Unread { arrived, .. } = &mut walk.goal {
                 *arrived += 1;
             }
         }
@@ -170,6 +178,27 @@ impl Engine {
     ) {
         let range = after.saturating_add(1)..up_to.saturating_add(1);
         self.start_walk(intent, conversation, Goal::Read { up_to, arrived: 0 }, BTreeMap::new(), range, rng);
+    }
+
+    /// A page for an own device.
+    pub(crate) fn read_page(
+        &mut self,
+        device: DeviceId,
+        conversation: ConversationId,
+        before: u64,
+        limit: usize,
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
+        let range = 0..before.min(next_order.saturating_add(1));
+        self.start_walk(NOBODY, conversation, Goal::Copy { device, limit }, BTreeMap::new(), range, rng);
+    }
+
+    /// Counts what came after a position.
+    pub(crate) fn count_unread(&mut self, conversation: ConversationId, up_to: u64, rng: &mut dyn CryptoRngCore) {
+        let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
+        let range = up_to.saturating_add(1)..next_order.saturating_add(1);
+        self.start_walk(NOBODY, conversation, Goal::Unread { up_to, arrived: 0 }, BTreeMap::new(), range, rng);
     }
 
     fn start_walk(
@@ -222,7 +251,7 @@ impl Engine {
     /// The messages that are to be shown and were not asked for yet, as loads.
     fn next_messages(&mut self, number: u64) -> Vec<(Vec<u8>, Load)> {
         let Some(walk) = self.walks.get_mut(&number) else { return Vec::new() };
-        let Goal::Show { limit } = walk.goal else { return Vec::new() };
+        let (Goal::Show { limit } | Goal::Copy { limit, .. }) = walk.goal else { return Vec::new() };
         let conversation = walk.conversation;
         let shown = walk.places.iter().rev().take(limit).map(|(order, place)| (*order, place.message));
         let new: Vec<(u64, MessageId)> = shown.filter(|(order, _)| !walk.asked.contains(order)).collect();
@@ -266,6 +295,18 @@ impl Engine {
             Goal::Show { .. } => {
                 walk.messages.sort_by_key(|message| message.order);
                 self.done(walk.intent, Ok(Reply::Messages(walk.messages)));
+            }
+            Goal::Copy { device, .. } => {
+                walk.messages.sort_by_key(|message| message.order);
+                self.on_copied(device, walk.conversation, walk.messages, rng);
+            }
+            Goal::Unread { up_to, arrived } => {
+                let unread = walk.places.values().filter(|place| place.received).count() as u32 + arrived;
+                if let Some(c) = self.s.conversations.get_mut(&walk.conversation).filter(|c| up_to > c.read_up_to) {
+                    c.read_up_to = up_to;
+                    c.unread = c.unread.min(unread);
+                    self.changed.insert(walk.conversation);
+                }
             }
             Goal::Read { up_to, arrived } => {
                 let read_already = self.s.conversations.get(&walk.conversation).map_or(u64::MAX, |c| c.read_up_to);

@@ -53,12 +53,18 @@ fn picture_key(identity: u16, account: &AccountRef) -> Vec<u8> {
 }
 
 impl Engine {
-    pub(crate) fn set_name(&mut self, intent: IntentId, name: &str) {
+    pub(crate) fn set_name(&mut self, intent: IntentId, name: &str, rng: &mut dyn CryptoRngCore) {
         let picture = self.me().and_then(|me| me.picture.as_ref()?.shown());
-        self.set_profile(intent, name, picture);
+        self.set_profile(intent, name, picture, rng);
     }
 
-    pub(crate) fn set_profile(&mut self, intent: IntentId, name: &str, picture: Option<Picture>) {
+    pub(crate) fn set_profile(
+        &mut self,
+        intent: IntentId,
+        name: &str,
+        picture: Option<Picture>,
+        rng: &mut dyn CryptoRngCore,
+    ) {
         let name = clean_name(name).unwrap_or_default();
         if name.chars().count() > MAX_DISPLAY_NAME_CHARS {
             let why = format!("a name has at most {MAX_DISPLAY_NAME_CHARS} characters");
@@ -74,6 +80,7 @@ impl Engine {
                 me.profile += 1;
             }
         }
+        self.share_settings(rng);
         self.again = true;
         self.done(intent, Ok(Reply::Ok));
     }
@@ -82,7 +89,8 @@ impl Engine {
     pub(crate) fn settle_profiles(&mut self, rng: &mut dyn CryptoRngCore) {
         let Some(newest) = self.me().map(|me| me.profile).filter(|profile| *profile > 0) else { return };
         let behind = self.s.conversations.iter();
-        let behind = behind.filter(|(_, c)| matches!(c.standing, Standing::Open) && c.profile_sent < newest);
+        let behind =
+            behind.filter(|(_, c)| matches!(c.standing, Standing::Open) && !c.is_own && c.profile_sent < newest);
         let behind: Vec<ConversationId> = behind.map(|(id, _)| *id).collect();
         if behind.is_empty() {
             return;
@@ -164,6 +172,22 @@ impl Engine {
                 self.load_rows(picture_key(self.s.number, &account), Load::Picture(intent));
             }
             _ => self.done(intent, Ok(Reply::Picture(own()))),
+        }
+    }
+
+    pub(crate) fn load_face(&mut self, account: AccountRef) {
+        self.load_rows(picture_key(self.s.number, &account), Load::Face(account));
+    }
+
+    /// Keeps a picture that another own device knew.
+    pub(crate) fn put_face(&mut self, account: &AccountRef, picture: &StoredPicture) {
+        if picture.shown().is_none() {
+            return;
+        }
+        if let Some(contact) = self.s.contacts.get_mut(account) {
+            contact.picture = Some(picture.digest());
+            self.put_row(picture_key(self.s.number, account), Some(encode(picture)));
+            self.tell(Event::Profile(self.show_member(account)));
         }
     }
 

@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// What was sealed for this room and did not get there is sealed anew for the next.
-    fn forget_sealed(&mut self, conversation: crate::api::ConversationId, room: RoomId) {
+    pub(crate) fn forget_sealed(&mut self, conversation: crate::api::ConversationId, room: RoomId) {
         let items: Vec<u64> = self
             .s
             .outgoing_of(conversation)

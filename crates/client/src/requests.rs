@@ -37,9 +37,19 @@ impl Engine {
     }
 
     pub(crate) fn accept(&mut self, intent: IntentId, id: ConversationId, rng: &mut dyn CryptoRngCore) {
-        let Some(rooms) = self.request_rooms(id) else {
+        if self.request_rooms(id).is_none() {
             return self.done(intent, Err(Failure::NotFound("request")));
-        };
+        }
+        self.let_in_here(id, rng);
+        match self.show_conversation(id) {
+            Some(shown) => self.done(intent, Ok(Reply::Conversation(shown))),
+            None => self.done(intent, Err(Failure::NotFound("request"))),
+        }
+    }
+
+    /// What a request's acceptance does on this device, whichever device it was accepted on.
+    pub(crate) fn let_in_here(&mut self, id: ConversationId, rng: &mut dyn CryptoRngCore) {
+        let Some(rooms) = self.request_rooms(id) else { return };
         for account in self.s.conversations.get(&id).map(|c| c.members.clone()).unwrap_or_default() {
             if let Some(contact) = self.s.contacts.get_mut(&account) {
                 contact.befriended = true;
@@ -53,10 +63,6 @@ impl Engine {
             }
         }
         self.set_standing(id, Standing::Open);
-        match self.show_conversation(id) {
-            Some(shown) => self.done(intent, Ok(Reply::Conversation(shown))),
-            None => self.done(intent, Err(Failure::NotFound("request"))),
-        }
     }
 
     /// Says who we are in a room whose entry is open already.
@@ -100,10 +106,11 @@ impl Engine {
         members.unwrap_or_default().iter().map(|account| self.give_door(account, rng)).max().unwrap_or(0)
     }
 
-    pub(crate) fn decline(&mut self, intent: IntentId, id: ConversationId) {
+    pub(crate) fn decline(&mut self, intent: IntentId, id: ConversationId, rng: &mut dyn CryptoRngCore) {
         if self.request_rooms(id).is_none() {
             return self.done(intent, Err(Failure::NotFound("request")));
         }
+        self.share_dropped(id, true, rng);
         self.forget_conversation(id);
         self.done(intent, Ok(Reply::Ok));
     }
@@ -116,10 +123,20 @@ impl Engine {
             return self.done(intent, Err(Failure::BadInput("only one person can be blocked, not a group".into())));
         };
         self.s.add_chore(Chore::Block { account: account.clone() });
-        let given = self.s.contacts.get(account).and_then(|contact| contact.given.clone());
-        if let Some(token) = given {
-            self.s.add_chore(Chore::DropDoor { digest: token.digest() });
+        let contact = self.s.contacts.get(account);
+        let given = contact.map(|c| c.given.iter().chain(&c.given_too).map(|token| token.digest()).collect::<Vec<_>>());
+        for digest in given.unwrap_or_default() {
+            self.s.add_chore(Chore::DropDoor { digest });
         }
+        self.shut(account);
+        self.done(intent, Ok(Reply::Ok));
+    }
+
+    /// What a block does on this device, whichever device it was said on.
+    pub(crate) fn shut(&mut self, account: &AccountRef) {
+        self.mark_blocked(account, true);
+        let Some(id) = self.conversation_with(account) else { return };
+        let Some(c) = self.s.conversations.get(&id).cloned() else { return };
         for room in &c.rooms {
             let member = self.s.rooms.get(room).map(|r| r.member.clone());
             if let Some(member) = member {
@@ -127,7 +144,6 @@ impl Engine {
                 self.forget_room(room);
             }
         }
-        self.mark_blocked(account, true);
         let was_request = matches!(c.standing, Standing::Request);
         if let Some(c) = self.s.conversations.get_mut(&id) {
             c.rooms.clear();
@@ -138,10 +154,9 @@ impl Engine {
             self.wipe_messages(id);
         }
         self.close_conversation(id, &Failure::NotFound("open conversation"));
-        self.done(intent, Ok(Reply::Ok));
     }
 
-    fn mark_blocked(&mut self, account: &AccountRef, blocked: bool) {
+    pub(crate) fn mark_blocked(&mut self, account: &AccountRef, blocked: bool) {
         if blocked {
             self.forget_picture(account);
         }
@@ -149,6 +164,7 @@ impl Engine {
             contact.blocked = blocked;
             contact.befriended = false;
             contact.given = None;
+            contact.given_too.clear();
             if blocked {
                 contact.door = None;
             }

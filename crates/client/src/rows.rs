@@ -20,6 +20,11 @@
 //! | `e` | `u` | room, room sequence | a row of an unknown room, waiting for its Welcome |
 //! | `e` | `t` | room | tombstone of a room that is forgotten |
 //! | `e` | `x` | prefix | lazy rows that are to be deleted |
+//! | `e` | `b` | - | the backup: its keys, what the server has of it |
+//! | `e` | `d` | device | what is known of another own device |
+//! | `e` | `a` | conversation | a draft |
+//! | `e` | `y` | device | messages on their way to an own device that is new |
+//! | `e` | `k` | room | a room that another own device brings this one into |
 //! | `l` | `g` | room, … | MLS state of a room |
 //! | `l` | `k` | key package, … | private parts of a key package |
 //! | `l` | `m` | conversation, message, `0` or note | a message, and what others noted on it |
@@ -37,6 +42,20 @@ use sorted::Sorted;
 pub const EAGER: &[u8] = b"e";
 /// Prefix of the rows that are loaded when needed.
 pub const LAZY: &[u8] = b"l";
+
+/// Every kind of row, with its class.
+const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykb"), (LAZY, b"gkmfq")];
+
+/// Prefixes of all rows of an identity, of one class or of both.
+pub(crate) fn prefixes(identity: u16, classes: &[&[u8]]) -> Vec<Vec<u8>> {
+    let of = KINDS.into_iter().filter(|(class, _)| classes.contains(class));
+    of.flat_map(|(class, kinds)| kinds.iter().map(move |kind| prefix(class, *kind, identity))).collect()
+}
+
+/// Which identity a row is of.
+pub(crate) fn identity_of(key: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes(key.get(2..4)?.try_into().ok()?))
+}
 
 /// Version of the records of class [`EAGER`] and of messages.
 pub(crate) const RECORD_VERSION: u8 = 1;
@@ -117,6 +136,16 @@ impl<K: RowKey, V: Stored> Table<K, V> {
 
     pub(crate) fn range(&self, range: impl std::ops::RangeBounds<K>) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.rows.range(range)
+    }
+
+    /// Whether anything changed since the last flush.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.dirty.len() > 0
+    }
+
+    /// Those that changed since the last flush.
+    pub(crate) fn changed(&self) -> Vec<K> {
+        self.dirty.keys().cloned().collect()
     }
 
     pub(crate) fn keys(&self) -> Vec<K> {

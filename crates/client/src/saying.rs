@@ -16,9 +16,6 @@ use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{MessageId, Secret};
 use rand_core::CryptoRngCore;
 
-/// Most accounts in one roster message: an extension holds 4 kB.
-pub(crate) const ROSTER_CHUNK: usize = 8;
-
 record! {
     /// Who somebody is: root and device list to verify, the rest as they say.
     struct Hello {
@@ -75,6 +72,8 @@ pub(crate) enum Heard {
     },
     Leave(Bytes),
     Link(Bytes),
+    /// To own devices.
+    Own(Bytes),
     /// Only a hello, or something of a newer version.
     Nothing,
     /// Something that should be shown, but this version cannot.
@@ -146,6 +145,7 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
         Saying::Profile => {
             content.body = Part::Control(Control::Profile { name: around.name, picture: around.picture });
         }
+        Saying::Own { note } => content.body = Part::Own(note.clone()),
         Saying::Title { title } => content.body = Part::Control(Control::GroupTitle { title: title.clone() }),
         Saying::Again { message, text, in_reply_to } => {
             content.body = Part::text(text);
@@ -196,7 +196,8 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
         (Part::Control(Control::Profile { name, picture }), _) => Heard::Profile { name, picture },
         (Part::Control(Control::DeviceListLink { link }), _) => Heard::Link(link),
         (Part::Unsupported { .. }, _) => Heard::Unsupported,
-        (Part::Control(_) | Part::Own(_) | Part::Null | Part::Delete, _) => Heard::Nothing,
+        (Part::Own(note), _) => Heard::Own(note),
+        (Part::Control(_) | Part::Null | Part::Delete, _) => Heard::Nothing,
     };
     Some((hello, heard))
 }

@@ -51,6 +51,10 @@ fn identity() -> Identity {
         delivered_reports: true,
         read_reports: true,
         last_resort_made: NOW,
+        device_name: String::new(),
+        seen_told: UnixMillis(0),
+        own: None,
+        showing: crate::api::Showing::default(),
         incarnation: 1,
     }
 }
@@ -63,6 +67,8 @@ fn contact(n: u16) -> Contact {
         name: Some(format!("Person {n}")),
         picture: None,
         door: None,
+        given_too: Vec::new(),
+        shared: None,
         given: None,
         befriended: true,
         blocked: false,
@@ -74,6 +80,7 @@ fn contact(n: u16) -> Contact {
 fn conversation(n: u16) -> Conversation {
     Conversation {
         is_group: false,
+        is_own: false,
         standing: Standing::Open,
         members: vec![account(n)],
         title: String::new(),
@@ -82,6 +89,7 @@ fn conversation(n: u16) -> Conversation {
         read_up_to: 0,
         newest: None,
         last_activity: UnixMillis(NOW.0 - u64::from(n)),
+        base: 0,
         next_order: 1,
         profile_sent: 0,
         asking: None,
@@ -104,6 +112,8 @@ fn room(n: u16) -> Room {
         update_first: false,
         unreadable: Vec::new(),
         missing: Vec::new(),
+        own_devices: Vec::new(),
+        tell_list: false,
         since: 0,
     }
 }

@@ -175,11 +175,13 @@ impl Engine {
             self.say(conversation, Saying::Read { messages: messages.to_vec() }, room, 0, rng);
         }
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
-            if c.unread > unread {
-                self.changed.insert(conversation);
-            }
+            let news = c.unread > unread;
             c.unread = c.unread.min(unread);
             c.read_up_to = c.read_up_to.max(up_to);
+            if news {
+                self.changed.insert(conversation);
+                self.share_read(conversation, rng);
+            }
         }
         self.done(intent, Ok(Reply::Ok));
     }
@@ -188,7 +190,7 @@ impl Engine {
         let mut by_age: BTreeMap<_, Vec<Conversation>> = BTreeMap::new();
         for (id, c) in self.s.conversations.iter() {
             // A request is shown once something verified came with it.
-            let hidden = matches!(c.standing, Standing::Request) && c.asking.is_none();
+            let hidden = c.is_own || (matches!(c.standing, Standing::Request) && c.asking.is_none());
             if !hidden && let Some(shown) = self.show_conversation(*id) {
                 by_age.entry(c.last_activity).or_default().push(shown);
             }

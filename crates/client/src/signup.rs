@@ -12,10 +12,10 @@
 //! next `Authenticate` tells whether the request had arrived, and signing up again with the same handle goes on with it.
 //! The recovery words are stored only in that state, and erased with the answer.
 
-use crate::api::{Failure, IntentId, Proof, Reply, Role};
+use crate::api::{Failure, IntentId, Proof, Reply, Role, Showing};
 use crate::engine::{Engine, Purpose, is_temporary};
-use crate::state::{Identity, Stage};
-use parlour_e2ee::{DeviceKeys, RootKey};
+use crate::state::{Backup, Identity, Stage};
+use parlour_e2ee::{BackupSecret, DeviceKeys, RootKey};
 use parlour_proto::device_list::{Action, DeviceList, Draft, SIGN_DOMAIN, Signer};
 use parlour_proto::frames::{AccountRef, AccountView, Answer, AppId, AppInfo, Request, SignIn};
 use parlour_proto::handle::Handle;
@@ -221,6 +221,7 @@ impl Engine {
         let request = Request::Register { ticket, account, root_key: root.public(), links: links.clone(), device };
         let account = AccountRef { app: sign_up.app.clone(), account };
         let words = root.recovery_words();
+        self.s.backup.insert((), Backup::of(&root));
         self.store_identity(sign_up, account, device, &keys, root.public(), links, words.clone());
         Ok(Step::Register(request))
     }
@@ -248,6 +249,8 @@ impl Engine {
         let mut links = view.links.clone();
         links.push(link.clone());
         let root_key = view.root_key;
+        let restore = Some(BackupSecret::of(root).to_bytes());
+        self.s.backup.insert((), Backup { restore, ..Backup::of(root) });
         self.store_identity(sign_up, view.account.clone(), device, &keys, root_key, links, Zeroizing::default());
         Ok(Step::Register(Request::AddDevice { ticket, link, device }))
     }
@@ -283,6 +286,10 @@ impl Engine {
                 read_reports: true,
                 last_resort_made: UnixMillis(0),
                 incarnation: 0,
+                device_name: String::new(),
+                seen_told: UnixMillis(0),
+                own: None,
+                showing: Showing::default(),
             },
         );
     }
@@ -290,11 +297,12 @@ impl Engine {
     /// The account is there (also found out by signing in): the words leave the store, key packages are next.
     pub(crate) fn registration_proven(&mut self) {
         let Some(identity) = self.s.identity.get_mut(&()) else { return };
-        if let Stage::Registering { words } = std::mem::replace(&mut identity.stage, Stage::Live)
-            && let Some(sign_up) = &mut self.sign_up
-        {
-            sign_up.words = Some(words);
-            sign_up.step = Step::Publish;
+        if let Stage::Registering { words } = std::mem::replace(&mut identity.stage, Stage::Live) {
+            if let Some(sign_up) = &mut self.sign_up {
+                sign_up.words = Some(words);
+                sign_up.step = Step::Publish;
+            }
+            self.new_on_the_list();
         }
     }
 

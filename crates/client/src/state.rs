@@ -10,7 +10,7 @@ use crate::api::{Changes, ConversationId};
 use crate::rows::codec::BrokenRow;
 use crate::rows::{EAGER, Table};
 use parlour_proto::frames::AccountRef;
-use parlour_proto::ids::{RoomId, UnixMillis};
+use parlour_proto::ids::{DeviceId, RoomId, UnixMillis};
 use std::collections::BTreeMap;
 
 /// Every table.
@@ -30,6 +30,11 @@ pub(crate) struct State {
     pub(crate) waiting: Table<(RoomId, u64), Waiting>,
     pub(crate) tombstones: Table<RoomId, UnixMillis>,
     pub(crate) wipes: Table<Vec<u8>, ()>,
+    pub(crate) backup: Table<(), Backup>,
+    pub(crate) devices: Table<DeviceId, OwnDevice>,
+    pub(crate) drafts: Table<ConversationId, Draft>,
+    pub(crate) transfers: Table<DeviceId, Transfer>,
+    pub(crate) expected: Table<RoomId, Expected>,
 }
 
 impl State {
@@ -49,6 +54,11 @@ impl State {
             waiting: Table::new(b'u'),
             tombstones: Table::new(b't'),
             wipes: Table::new(b'x'),
+            backup: Table::new(b'b'),
+            devices: Table::new(b'd'),
+            drafts: Table::new(b'a'),
+            transfers: Table::new(b'y'),
+            expected: Table::new(b'k'),
         }
     }
 
@@ -73,7 +83,12 @@ impl State {
             || self.packages.load(kind, rest, value)?
             || self.waiting.load(kind, rest, value)?
             || self.tombstones.load(kind, rest, value)?
-            || self.wipes.load(kind, rest, value)?;
+            || self.wipes.load(kind, rest, value)?
+            || self.backup.load(kind, rest, value)?
+            || self.devices.load(kind, rest, value)?
+            || self.drafts.load(kind, rest, value)?
+            || self.transfers.load(kind, rest, value)?
+            || self.expected.load(kind, rest, value)?;
         if known { Ok(()) } else { Err(BrokenRow) }
     }
 
@@ -93,6 +108,11 @@ impl State {
         self.waiting.flush(number, changes);
         self.tombstones.flush(number, changes);
         self.wipes.flush(number, changes);
+        self.backup.flush(number, changes);
+        self.devices.flush(number, changes);
+        self.drafts.flush(number, changes);
+        self.transfers.flush(number, changes);
+        self.expected.flush(number, changes);
     }
 
     /// Forgets everything but who this home was.
@@ -108,6 +128,11 @@ impl State {
         self.waiting.clear();
         self.tombstones.clear();
         self.counters.clear();
+        self.backup.clear();
+        self.devices.clear();
+        self.drafts.clear();
+        self.transfers.clear();
+        self.expected.clear();
     }
 
     /// The counters, made when missing.

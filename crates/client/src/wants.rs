@@ -3,10 +3,17 @@
 use crate::api::{Failure, Reply};
 use crate::engine::Engine;
 use crate::hearing::MOST_MEMBERS_WITH_REPORTS;
+use crate::history::chunks;
+use crate::rows::encode;
 use crate::state::{Phase, Saying, Want};
 use bytes::Bytes;
-use parlour_proto::ids::RoomId;
+use parlour_proto::content::MAX_EXTENSION_BYTES;
+use parlour_proto::frames::AccountRef;
+use parlour_proto::ids::{DeviceId, RoomId};
 use rand_core::CryptoRngCore;
+
+/// So much of who is there goes into one message: lists may grow a little until it is sealed.
+const ROSTER_BYTES: usize = MAX_EXTENSION_BYTES / 2;
 
 impl Engine {
     /// The first want is fulfilled, or there is nothing left of it.
@@ -19,7 +26,10 @@ impl Engine {
         let want = work.wants.remove(0);
         let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) else { return };
         let is_group = self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
-        if is_group && matches!(want, Want::Add { .. }) && self.s.work(room).wants.is_empty() {
+        let me = self.me().map(|me| me.account.clone());
+        let newcomers = matches!(&want, Want::Add { account, .. } if Some(account) != me.as_ref());
+        self.look_at_rooms();
+        if is_group && newcomers && self.s.work(room).wants.is_empty() {
             self.announce.push((conversation, room));
         }
         self.weigh(conversation);
@@ -27,11 +37,15 @@ impl Engine {
     }
 
     pub(crate) fn want_failed(&mut self, room: RoomId, failure: &Failure) {
+        self.want_failed_at(room, 0, failure);
+    }
+
+    pub(crate) fn want_failed_at(&mut self, room: RoomId, at: usize, failure: &Failure) {
         for (_, _, outcome) in self.group_intents.iter_mut().filter(|(_, r, _)| *r == room) {
             *outcome = Some(failure.clone());
         }
         let work = self.s.work(room);
-        let want = if work.wants.is_empty() { None } else { Some(work.wants.remove(0)) };
+        let want = (at < work.wants.len()).then(|| work.wants.remove(at));
         let building = self.s.rooms.get(&room).is_some_and(|r| matches!(r.phase, Phase::Building));
         let conversation = self.s.rooms.get(&room).map(|r| r.conversation);
         let is_group = conversation.and_then(|c| self.s.conversations.get(&c)).is_some_and(|c| c.is_group);
@@ -87,15 +101,19 @@ impl Engine {
         let me = self.me().map(|me| me.account.clone());
         let Some(group) = self.group(&room) else { return };
         let policy: Bytes = group.policy().to_bytes().into();
-        let mut members: Vec<_> =
-            group.members().iter().filter_map(|m| crate::contacts::proto_account(m.account())).collect();
+        let all = group.members();
+        let mut members: Vec<_> = all.iter().filter_map(|m| crate::contacts::proto_account(m.account())).collect();
         members.sort();
         members.dedup();
         members.retain(|account| Some(account) != me.as_ref());
+        self.note_own_devices(room, &all);
         let ruled =
             self.s.rooms.get_mut(&room).is_some_and(|r| std::mem::replace(&mut r.policy, policy.clone()) != policy);
         if ruled {
             self.tell_conversation(conversation);
+        }
+        if members.is_empty() && !self.is_group_room(&room) && !self.is_own_room(&room) {
+            self.nobody_is_left(room);
         }
         let changed = self
             .s
@@ -110,6 +128,29 @@ impl Engine {
             }
             c.members = members;
             self.tell_conversation(conversation);
+        }
+    }
+
+    /// All devices of the other side are gone: nothing is said here any more, but in the room that they come back with.
+    fn nobody_is_left(&mut self, room: RoomId) {
+        let Some(r) = self.s.rooms.get_mut(&room).filter(|r| matches!(r.phase, Phase::Live)) else { return };
+        r.phase = Phase::Superseded;
+        let conversation = r.conversation;
+        self.s.work.remove(&room);
+        self.forget_sealed(conversation, room);
+        self.weigh(conversation);
+    }
+
+    /// Which own other devices are in a room.
+    fn note_own_devices(&mut self, room: RoomId, members: &[parlour_e2ee::Member]) {
+        let Some(me) = self.me() else { return };
+        let (account, this) = (crate::contacts::e2ee_account(&me.account), me.device);
+        let mine = members.iter().filter(|member| *member.account() == account && member.device() != this.0);
+        let mut devices: Vec<DeviceId> = mine.map(|member| DeviceId(member.device())).collect();
+        devices.sort();
+        if let Some(r) = self.s.rooms.get_mut(&room).filter(|r| r.own_devices != devices) {
+            r.own_devices = devices;
+            self.look_at_rooms();
         }
     }
 
@@ -130,8 +171,9 @@ impl Engine {
             let Some(c) = self.s.conversations.get(&conversation) else { continue };
             let mut accounts = c.members.clone();
             accounts.extend(self.me().map(|me| me.account.clone()));
-            for chunk in accounts.chunks(crate::saying::ROSTER_CHUNK) {
-                self.say(conversation, Saying::Roster { accounts: chunk.to_vec() }, Some(room), 0, rng);
+            let size = |account: &AccountRef| self.known(account).map_or(0, |known| encode(&known).len());
+            for accounts in chunks(accounts, ROSTER_BYTES, size) {
+                self.say(conversation, Saying::Roster { accounts }, Some(room), 0, rng);
             }
         }
     }

@@ -193,3 +193,20 @@ fn changes_of_many_at_once_all_take_effect() {
         assert!(c.w.reply(c.people[by], id).is_some_and(|reply| reply.is_ok()), "{by}");
     }
 }
+
+#[test]
+fn who_has_read_a_message_is_told() {
+    let (mut w, users, groups) = group(77, 3);
+    let message = w.say(users[0], groups[0], "who sings?");
+    w.run_for(2_000);
+    w.ask(users[1], Intent::MarkRead { conversation: groups[1] }).unwrap();
+    w.run_for(2_000);
+    let readers = |w: &mut World, client: usize, conversation| w.ask(client, Intent::Readers { conversation, message });
+    let mut expected = vec![(w.account(users[1]), MessageState::Read), (w.account(users[2]), MessageState::Delivered)];
+    expected.sort_by(|one, other| one.0.cmp(&other.0));
+    match readers(&mut w, users[0], groups[0]) {
+        Ok(Reply::Readers(readers)) => assert_eq!(readers, expected),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(readers(&mut w, users[1], groups[1]), Err(Failure::NotFound(_))), "only of own messages");
+}

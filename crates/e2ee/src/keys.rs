@@ -66,6 +66,10 @@ impl RootKey {
         Self(generate_signing_key(rng))
     }
 
+    pub(crate) fn secret(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
+    }
+
     /// Its public half, pinned by contacts.
     pub fn public(&self) -> [u8; 32] {
         self.0.verifying_key().to_bytes()

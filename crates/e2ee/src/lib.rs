@@ -66,6 +66,7 @@
 extern crate self as parlour_e2ee;
 
 mod account;
+mod backup;
 mod cbor;
 mod credential;
 mod franking;
@@ -83,6 +84,7 @@ mod store;
 mod suite;
 
 pub use account::{AccountRef, DeviceId, Identity};
+pub use backup::{BackupSecret, backup_name, seal_backup_page};
 pub use credential::{CredentialError, LEAF_DOMAIN, LeafCredential, Member};
 pub use franking::{Evidence, FRANK_DOMAIN, FrankingError, Report, ReportVerified, verify_report};
 pub use group::{

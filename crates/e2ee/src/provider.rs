@@ -9,7 +9,7 @@ mod aead;
 mod conformance;
 mod crypto;
 mod hpke;
-mod kem;
+pub(crate) mod kem;
 
 use std::cell::RefCell;
 use std::convert::Infallible;

@@ -54,7 +54,7 @@ pub const MAX_REPORTS: usize = 512;
 /// Most extensions.
 pub const MAX_EXTENSIONS: usize = 16;
 /// The largest value of an extension, encoded, bytes.
-pub const MAX_EXTENSION_BYTES: usize = 4096;
+pub const MAX_EXTENSION_BYTES: usize = 12 * 1024;
 /// The largest bytes value inside a control part (a device list link, a request to leave).
 pub const MAX_CONTROL_BYTES: usize = 4096;
 /// The largest note from one device of an account to the others, bytes.

@@ -40,6 +40,14 @@ pub const MAX_OPAQUE_BYTES: usize = 512;
 pub const MAX_GRANT_BYTES: usize = 512;
 /// The largest payload of a knock, bytes.
 pub const MAX_KNOCK_BYTES: usize = 32 * 1024;
+/// The largest payload that a relay hands on, bytes.
+pub const MAX_RELAY_BYTES: usize = 16 * 1024;
+/// The largest chunk of a backup, bytes.
+pub const MAX_BACKUP_CHUNK_BYTES: usize = 64 * 1024;
+/// Most chunks of a backup in one [`Answer::Backup`].
+pub const MAX_BACKUP_CHUNKS: usize = 32;
+/// Relays are numbered below this: six decimal digits.
+pub const RELAY_SLOTS: u32 = 1_000_000;
 /// Most apps of a deployment.
 pub const MAX_APPS: usize = 256;
 
@@ -152,14 +160,39 @@ pub enum Request {
     AddDevice { ticket: Secret, link: Bytes, device: DeviceId },
     /// Signs in a known device: Ed25519 signature by the device key over [`sign_in_bytes`]. → [`Answer::SignedIn`]
     Authenticate { device: DeviceId, signature: [u8; 64] },
+    /// Joins the relay that a signed-in device has opened; a slot takes one joiner, ever. → `Done`, or `Expired`: no such slot,
+    /// taken, over
+    JoinRelay { slot: u32 },
+
+    // -- inbox, either side of a relay, signed in or not
+    /// Hands a payload of at most [`MAX_RELAY_BYTES`] to the other side, which gets it as [`Push::Relay`]. → `Done`, or
+    /// `Expired`: nobody is there
+    Relay { payload: Bytes },
+    /// Ends the relay for both sides. → `Done`, also when there is none
+    CloseRelay,
 
     // -- inbox, signed in
     /// Deletes all mailbox rows up to and with `seq`. No answer (id is ignored).
     Ack { seq: u64 },
     /// Adds key packages to a pool. → [`Answer::Pools`]
     PublishKeyPackages { pool: Pool, packages: Vec<KeyPackageUpload> },
-    /// Appends a signed change to the device list. Revoking a device closes its mailbox, socket, key packages. → `Done`
+    /// Appends a signed change to the device list. Adding a device makes its mailbox, so that it can authenticate; revoking one
+    /// closes its mailbox, socket, key packages. The last one cannot be revoked. → `Done`
     AppendDeviceList { link: Bytes },
+    /// This account with its device list. → [`Answer::Account`]
+    OwnAccount,
+    /// A key package of one other device of this account, with an open grant. → [`Answer::Claimed`] with that device alone,
+    /// `NotReachable` when it is not listed, has no packages or is the one that asks
+    ClaimOwn { device: DeviceId, room: RoomId },
+    /// Stores a chunk of the account's backup, sealed by its devices, in the place of the one of this name. → `Done`, `Full`
+    PutBackup { name: [u8; 16], chunk: Bytes },
+    /// Deletes a chunk. → `Done`, also when there is none
+    DropBackup { name: [u8; 16] },
+    /// The chunks whose names are above `after`, by name. → [`Answer::Backup`]
+    Backup { after: Option<[u8; 16]> },
+    /// Opens a relay by which a device that is not signed in can be reached, in place of one that is open on this socket.
+    /// → [`Answer::Relay`]
+    OpenRelay,
     /// Key packages of somebody, as a stranger or by invite: metered, bound to `room`. → [`Answer::Claimed`], `NotReachable`,
     /// `TooManyNewPeople`
     Claim { who: Who, room: RoomId },
@@ -361,6 +394,10 @@ pub enum Answer {
     Accepted { room_seq: u64, time: UnixMillis, stamp: [u8; 32], closed: Vec<MemberKey> },
     /// Part of a room's log.
     Log(Log),
+    /// Chunks of the account's backup, at most [`MAX_BACKUP_CHUNKS`]; `more` of them follow the last.
+    Backup { chunks: Vec<([u8; 16], Bytes)>, more: bool },
+    /// A relay is open; `slot` is below [`RELAY_SLOTS`] and unique among open ones.
+    Relay { slot: u32 },
 }
 
 /// The state a device starts with.
@@ -378,6 +415,8 @@ pub struct SignedIn {
     pub stranger: u32,
     /// Whether the last-resort package was given out (or there is none).
     pub last_resort_used: bool,
+    /// How many links the account's device list has.
+    pub list: u32,
 }
 
 /// An account as its own people or a claimer see it.
@@ -451,6 +490,12 @@ pub enum Push {
     CaughtUp,
     /// A pool runs low.
     PoolsLow { door: u32, stranger: u32, last_resort_used: bool },
+    /// The account's device list was changed, on another socket; it has now so many links.
+    DeviceList { length: u32 },
+    /// What the other side of the relay hands over.
+    Relay { payload: Bytes },
+    /// The relay is over: the other side closed it or left, or its time is up.
+    RelayClosed,
     /// The server closes this socket, and why (`Unavailable`: it restarts; `NotADevice`: revoked or account deleted …).
     Closing(Problem),
 }

@@ -34,7 +34,7 @@ pub enum Code {
     HandleTaken = 22,
     /// One-time code, password or signature is wrong; also what unknown users get.
     NotAuthenticated = 23,
-    /// The code, ticket, invite or grant has expired, or was used before.
+    /// The code, ticket, invite, grant or relay has expired, or was used before.
     Expired = 24,
     /// Tried too often; a new code is needed.
     TriesExhausted = 25,

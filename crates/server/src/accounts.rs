@@ -5,6 +5,7 @@
 
 pub mod codes;
 mod delete;
+mod devices;
 mod sign_in;
 pub mod tickets;
 
@@ -18,7 +19,7 @@ use parlour_proto::{
     ids::{AccountId, DeviceId, MailboxId, UnixMillis},
     problem::{Code, Problem},
 };
-use parlour_store::{Batch, KeyRange, PartitionId, PartitionKind, RowBatch, Store};
+use parlour_store::{KeyRange, PartitionId, PartitionKind, Store};
 
 pub use sign_in::{LoginState, NewAccount, RegisterState};
 
@@ -27,7 +28,7 @@ use crate::{
     apps::Apps,
     config::Config,
     directory::HandleId,
-    error::{Refused, refuse},
+    error::Refused,
     keys::Keys,
     limits::{Buckets, Rate},
     mailboxes::{Mailboxes, Notice},
@@ -159,48 +160,6 @@ impl<S: Store> Accounts<S> {
     /// The mailbox of a device.
     pub(crate) async fn mailbox(&self, device: &DeviceId) -> Result<Option<MailboxId>, Refused> {
         Ok(self.device(device).await?.map(|record| MailboxId(record.mailbox)))
-    }
-
-    /// Appends a signed change to the device list. A device that it takes off loses mailbox, key packages and socket.
-    ///
-    /// # Errors
-    /// `BadDeviceList`; `NotADevice` when the account is gone.
-    pub async fn append_link(&self, session: &Session, link: Bytes, now: UnixMillis) -> Result<(), Refused> {
-        let account = self.account(&session.account.account).await?.ok_or_else(not_a_device)?;
-        let before: Vec<DeviceId> = account.list.devices().map(|device| device.id).collect();
-        let mut list = account.list.clone();
-        list.append(link.clone()).map_err(Problem::from)?;
-        let added = list.devices().any(|device| !before.contains(&device.id));
-        if added {
-            return refuse(Code::BadDeviceList, "a device is added by signing it in");
-        }
-        let index = account.list.links().len();
-        let outcome = self.store.commit(vec![self.put_link(&session.account.account, index, link)]).await?;
-        if !outcome.is_applied() {
-            return refuse(Code::BadDeviceList, "the list changed meanwhile; fetch it and sign again");
-        }
-        for device in before.iter().filter(|device| list.device(device).is_none()) {
-            self.revoke(device, now).await?;
-        }
-        Ok(())
-    }
-
-    fn put_link(&self, account: &AccountId, index: usize, link: Bytes) -> Batch {
-        RowBatch::new(account_partition(account))
-            .present(PROFILE)
-            .absent(link_key(index))
-            .put(link_key(index), link, Kind::Link.row(), None)
-            .into()
-    }
-
-    /// Takes everything of a device away. Can be repeated.
-    async fn revoke(&self, device: &DeviceId, now: UnixMillis) -> Result<(), Refused> {
-        if let Some(mailbox) = self.mailbox(device).await? {
-            self.mailboxes.close(mailbox, Notice::Gone, now).await?;
-        }
-        let erase = RowBatch::new(device_partition(device)).delete_range(KeyRange::all());
-        let _ = self.store.commit(vec![erase.into()]).await?;
-        Ok(())
     }
 
     /// Closes the mailboxes of devices that have not connected for 90 days.

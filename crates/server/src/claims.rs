@@ -138,7 +138,7 @@ impl<S: Store> Claims<S> {
     ) -> Result<Claimed, Refused> {
         let target = self.target(who).await?;
         if target.id == Some(session.account.account) {
-            return self.claim_own(session, room, now, rng).await;
+            return Err(not_reachable());
         }
         self.pairs.take(self.pair(session, &target), now)?;
         self.meter(session, &target, now).await?;
@@ -153,17 +153,21 @@ impl<S: Store> Claims<S> {
         self.give(id, &account, pool, false, room, None, now, rng).await
     }
 
-    /// The account's own other devices: nobody is contacted, nothing is metered.
-    async fn claim_own(
+    /// A key package of one other device of the account, by an open grant: nobody is contacted, nothing is metered.
+    ///
+    /// # Errors
+    /// `NotReachable`.
+    pub async fn claim_own(
         &self,
         session: &Session,
+        device: DeviceId,
         room: RoomId,
         now: UnixMillis,
         rng: &mut Rng,
     ) -> Result<Claimed, Refused> {
         let id = session.account.account;
-        let account = self.accounts.account(&id).await?.ok_or_else(not_reachable)?;
-        self.give(id, &account, Pool::Door, true, room, Some(session), now, rng).await
+        let account = self.accounts.account(&id).await?.filter(|_| device != session.device);
+        self.give(id, &account.ok_or_else(not_reachable)?, Pool::Door, true, room, Some(device), now, rng).await
     }
 
     /// Key packages for whoever holds a door token.
@@ -309,12 +313,12 @@ impl<S: Store> Claims<S> {
         pool: Pool,
         open: bool,
         room: RoomId,
-        but: Option<&Session>,
+        only: Option<DeviceId>,
         now: UnixMillis,
         rng: &mut Rng,
     ) -> Result<Claimed, Refused> {
         let mut devices = Vec::new();
-        for device in account.list.devices().filter(|device| but.is_none_or(|own| own.device != device.id)) {
+        for device in account.list.devices().filter(|device| only.is_none_or(|only| only == device.id)) {
             let Some(mailbox) = self.accounts.mailbox(&device.id).await? else { continue };
             if self.mailboxes.is_closed(&mailbox) {
                 continue;
@@ -332,7 +336,7 @@ impl<S: Store> Claims<S> {
                 last_resort: taken.last_resort,
             });
         }
-        if devices.is_empty() && but.is_none() {
+        if devices.is_empty() {
             return Err(not_reachable());
         }
         let account_ref = AccountRef { app: account.app.clone(), account: id };

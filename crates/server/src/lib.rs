@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod apps;
+mod backups;
 pub mod claims;
 pub mod config;
 pub mod directory;
@@ -20,6 +21,7 @@ pub mod metrics;
 pub mod net;
 pub mod reach;
 pub(crate) mod record;
+pub mod relays;
 pub mod retention;
 pub mod rooms;
 mod sync;

@@ -101,17 +101,20 @@ impl<S: Store> Mailboxes<S> {
     /// # Errors
     /// The store's.
     pub async fn close(&self, mailbox: MailboxId, notice: Notice, now: UnixMillis) -> Result<(), Refused> {
-        let name = self.closed_name(&mailbox);
-        self.closed.writing().insert(name);
+        self.closed.writing().insert(self.closed_name(&mailbox));
         self.closings.fetch_add(1, Ordering::AcqRel);
-        let tombstone =
-            RowBatch::new(closed_partition()).put(name, Vec::new(), Kind::Closed.row(), Kind::Closed.expires(now));
-        let drop_rows = Batch::drop_queue(QueueId::Mailbox(mailbox.0));
-        let _ = self.store.commit(vec![tombstone.into(), drop_rows]).await?;
+        let _ = self.store.commit(self.closing(&mailbox, now).into()).await?;
         if let Some(live) = self.connected.find(&mailbox) {
             live.notify(notice);
         }
         Ok(())
+    }
+
+    /// What closing a mailbox writes, for a commit that leads to it; [`close`](Self::close) does the rest.
+    pub(crate) fn closing(&self, mailbox: &MailboxId, now: UnixMillis) -> [Batch; 2] {
+        let (name, kind) = (self.closed_name(mailbox), Kind::Closed);
+        let tombstone = RowBatch::new(closed_partition()).put(name, Vec::new(), kind.row(), kind.expires(now));
+        [tombstone.into(), Batch::drop_queue(QueueId::Mailbox(mailbox.0))]
     }
 
     fn closed_name(&self, mailbox: &MailboxId) -> [u8; 32] {

@@ -108,6 +108,10 @@ kinds! {
     Closed = 24, "closed mailbox (keyed hash)", Lifetime::Seconds(120 * DAY_S), "expiry only", "rooms learn that a mailbox is gone";
     /// A name of the server's keys.
     KeyCheck = 25, "name of the server's keys (keyed hash)", Lifetime::Seconds(400 * DAY_S), "each start renews it", "to refuse a database without its own keys";
+    /// A chunk of an account's backup, sealed by its devices.
+    Backup = 26, "backup chunk (sealed by the account's devices)", Lifetime::Account, "the account's devices", "the recovery key brings contacts and conversations back";
+    /// How many there are.
+    BackupCount = 27, "backup chunk count", Lifetime::Account, "deleting the account", "a backup has a measure";
     /// A fan-out under way.
     Job = 0x80, "delivery under way", Lifetime::Work, "finishing the delivery", "a crash loses no message that was accepted";
     /// An account deletion under way.

@@ -17,7 +17,7 @@ use futures_channel::mpsc;
 pub(crate) use pages::{TO_TABS, TO_WORKER};
 
 use pages::Pages;
-use parlour_client::Engine;
+use parlour_client::Identities;
 use parlour_client::rows::EAGER;
 use work::{Ended, Incoming, Work};
 
@@ -48,6 +48,6 @@ async fn run(
     alone::wait().await.map_err(|error| text(&error))?;
     let rows = Rows::open().await.map_err(|error| text(&error))?;
     let stored = rows.load(EAGER).await.map_err(|error| text(&error))?;
-    let engine = Engine::open(stored).map_err(|error| text(&error))?;
+    let engine = Identities::open(stored).map_err(|error| text(&error))?;
     Work::new(engine, rows, pages, tell).run(told).await.map_err(|error| text(&error))
 }

@@ -36,9 +36,7 @@ impl Client {
     /// # Errors
     /// When the server or the engine refuses.
     pub(crate) async fn sign_up(to: &Endpoint, url: &str, app: &AppId, path: &Path) -> Result<Self> {
-        let home = Home::open_or_make(path, &Unlock::KeyFile, "parlour-load")?;
-        let endpoint = parlour_shell::Endpoint::parse(url, None)?;
-        let (runner, events) = Runner::start(&home, endpoint).await?;
+        let Self { runner, events, .. } = Self::start(url, path).await?;
         let handle = device::fresh_number();
         runner.intent(Intent::RequestCode { app: app.clone(), handle: handle.clone() }).await?;
         let code = device::code_for(to, &handle)?;
@@ -49,6 +47,33 @@ impl Client {
         runner.intent(Intent::SetReports { delivered: false, read: false }).await?;
         runner.intent(Intent::Sync).await?;
         Ok(Self { runner, events, address })
+    }
+
+    /// Starts a client on an empty home.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(crate) async fn start(url: &str, path: &Path) -> Result<Self> {
+        let home = Home::open_or_make(path, &Unlock::KeyFile, "parlour-load")?;
+        let (runner, events) = Runner::start(&home, parlour_shell::Endpoint::parse(url, None)?).await?;
+        Ok(Self { runner, events, address: String::new() })
+    }
+
+    /// For anything else.
+    pub(crate) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
+    /// Waits until it is in a group.
+    ///
+    /// # Errors
+    /// When that does not come in time.
+    pub(crate) async fn group(&mut self, title: &str) -> Result<ConversationId> {
+        self.until(|event| match event {
+            Event::Conversation(c) => (c.is_group && c.title == title).then_some(c.id),
+            _ => None,
+        })
+        .await
     }
 
     /// Writes; the conversation it went to.
@@ -98,7 +123,11 @@ impl Client {
         self.runner.stop().await;
     }
 
-    async fn until<T>(&mut self, wanted: impl Fn(Event) -> Option<T>) -> Result<T> {
+    /// Waits for an event.
+    ///
+    /// # Errors
+    /// When it does not come in time.
+    pub(crate) async fn until<T>(&mut self, wanted: impl Fn(Event) -> Option<T>) -> Result<T> {
         let find = async {
             loop {
                 let event = self.events.recv().await.context("the client ended")?;

@@ -64,6 +64,14 @@ pub(crate) const METRICS: &[Metric] = &[
     metric("idle_rss_bytes", "B", Target::AtMost(30_000_000.0), "resident memory, started and idle"),
     metric("start_ms", "ms", Target::AtMost(150.0), "from spawn to the first frame on the first connection"),
     metric("first_message_ms", "ms", Target::AtMost(150.0), "two real clients: command to the recipient's event"),
+    metric(
+        "group_100_ms",
+        "ms",
+        Target::AtMost(3_000.0),
+        "a group of 100 real clients: command to the founder's answer",
+    ),
+    metric("group_100_all_ms", "ms", Target::None, "the same, until the last of them sees it"),
+    metric("link_100_ms", "ms", Target::None, "a new device with 100 conversations: code typed to everything there"),
     metric("engines_decrypted", "messages", Target::None, "read by real clients while the load ran"),
 ];
 

@@ -3,6 +3,7 @@
 pub(crate) mod deliver;
 pub(crate) mod fanout;
 pub(crate) mod first_message;
+pub(crate) mod group;
 pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod offline;

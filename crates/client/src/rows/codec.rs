@@ -93,7 +93,7 @@ macro_rules! id_key {
         }
     )*};
 }
-id_key!(RoomId, ConversationId);
+id_key!(RoomId, ConversationId, DeviceId);
 
 impl RowKey for [u8; 32] {
     fn bytes(&self) -> Vec<u8> {
@@ -216,6 +216,18 @@ impl Stored for AccountRef {
     fn take(input: &mut Dec<'_>) -> Result<Self, BrokenRow> {
         take_array(input, 2)?;
         Ok(AccountRef { app: Stored::take(input)?, account: Stored::take(input)? })
+    }
+}
+
+impl Stored for crate::api::Showing {
+    fn put(&self, out: &mut Enc) {
+        put_array(out, 2);
+        self.off.put(out);
+        self.quiet.put(out);
+    }
+    fn take(input: &mut Dec<'_>) -> Result<Self, BrokenRow> {
+        take_array(input, 2)?;
+        Ok(crate::api::Showing { off: Stored::take(input)?, quiet: Stored::take(input)? })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The records themselves.
 
-use crate::api::ConversationId;
+use crate::api::{ConversationId, Showing};
 use crate::rows::codec::{choice, record};
 use bytes::Bytes;
 use parlour_proto::frames::{AccountRef, AppId};
@@ -50,6 +50,70 @@ record! {
         read_reports: bool,
         last_resort_made: UnixMillis,
         incarnation: u64,
+        /// What the other devices call this one.
+        device_name: String,
+        /// When the others heard of this device last.
+        seen_told: UnixMillis,
+        /// The conversation among own devices, once there was more than one.
+        own: Option<ConversationId>,
+        showing: Showing,
+    }
+}
+
+record! {
+    /// What is known of another device of the account.
+    struct OwnDevice {
+        name: String,
+        /// When it was there, as it said.
+        seen: Option<UnixMillis>,
+        /// This device linked it, and is the first to bring it into rooms.
+        mine: bool,
+        /// It has been told what own devices know: contacts, settings, drafts.
+        told: bool,
+        showing: Showing,
+    }
+}
+
+record! {
+    /// The backup at the server.
+    struct Backup {
+        /// Key pages are sealed to it.
+        public: Bytes,
+        /// The chunks' key; `None`: to be drawn.
+        key: Option<Zeroizing<Vec<u8>>>,
+        /// What the server has: name, and digest of what is in it.
+        stored: Vec<([u8; 16], Digest)>,
+        /// What opens key pages, while the backup is being fetched.
+        restore: Option<Zeroizing<Vec<u8>>>,
+    }
+}
+
+record! {
+    /// What is being written in a conversation.
+    struct Draft {
+        text: String,
+        /// Other own devices know it.
+        told: bool,
+    }
+}
+
+record! {
+    /// Messages on their way to an own device that is new.
+    struct Transfer {
+        /// The next conversation first; older messages than that position are still to be sent.
+        queue: Vec<(ConversationId, u64)>,
+        /// All of each conversation; else what was said last.
+        whole: bool,
+        done: u64,
+        of: u64,
+    }
+}
+
+record! {
+    /// A room that another own device brings us into: of which conversation it is, and whether the other side has opened.
+    struct Expected {
+        conversation: ConversationId,
+        open_there: bool,
     }
 }
 
@@ -77,12 +141,16 @@ record! {
         door: Option<Secret>,
         /// Our token that they hold.
         given: Option<Secret>,
+        /// Tokens that another own device gave them at the same time.
+        given_too: Vec<Secret>,
         /// We let them in, or they us.
         befriended: bool,
         blocked: bool,
         verified: bool,
         /// The conversation of two with them.
         conversation: Option<ConversationId>,
+        /// Of what other own devices were told of them last.
+        shared: Option<Digest>,
     }
 }
 
@@ -127,6 +195,8 @@ record! {
     /// A conversation.
     struct Conversation {
         is_group: bool,
+        /// Among own devices: nothing to be shown.
+        is_own: bool,
         standing: Standing,
         /// The others (for two: one account), as MLS and device lists say.
         members: Vec<AccountRef>,
@@ -142,6 +212,8 @@ record! {
         last_activity: UnixMillis,
         /// Next position for a message.
         next_order: u64,
+        /// Positions below this one are as another own device counts.
+        base: u64,
         /// The profile that was told here ([`Identity::profile`]).
         profile_sent: u64,
         /// While it is a request: what it shows (`None`: nothing verified came yet).
@@ -218,6 +290,10 @@ record! {
         missing: Vec<MessageId>,
         /// The epoch in which this device came in first: what was written before was not for it.
         since: u64,
+        /// Own other devices that have a leaf here.
+        own_devices: Vec<DeviceId>,
+        /// The others are to hear our device list: a device is gone from it.
+        tell_list: bool,
     }
 }
 
@@ -249,6 +325,12 @@ choice! {
         7 Role { account: AccountRef, role: u32, },
         /// Rules: for each, whether only admins may.
         8 Rules { add: bool, write: bool, change: bool, },
+        /// A key package of an own device must be claimed first.
+        9 ClaimOwn { device: DeviceId, },
+        /// Leaves of devices that are not on their account's list any more.
+        /// Key packages of somebody who is in with devices that are gone, and with no other: to be claimed.
+        11 Return { account: AccountRef, },
+        10 Gone { account: AccountRef, devices: Vec<DeviceId>, },
     }
 }
 
@@ -339,6 +421,8 @@ choice! {
         12 Profile,
         /// The group's new title.
         13 Title { title: String, },
+        /// To own devices ([`crate::own`]).
+        14 Own { note: Bytes, },
     }
 }
 

@@ -3,10 +3,11 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by several test binaries, each uses a part")]
 
+pub mod impostor;
 pub mod insider;
 pub mod server;
 
-use parlour_client::Engine;
+use parlour_client::Identities;
 use parlour_client::api::*;
 use parlour_proto::frames::{AccountRef, AppId, Push, ServerFrame};
 use parlour_proto::ids::{MessageId, UnixMillis};
@@ -16,15 +17,17 @@ use server::Server;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zeroize::Zeroizing;
 
+/// Frames, by client and identity.
+pub type Recorded = BTreeMap<(usize, IdentityId), Vec<Vec<u8>>>;
 pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 pub struct Client {
-    engine: Engine,
+    engine: Identities,
     pub rows: Rows,
     inputs: VecDeque<Input>,
     pub events: Vec<Event>,
     wake: Option<UnixMillis>,
-    sockets: BTreeSet<Role>,
+    pub sockets: BTreeSet<Socket>,
     /// Crash before the effect with this number.
     pub crash_at: Option<u64>,
     pub effects: u64,
@@ -44,9 +47,17 @@ pub struct World {
     pub lose_answers: u32,
     held: BTreeSet<usize>,
     held_frames: Vec<(usize, Input)>,
+    /// Every frame that the server got, by client and identity.
+    pub recorded: Option<Recorded>,
 }
 
 const NOBODY: IdentityId = IdentityId(0);
+/// The server tells sockets apart by client, identity and role.
+const PER_IDENTITY: usize = 1_000;
+
+fn key(client: usize, socket: Socket) -> (usize, bool) {
+    (client + PER_IDENTITY * usize::from(socket.identity.0), socket.role == Role::Outbox)
+}
 
 impl World {
     pub fn new(seed: u64) -> Self {
@@ -62,12 +73,13 @@ impl World {
             lose_answers: 0,
             held: BTreeSet::new(),
             held_frames: Vec::new(),
+            recorded: None,
         }
     }
 
     pub fn home(&mut self) -> usize {
         self.clients.push(Client {
-            engine: Engine::open([]).unwrap(),
+            engine: Identities::open([]).unwrap(),
             rows: Rows::new(),
             inputs: VecDeque::new(),
             events: Vec::new(),
@@ -93,6 +105,7 @@ impl World {
             lose_answers: 0,
             held: BTreeSet::new(),
             held_frames: Vec::new(),
+            recorded: None,
         };
         for client in &self.clients {
             let new = fork.home();
@@ -274,9 +287,9 @@ impl World {
     }
 
     pub fn drop_sockets(&mut self, client: usize) {
-        for role in std::mem::take(&mut self.clients[client].sockets) {
-            self.server.disconnect((client, role == Role::Outbox));
-            self.clients[client].inputs.push_back(Input::Disconnected(Socket { identity: NOBODY, role }));
+        for socket in std::mem::take(&mut self.clients[client].sockets) {
+            self.server.disconnect(key(client, socket));
+            self.clients[client].inputs.push_back(Input::Disconnected(socket));
         }
     }
 
@@ -293,15 +306,15 @@ impl World {
 
     /// The process dies and starts again.
     pub fn crash(&mut self, client: usize) {
-        for role in [Role::Inbox, Role::Outbox] {
-            self.server.disconnect((client, role == Role::Outbox));
+        for socket in self.clients[client].sockets.clone() {
+            self.server.disconnect(key(client, socket));
         }
         let c = &mut self.clients[client];
         c.crashes += 1;
         c.sockets.clear();
         c.inputs.clear();
         c.wake = None;
-        c.engine = Engine::open(c.rows.clone()).unwrap();
+        c.engine = Identities::open(c.rows.clone()).unwrap();
         if c.synced {
             self.start_intent(client, Intent::Sync);
         }
@@ -320,15 +333,16 @@ impl World {
     /// Hands out what the server has sent, then one input to each client; `false` if there was nothing to do.
     pub fn step(&mut self) -> bool {
         let mut worked = false;
-        while let Some(((client, outbox), frame)) = self.server.out.pop_front() {
+        while let Some(((at, outbox), frame)) = self.server.out.pop_front() {
             worked = true;
+            let (client, identity) = (at % PER_IDENTITY, IdentityId((at / PER_IDENTITY) as u16));
             let role = if outbox { Role::Outbox } else { Role::Inbox };
             if outbox && matches!(&frame, ServerFrame::Answer { .. }) && self.lose_answers > 0 {
                 self.lose_answers -= 1;
                 self.drop_sockets(client);
                 continue;
             }
-            let input = Input::Frame(Socket { identity: NOBODY, role }, frame);
+            let input = Input::Frame(Socket { identity, role }, frame);
             if !outbox && self.held.contains(&client) {
                 self.held_frames.push((client, input));
             } else {
@@ -352,7 +366,7 @@ impl World {
             let next = self.clients.iter().filter_map(|client| client.wake).min().filter(|wake| *wake <= end);
             let Some(next) = next else { break };
             self.now = self.now.max(next);
-            self.server.now = self.now;
+            self.server.tick(self.now);
             for client in &mut self.clients {
                 if client.wake.is_some_and(|wake| wake <= self.now) {
                     client.wake = None;
@@ -361,7 +375,7 @@ impl World {
             }
         }
         self.now = end;
-        self.server.now = end;
+        self.server.tick(end);
         for client in &mut self.clients {
             client.inputs.push_back(Input::Tick);
         }
@@ -400,23 +414,27 @@ impl World {
             }
             Effect::Open(socket) => {
                 if c.network {
-                    c.sockets.insert(socket.role);
+                    c.sockets.insert(socket);
                     c.inputs.push_back(Input::Connected(socket));
-                    self.server.connect((client, socket.role == Role::Outbox));
+                    self.server.connect(key(client, socket));
                 } else {
                     c.inputs.push_back(Input::Disconnected(socket));
                 }
             }
             Effect::Close(socket) => {
-                c.sockets.remove(&socket.role);
-                self.server.disconnect((client, socket.role == Role::Outbox));
+                c.sockets.remove(&socket);
+                self.server.disconnect(key(client, socket));
             }
             Effect::Send(socket, frame) => {
                 // A socket may have died while the engine did not know it yet.
-                if !c.sockets.contains(&socket.role) {
+                if !c.sockets.contains(&socket) {
                     return;
                 }
-                self.server.request((client, socket.role == Role::Outbox), frame);
+                if let Some(recorded) = &mut self.recorded {
+                    let bytes = parlour_proto::wire::encode_client(&frame).to_vec();
+                    recorded.entry((client, socket.identity)).or_default().push(bytes);
+                }
+                self.server.request(key(client, socket), frame);
             }
             Effect::Notify(event) => c.events.push(event),
             Effect::WakeAt(instant) => c.wake = Some(instant),

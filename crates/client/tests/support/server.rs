@@ -2,6 +2,8 @@
 //! claims. It checks signatures and grants as the real one must. Nothing is ever lost but what it is told to lose.
 
 mod faults;
+mod relays;
+mod rooms;
 
 use bytes::Bytes;
 use ed25519_dalek::{Signature, VerifyingKey};
@@ -13,6 +15,7 @@ use parlour_proto::opaque::{PasswordFile, ServerLogin, ServerSetup};
 use parlour_proto::problem::{Code, Problem};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
+use relays::Relays;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// One socket of one client.
@@ -86,6 +89,11 @@ pub struct Server {
     mailboxes: BTreeMap<MailboxId, (u64, VecDeque<Row>)>,
     sessions: HashMap<SocketKey, Session>,
     online: HashMap<MailboxId, SocketKey>,
+    /// Chunks of backups.
+    pub backups: BTreeMap<AccountRef, BTreeMap<[u8; 16], Bytes>>,
+    relays: Relays,
+    /// What goes out behind the answer under way.
+    after: Vec<(SocketKey, Push)>,
     /// Frames on their way to sockets.
     pub out: VecDeque<(SocketKey, ServerFrame)>,
     /// A malicious server: key packages of this account's devices are given out instead of the claimed ones.
@@ -127,6 +135,9 @@ impl Server {
             mailboxes: BTreeMap::new(),
             sessions: HashMap::new(),
             online: HashMap::new(),
+            backups: BTreeMap::new(),
+            relays: Relays::default(),
+            after: Vec::new(),
             out: VecDeque::new(),
             swap_packages_with: None,
             commits: 0,
@@ -163,6 +174,9 @@ impl Server {
             mailboxes: self.mailboxes.clone(),
             sessions: HashMap::new(),
             online: HashMap::new(),
+            backups: self.backups.clone(),
+            relays: Relays::default(),
+            after: Vec::new(),
             out: VecDeque::new(),
             swap_packages_with: self.swap_packages_with.clone(),
             commits: self.commits,
@@ -184,6 +198,8 @@ impl Server {
     }
 
     pub fn disconnect(&mut self, key: SocketKey) {
+        let other = self.relays.leave(key);
+        self.tell_relay_closed(other);
         self.sessions.remove(&key);
         self.online.retain(|_, socket| *socket != key);
         self.out.retain(|(socket, _)| *socket != key);
@@ -205,9 +221,23 @@ impl Server {
         let result = self.answer(key, frame.request);
         let signed_in = signs_in && result.is_ok();
         self.out.push_back((key, ServerFrame::Answer { id, result }));
+        for (to, push) in std::mem::take(&mut self.after) {
+            self.out.push_back((to, ServerFrame::Push(push)));
+        }
         if signed_in {
             self.go_online(key);
         }
+    }
+
+    /// Lets the clock go on.
+    pub fn tick(&mut self, now: UnixMillis) {
+        self.now = now;
+        let over = self.relays.overdue(now);
+        self.tell_relay_closed(over);
+    }
+
+    fn tell_relay_closed(&mut self, to: impl IntoIterator<Item = SocketKey>) {
+        self.out.extend(to.into_iter().map(|key| (key, ServerFrame::Push(Push::RelayClosed))));
     }
 
     fn go_online(&mut self, key: SocketKey) {
@@ -307,9 +337,13 @@ impl Server {
                 let known = self.accounts.get_mut(&account).unwrap();
                 let mut list = DeviceList::verify(account.account, &known.root, &known.links).map_err(Problem::from)?;
                 list.append(link.clone()).map_err(Problem::from)?;
+                list.device(&device).filter(|_| !known.devices.contains_key(&device)).ok_or(no(Code::BadDeviceList))?;
                 known.links.push(link);
-                self.add_device(key, account, device)
+                let answer = self.add_device(key, account.clone(), device);
+                self.tell_list(key, &account);
+                answer
             }
+            Request::Authenticate { .. } if self.session(key).device.is_some() => Err(no(Code::OutOfPlace)),
             Request::Authenticate { device, signature } => {
                 let nonce = self.session(key).nonce;
                 let found = self.accounts.iter().find(|(_, a)| a.devices.contains_key(&device));
@@ -321,6 +355,31 @@ impl Server {
                 self.session(key).device = Some((account.clone(), device));
                 Ok(Answer::SignedIn(self.signed_in(&account, &device)))
             }
+            Request::JoinRelay { .. } | Request::Relay { .. } | Request::CloseRelay if key.1 => {
+                Err(no(Code::OutOfPlace))
+            }
+            Request::JoinRelay { .. } if self.session(key).device.is_some() => Err(no(Code::OutOfPlace)),
+            Request::JoinRelay { slot } => {
+                let other = self.relays.join(key, slot)?;
+                self.tell_relay_closed(other);
+                Ok(Answer::Done)
+            }
+            Request::Relay { payload } => {
+                match self.relays.hand_on(key, payload.len())? {
+                    Some(to) => self.out.push_back((to, ServerFrame::Push(Push::Relay { payload }))),
+                    None => {
+                        let other = self.relays.leave(key);
+                        self.tell_relay_closed(other.into_iter().chain([key]));
+                        return Err(no(Code::Expired));
+                    }
+                }
+                Ok(Answer::Done)
+            }
+            Request::CloseRelay => {
+                let other = self.relays.leave(key);
+                self.tell_relay_closed(other);
+                Ok(Answer::Done)
+            }
             Request::Send { room, message_id, send_key, tag, payload } => {
                 self.send(room, message_id, &send_key, tag, payload)
             }
@@ -329,6 +388,8 @@ impl Server {
                 if let Some(answer) = self.room(&commit.room)?.done.get(&commit.commit_id) {
                     return Ok(answer.clone());
                 }
+                // The entry of a revoked device is as good as gone.
+                let entry = entry.filter(|entry| self.mailboxes.contains_key(&entry.mailbox));
                 let entry = entry.ok_or(no(Code::NoSuchRoom))?;
                 check(&commit.member_key.0, &commit_bytes(&commit), &commit.signature)?;
                 if entry.asked || !entry.rights.allow(Rights::COMMIT) {
@@ -342,7 +403,7 @@ impl Server {
                 if !known.doors.contains(&door.digest()) {
                     return Err(no(Code::NotReachable));
                 }
-                Ok(Answer::Claimed(self.claimed(&account, room, 0)))
+                Ok(Answer::Claimed(self.claimed(&account, room, 0, |_| true)))
             }
             Request::OpenEntry { room, proof } => {
                 self.prove(&room, &proof, "open", &[])?;
@@ -395,6 +456,50 @@ impl Server {
         let mailbox = self.accounts[&account].devices[&device].mailbox;
         let me = self.accounts.get_mut(&account).unwrap();
         match request {
+            Request::OpenRelay => {
+                let (slot, other) = self.relays.open(key, self.now, &mut self.rng);
+                self.tell_relay_closed(other);
+                Ok(Answer::Relay { slot })
+            }
+            Request::PutBackup { name, chunk } => {
+                self.backups.entry(account.clone()).or_default().insert(name, chunk);
+                Ok(Answer::Done)
+            }
+            Request::DropBackup { name } => {
+                self.backups.entry(account.clone()).or_default().remove(&name);
+                Ok(Answer::Done)
+            }
+            Request::Backup { after } => {
+                let all = self.backups.get(&account).into_iter().flatten();
+                let mut rest = all.filter(|(name, _)| after.is_none_or(|after| **name > after));
+                let chunks = rest.by_ref().take(4).map(|(name, chunk)| (*name, chunk.clone())).collect();
+                Ok(Answer::Backup { chunks, more: rest.next().is_some() })
+            }
+            Request::OwnAccount => Ok(Answer::Account(self.view(&account))),
+            Request::ClaimOwn { device: other, room } => {
+                if other == device || !me.devices.contains_key(&other) {
+                    return Err(no(Code::NotReachable));
+                }
+                let claimed = self.claimed(&account, room, 0, |listed| *listed == other);
+                if claimed.devices.is_empty() { Err(no(Code::NotReachable)) } else { Ok(Answer::Claimed(claimed)) }
+            }
+            Request::AppendDeviceList { link } => {
+                let mut list = DeviceList::verify(account.account, &me.root, &me.links).map_err(Problem::from)?;
+                list.append(link.clone()).map_err(Problem::from)?;
+                if list.devices().len() == 0 {
+                    return Err(no(Code::BadDeviceList));
+                }
+                me.links.push(link);
+                let known: Vec<DeviceId> = me.devices.keys().copied().collect();
+                for added in list.devices().filter(|listed| !known.contains(&listed.id)) {
+                    self.make_device(&account, added.id);
+                }
+                self.tell_list(key, &account);
+                for removed in known.iter().filter(|device| list.device(device).is_none()) {
+                    self.revoke(&account, removed);
+                }
+                Ok(Answer::Done)
+            }
             Request::PublishKeyPackages { pool, packages } => {
                 let known = me.devices.get_mut(&device).unwrap();
                 match pool {
@@ -429,12 +534,12 @@ impl Server {
                     }
                 };
                 let target = target.ok_or(no(Code::NotReachable))?;
-                let known = self.accounts.get(&target).ok_or(no(Code::NotReachable))?;
+                let known = self.accounts.get(&target).filter(|_| target != account).ok_or(no(Code::NotReachable))?;
                 let rule = known.reach.get(&account.app).copied().unwrap_or(ReachRule::Ask);
                 if known.blocked.contains(&account) || rule == ReachRule::Nobody {
                     return Err(no(Code::NotReachable));
                 }
-                Ok(Answer::Claimed(self.claimed(&target, room, 1)))
+                Ok(Answer::Claimed(self.claimed(&target, room, 1, |_| true)))
             }
             Request::OwnGrant { room, member_key } => {
                 Ok(Answer::Grant { grant: self.grant(Grant { room, member_key, mailbox, asked: false }) })
@@ -493,6 +598,10 @@ impl Server {
                 let signing = list.device(&device).unwrap().signing_key;
                 let nonce = self.session(key).nonce;
                 check(&signing, &delete_account_bytes(&nonce, &account.account), &signature)?;
+                let others: Vec<DeviceId> = self.accounts[&account].devices.keys().copied().collect();
+                for other in others.iter().filter(|other| **other != device) {
+                    self.revoke(&account, other);
+                }
                 self.accounts.remove(&account);
                 self.handles.retain(|_, known| *known != account);
                 self.mailboxes.remove(&mailbox);
@@ -516,15 +625,41 @@ impl Server {
     }
 
     fn add_device(&mut self, key: SocketKey, account: AccountRef, device: DeviceId) -> Result<Answer, Problem> {
-        let mailbox = MailboxId::random(&mut self.rng);
-        self.mailboxes.insert(mailbox, (0, VecDeque::new()));
-        let new = Device { mailbox, pools: Default::default(), last_resort: None, last_resort_used: true };
-        self.accounts.get_mut(&account).unwrap().devices.insert(device, new);
+        self.make_device(&account, device);
         self.session(key).device = Some((account.clone(), device));
         Ok(Answer::Registered(self.signed_in(&account, &device)))
     }
 
+    fn make_device(&mut self, account: &AccountRef, device: DeviceId) {
+        let mailbox = MailboxId::random(&mut self.rng);
+        self.mailboxes.insert(mailbox, (0, VecDeque::new()));
+        let new = Device { mailbox, pools: Default::default(), last_resort: None, last_resort_used: true };
+        self.accounts.get_mut(account).unwrap().devices.insert(device, new);
+    }
+
+    /// Everything of the device goes, and its socket is told.
+    fn revoke(&mut self, account: &AccountRef, device: &DeviceId) {
+        let Some(gone) = self.accounts.get_mut(account).unwrap().devices.remove(device) else { return };
+        self.mailboxes.remove(&gone.mailbox);
+        self.online.remove(&gone.mailbox);
+        let of_device = |session: &Session| session.device.as_ref().is_some_and(|(_, found)| found == device);
+        for (key, session) in self.sessions.iter_mut().filter(|(_, session)| of_device(session)) {
+            session.device = None;
+            self.after.push((*key, Push::Closing(no(Code::NotADevice))));
+        }
+    }
+
+    /// Tells the account's other signed-in devices how long its list is now.
+    fn tell_list(&mut self, by: SocketKey, account: &AccountRef) {
+        let known = &self.accounts[account];
+        let length = known.links.len() as u32;
+        let others = known.devices.values().filter_map(|device| self.online.get(&device.mailbox));
+        let others = others.filter(|key| **key != by);
+        self.after.extend(others.map(|key| (*key, Push::DeviceList { length })));
+    }
+
     fn signed_in(&self, account: &AccountRef, device: &DeviceId) -> SignedIn {
+        let list = self.accounts[account].links.len() as u32;
         let known = &self.accounts[account].devices[device];
         SignedIn {
             account: account.clone(),
@@ -533,6 +668,7 @@ impl Server {
             door: known.pools[0].len() as u32,
             stranger: known.pools[1].len() as u32,
             last_resort_used: known.last_resort_used,
+            list,
         }
     }
 
@@ -547,13 +683,19 @@ impl Server {
         token
     }
 
-    fn claimed(&mut self, account: &AccountRef, room: RoomId, pool: usize) -> Claimed {
+    fn claimed(
+        &mut self,
+        account: &AccountRef,
+        room: RoomId,
+        pool: usize,
+        wanted: impl Fn(&DeviceId) -> bool,
+    ) -> Claimed {
         let view = self.view(account);
         let source = self.swap_packages_with.clone().unwrap_or(account.clone());
         let mut devices = Vec::new();
         let owners: Vec<DeviceId> = self.accounts[account].devices.keys().copied().collect();
         let sources: Vec<DeviceId> = self.accounts[&source].devices.keys().copied().collect();
-        for (device, from) in owners.into_iter().zip(sources) {
+        for (device, from) in owners.into_iter().zip(sources).filter(|(device, _)| wanted(device)) {
             let known = self.accounts.get_mut(&source).unwrap().devices.get_mut(&from).unwrap();
             let (mailbox, last_resort) = (known.mailbox, known.pools[pool].is_empty());
             let upload = known.pools[pool].pop_front().or_else(|| {
@@ -566,177 +708,5 @@ impl Server {
             devices.push(ClaimedDevice { device, key_package: upload.key_package, member_key, grant, last_resort });
         }
         Claimed { view, devices }
-    }
-
-    // ---- rooms
-
-    fn room(&mut self, room: &RoomId) -> Result<&mut Room, Problem> {
-        self.rooms.get_mut(room).ok_or(no(Code::NoSuchRoom))
-    }
-
-    fn prove(&mut self, room: &RoomId, proof: &MemberProof, what: &str, detail: &[u8]) -> Result<(), Problem> {
-        let now = self.now;
-        if !self.room(room)?.entries.contains_key(&proof.member_key) {
-            return Err(no(Code::NoSuchRoom));
-        }
-        if now.since(proof.time).max(proof.time.since(now)) > 600_000 {
-            return Err(no(Code::BadSignature));
-        }
-        check(&proof.member_key.0, &entry_bytes(what, room, proof.time, detail), &proof.signature)
-    }
-
-    fn send(
-        &mut self,
-        room: RoomId,
-        message_id: MessageId,
-        send_key: &Secret,
-        tag: [u8; 32],
-        payload: Bytes,
-    ) -> Result<Answer, Problem> {
-        let now = self.now;
-        let mut stamp = [0; 32];
-        self.rng.fill_bytes(&mut stamp);
-        let r = self.room(&room)?;
-        if let Some(answer) = r.done.get(&message_id) {
-            return Ok(answer.clone());
-        }
-        if !r.keys.iter().any(|(digest, until)| *digest == send_key.digest() && *until > now) {
-            return Err(no(Code::WrongSendKey));
-        }
-        r.seq += 1;
-        let answer = Answer::Accepted { room_seq: r.seq, time: now, stamp, closed: vec![] };
-        r.done.insert(message_id, answer.clone());
-        let len = payload.len();
-        let body = RowBody::Message { message_id, tag, stamp, payload };
-        let row = Row { seq: 0, room, room_seq: r.seq, time: now, body };
-        let mut to = Vec::new();
-        for entry in r.entries.values_mut() {
-            if entry.asked && (entry.spent || len > MAX_ASKED_MESSAGE_BYTES) {
-                continue;
-            }
-            entry.spent |= entry.asked;
-            to.push(entry.mailbox);
-        }
-        for mailbox in to {
-            self.deliver(mailbox, row.clone());
-        }
-        Ok(answer)
-    }
-
-    fn append(&mut self, room: RoomId, body: RowBody, but: Option<MemberKey>) -> Result<Answer, Problem> {
-        let now = self.now;
-        let r = self.room(&room)?;
-        r.seq += 1;
-        let row = Row { seq: 0, room, room_seq: r.seq, time: now, body };
-        let to: Vec<_> =
-            r.entries.iter().filter(|(key, e)| Some(**key) != but && !e.asked).map(|(_, e)| e.mailbox).collect();
-        let answer = Answer::Accepted { room_seq: r.seq, time: now, stamp: [0; 32], closed: vec![] };
-        for mailbox in to {
-            self.deliver(mailbox, row.clone());
-        }
-        Ok(answer)
-    }
-
-    fn apply_commit(&mut self, commit: Commit) -> Result<Answer, Problem> {
-        let now = self.now;
-        let room = commit.room;
-        let grants = self.grants.clone();
-        let r = self.room(&room)?;
-        if commit.head != r.head {
-            let mut problem = no(Code::Behind);
-            problem.head = r.head;
-            self.refused_commits += 1;
-            return Err(problem);
-        }
-        let before = r.entries.clone();
-        let mut after = before.clone();
-        for void in &commit.voids {
-            if let Some((removed, added)) = r.undo.remove(void) {
-                after.retain(|key, _| !added.contains(key));
-                after.extend(removed);
-            }
-        }
-        let mut removes = false;
-        for change in &commit.changes {
-            match change {
-                EntryChange::Add { member_key, grant, rights } => {
-                    let granted = grants.get(grant).ok_or(no(Code::BadGrant))?;
-                    if granted.room != room || granted.member_key != *member_key {
-                        return Err(no(Code::BadGrant));
-                    }
-                    let entry = Entry { mailbox: granted.mailbox, asked: granted.asked, spent: false, rights: *rights };
-                    after.insert(*member_key, entry);
-                }
-                EntryChange::Remove { member_key } => {
-                    removes = true;
-                    after.remove(member_key);
-                }
-                EntryChange::Rekey { new } => {
-                    if let Some(entry) = after.remove(&commit.member_key) {
-                        after.insert(*new, entry);
-                    }
-                }
-            }
-        }
-        r.seq += 1;
-        let seq = r.seq;
-        r.head = seq;
-        // What undoing it must bring back and take away, undone rows included.
-        let removed = before.iter().filter(|(key, _)| !after.contains_key(key));
-        let removed = removed.map(|(key, entry)| (*key, entry.clone())).collect();
-        let added = after.keys().filter(|key| !before.contains_key(key)).copied().collect();
-        r.undo.insert(seq, (removed, added));
-        r.entries = after.clone();
-        if removes {
-            r.keys.clear();
-        }
-        for (_, until) in &mut r.keys {
-            *until = (*until).min(now.plus_ms(60_000));
-        }
-        r.keys.push((commit.next_send_key, UnixMillis(u64::MAX)));
-        let answer = Answer::Accepted { room_seq: seq, time: now, stamp: [0; 32], closed: vec![] };
-        r.done.insert(commit.commit_id, answer.clone());
-        let body = RowBody::Commit {
-            commit_id: commit.commit_id,
-            payload: commit.payload,
-            next_send_key: commit.next_send_key,
-            voids: commit.voids,
-            member_key: commit.member_key,
-            entries: entries_digest(&commit.changes),
-        };
-        let row = Row { seq: 0, room, room_seq: seq, time: now, body };
-        r.log.push(row.clone());
-        self.commits += 1;
-        for change in &commit.changes {
-            if let EntryChange::Add { grant, .. } = change {
-                self.grants.remove(grant);
-            }
-        }
-        let commit_first = self.rng.next_u32().is_multiple_of(2);
-        let mut to: BTreeMap<MemberKey, MailboxId> = BTreeMap::new();
-        for (key, entry) in before.iter().chain(after.iter()).filter(|(_, entry)| !entry.asked) {
-            to.insert(*key, entry.mailbox);
-        }
-        let mut boxes: Vec<MailboxId> = to.into_values().collect();
-        boxes.sort();
-        boxes.dedup();
-        if commit_first {
-            for mailbox in &boxes {
-                self.deliver(*mailbox, row.clone());
-            }
-        }
-        if let Some(welcome) = commit.welcome {
-            for (member_key, part) in welcome.parts {
-                let Some(entry) = after.get(&member_key) else { continue };
-                let body = RowBody::Welcome { member_key, shared: welcome.shared.clone(), part, asked: entry.asked };
-                self.deliver(entry.mailbox, Row { seq: 0, room, room_seq: seq, time: now, body });
-            }
-        }
-        if !commit_first {
-            for mailbox in boxes {
-                self.deliver(mailbox, row.clone());
-            }
-        }
-        Ok(answer)
     }
 }

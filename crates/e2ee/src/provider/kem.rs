@@ -9,13 +9,13 @@ use x_wing::{Ciphertext, Decapsulate, DecapsulationKey, Decapsulator, Encapsulat
 use zeroize::{Zeroize, Zeroizing};
 
 /// Randomness of one encapsulation.
-pub(super) type Randomness = Zeroizing<[u8; x_wing::ENCAPSULATION_RANDOMNESS_SIZE]>;
+pub(crate) type Randomness = Zeroizing<[u8; x_wing::ENCAPSULATION_RANDOMNESS_SIZE]>;
 
 /// What both sides agree on.
-pub(super) type SharedSecret = Zeroizing<[u8; 32]>;
+pub(crate) type SharedSecret = Zeroizing<[u8; 32]>;
 
 /// `DeriveKeyPair(ikm)`: the seed is SHAKE256 of any input (draft-ietf-hpke-pq, "Derive Key Pair").
-pub(super) fn derive_key_pair(ikm: &[u8]) -> HpkeKeyPair {
+pub(crate) fn derive_key_pair(ikm: &[u8]) -> HpkeKeyPair {
     let mut seed = Zeroizing::new([0; x_wing::DECAPSULATION_KEY_SIZE]);
     let mut shake = Shake256::default();
     shake.update(ikm);
@@ -28,7 +28,7 @@ pub(super) fn derive_key_pair(ikm: &[u8]) -> HpkeKeyPair {
 ///
 /// # Errors
 /// [`CryptoError::InvalidPublicKey`]: wrong length, or coefficients out of range (FIPS 203 §7.2).
-pub(super) fn encapsulate(public: &[u8], randomness: &Randomness) -> Result<(Vec<u8>, SharedSecret), CryptoError> {
+pub(crate) fn encapsulate(public: &[u8], randomness: &Randomness) -> Result<(Vec<u8>, SharedSecret), CryptoError> {
     let key = EncapsulationKey::new_from_slice(public).map_err(|_| CryptoError::InvalidPublicKey)?;
     let (encapsulation, mut secret) = key.encapsulate_deterministic((&**randomness).into());
     let shared = Zeroizing::new(secret.0);
@@ -40,7 +40,7 @@ pub(super) fn encapsulate(public: &[u8], randomness: &Randomness) -> Result<(Vec
 ///
 /// # Errors
 /// [`CryptoError::InvalidLength`] of either.
-pub(super) fn decapsulate(encapsulation: &[u8], private: &[u8]) -> Result<SharedSecret, CryptoError> {
+pub(crate) fn decapsulate(encapsulation: &[u8], private: &[u8]) -> Result<SharedSecret, CryptoError> {
     let seed: Zeroizing<[u8; 32]> = Zeroizing::new(private.try_into().map_err(|_| CryptoError::InvalidLength)?);
     let encapsulation = Ciphertext::try_from(encapsulation).map_err(|_| CryptoError::InvalidLength)?;
     let mut secret = DecapsulationKey::from(*seed).decapsulate(&encapsulation);

@@ -3,7 +3,8 @@
 use super::control::{ADDRESS, BYTES, DOOR, IMAGE, MEDIA_TYPE, NAME};
 use super::{
     Content, ContentError, Control, Expires, ExtensionName, MAX_CONTENT_BYTES, MAX_CONTROL_BYTES, MAX_EMOJI_BYTES,
-    MAX_EXTENSIONS, MAX_LANGUAGE_BYTES, MAX_OWN_BYTES, MAX_REPORTS, MAX_TEXT_BYTES, MAX_TOPIC_BYTES, Part, Report, Text, TextFormat,
+    MAX_EXTENSIONS, MAX_LANGUAGE_BYTES, MAX_OWN_BYTES, MAX_REPORTS, MAX_TEXT_BYTES, MAX_TOPIC_BYTES, Part, Report,
+    Text, TextFormat,
 };
 use crate::ids::MessageId;
 use minicbor::Encoder;

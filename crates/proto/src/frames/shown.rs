@@ -18,9 +18,18 @@ impl Request {
             Request::AccountOfTicket { .. } => "account_of_ticket",
             Request::AddDevice { .. } => "add_device",
             Request::Authenticate { .. } => "authenticate",
+            Request::JoinRelay { .. } => "join_relay",
+            Request::Relay { .. } => "relay",
+            Request::CloseRelay => "close_relay",
             Request::Ack { .. } => "ack",
             Request::PublishKeyPackages { .. } => "publish_key_packages",
             Request::AppendDeviceList { .. } => "append_device_list",
+            Request::PutBackup { .. } => "put_backup",
+            Request::DropBackup { .. } => "drop_backup",
+            Request::Backup { .. } => "backup",
+            Request::OwnAccount => "own_account",
+            Request::ClaimOwn { .. } => "claim_own",
+            Request::OpenRelay => "open_relay",
             Request::Claim { .. } => "claim",
             Request::OwnGrant { .. } => "own_grant",
             Request::CreateRoom { .. } => "create_room",
@@ -62,6 +71,8 @@ impl Answer {
             Answer::Reach(_) => "reach",
             Answer::Accepted { .. } => "accepted",
             Answer::Log(_) => "log",
+            Answer::Backup { .. } => "backup",
+            Answer::Relay { .. } => "relay_opened",
         }
     }
 }
@@ -74,6 +85,9 @@ impl Push {
             Push::Rows(_) => "rows",
             Push::CaughtUp => "caught_up",
             Push::PoolsLow { .. } => "pools_low",
+            Push::DeviceList { .. } => "device_list",
+            Push::Relay { .. } => "relay",
+            Push::RelayClosed => "relay_closed",
             Push::Closing(_) => "closing",
         }
     }

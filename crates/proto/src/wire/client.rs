@@ -6,9 +6,9 @@ use super::field::{
 };
 use super::schema as pb;
 use crate::frames::{
-    AppId, Commit, EntryChange, KeyPackageUpload, MAX_CODE_BYTES, MAX_ENTRY_CHANGES, MAX_FRAME_BYTES,
-    MAX_KEY_PACKAGE_BYTES, MAX_KEY_PACKAGES_PER_FRAME, MAX_KNOCK_BYTES, MAX_MESSAGE_BYTES, MAX_VOIDS, MemberProof,
-    Pool, Request, Rights, Welcome, Who,
+    AppId, Commit, EntryChange, KeyPackageUpload, MAX_BACKUP_CHUNK_BYTES, MAX_CODE_BYTES, MAX_ENTRY_CHANGES,
+    MAX_FRAME_BYTES, MAX_KEY_PACKAGE_BYTES, MAX_KEY_PACKAGES_PER_FRAME, MAX_KNOCK_BYTES, MAX_MESSAGE_BYTES,
+    MAX_RELAY_BYTES, MAX_VOIDS, MemberProof, Pool, Request, Rights, Welcome, Who,
 };
 use crate::ids::UnixMillis;
 use crate::problem::Problem;
@@ -101,6 +101,20 @@ pub(super) fn request(from: P) -> Result<Request, Problem> {
         P::Block(m) => Request::Block { account: account_ref(m.account)? },
         P::Unblock(m) => Request::Unblock { account: account_ref(m.account)? },
         P::DeleteAccount(m) => Request::DeleteAccount { signature: fixed(&m.signature, "signature")? },
+        P::OpenRelay(_) => Request::OpenRelay,
+        // Any number: one that cannot be is answered like one that is not open.
+        P::JoinRelay(m) => Request::JoinRelay { slot: m.slot },
+        P::Relay(m) => Request::Relay { payload: bounded(m.payload, MAX_RELAY_BYTES, "relay payload")? },
+        P::CloseRelay(_) => Request::CloseRelay,
+        P::PutBackup(m) => Request::PutBackup {
+            name: fixed(&m.name, "name of a chunk")?,
+            chunk: bounded(m.chunk, MAX_BACKUP_CHUNK_BYTES, "chunk")?,
+        },
+        P::DropBackup(m) => Request::DropBackup { name: fixed(&m.name, "name of a chunk")? },
+        P::Backup(m) if m.name.is_empty() => Request::Backup { after: None },
+        P::Backup(m) => Request::Backup { after: Some(fixed(&m.name, "name of a chunk")?) },
+        P::OwnAccount(_) => Request::OwnAccount,
+        P::ClaimOwn(m) => Request::ClaimOwn { device: fixed(&m.device, "device")?, room: fixed(&m.room, "room")? },
     })
 }
 
@@ -271,6 +285,17 @@ pub(super) fn put_request(from: &Request) -> P {
         Request::Block { account } => P::Block(pb::Block { account: put_account_ref(account) }),
         Request::Unblock { account } => P::Unblock(pb::Block { account: put_account_ref(account) }),
         Request::DeleteAccount { signature } => P::DeleteAccount(pb::DeleteAccount { signature: put(signature) }),
+        Request::OpenRelay => P::OpenRelay(pb::Empty {}),
+        Request::JoinRelay { slot } => P::JoinRelay(pb::RelaySlot { slot: *slot }),
+        Request::Relay { payload } => P::Relay(pb::RelayPayload { payload: payload.clone() }),
+        Request::CloseRelay => P::CloseRelay(pb::Empty {}),
+        Request::PutBackup { name, chunk } => P::PutBackup(pb::BackupChunk { name: put(name), chunk: chunk.clone() }),
+        Request::DropBackup { name } => P::DropBackup(pb::BackupName { name: put(name) }),
+        Request::Backup { after } => {
+            P::Backup(pb::BackupName { name: after.map(|name| put(&name)).unwrap_or_default() })
+        }
+        Request::OwnAccount => P::OwnAccount(pb::Empty {}),
+        Request::ClaimOwn { device, room } => P::ClaimOwn(pb::ClaimOwn { device: put(&device.0), room: put(&room.0) }),
         Request::Apps => P::Apps(pb::Empty {}),
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct ClientFrame {
     #[prost(
         oneof = "Request",
         tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 32, 33, 34, 35, 36, 37, 38, 39, \
-                40, 41, 42, 43, 44, 45"
+                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 61, 62"
     )]
     pub request: Option<Request>,
 }
@@ -95,6 +95,24 @@ pub(super) enum Request {
     Unblock(Block),
     #[prost(message, tag = "45")]
     DeleteAccount(DeleteAccount),
+    #[prost(message, tag = "46")]
+    OpenRelay(Empty),
+    #[prost(message, tag = "47")]
+    JoinRelay(RelaySlot),
+    #[prost(message, tag = "48")]
+    Relay(RelayPayload),
+    #[prost(message, tag = "49")]
+    CloseRelay(Empty),
+    #[prost(message, tag = "50")]
+    OwnAccount(Empty),
+    #[prost(message, tag = "51")]
+    ClaimOwn(ClaimOwn),
+    #[prost(message, tag = "60")]
+    PutBackup(BackupChunk),
+    #[prost(message, tag = "61")]
+    DropBackup(BackupName),
+    #[prost(message, tag = "62")]
+    Backup(BackupName),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -441,13 +459,62 @@ pub(super) struct DeleteAccount {
     pub signature: Bytes,
 }
 
+/// `join_relay`, and the answer to `open_relay`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RelaySlot {
+    #[prost(uint32, tag = "1")]
+    pub slot: u32,
+}
+
+/// To the other side of a relay, and from it.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RelayPayload {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub payload: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ClaimOwn {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub device: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub room: Bytes,
+}
+
+/// `put_backup`, and in the answer to `backup`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct BackupChunk {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub name: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub chunk: Bytes,
+}
+
+/// `drop_backup`; in `backup`, after which name (empty: from the first).
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct BackupName {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub name: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct BackupChunks {
+    #[prost(message, repeated, tag = "1")]
+    pub chunks: Vec<BackupChunk>,
+    #[prost(bool, tag = "2")]
+    pub more: bool,
+}
+
 // ---- server to client
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ServerFrame {
     #[prost(uint64, tag = "1")]
     pub id: u64,
-    #[prost(oneof = "Body", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 32, 33")]
+    #[prost(
+        oneof = "Body",
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 26, 32, 33, 34, 35, 36"
+    )]
     pub body: Option<Body>,
 }
 
@@ -482,6 +549,10 @@ pub(super) enum Body {
     Pools(Pools),
     #[prost(message, tag = "23")]
     Reach(ReachSettings),
+    #[prost(message, tag = "24")]
+    RelayOpened(RelaySlot),
+    #[prost(message, tag = "26")]
+    Backup(BackupChunks),
     // pushes
     #[prost(message, tag = "8")]
     Rows(Rows),
@@ -493,6 +564,12 @@ pub(super) enum Body {
     Hello(Hello),
     #[prost(message, tag = "33")]
     Closing(Problem),
+    #[prost(message, tag = "34")]
+    DeviceList(DeviceList),
+    #[prost(message, tag = "35")]
+    Relay(RelayPayload),
+    #[prost(message, tag = "36")]
+    RelayClosed(Empty),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -616,6 +693,8 @@ pub(super) struct SignedIn {
     pub incarnation: u64,
     #[prost(message, optional, tag = "4")]
     pub pools: Option<Pools>,
+    #[prost(uint32, tag = "5")]
+    pub list: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -642,6 +721,12 @@ pub(super) struct Hello {
     pub nonce: Bytes,
     #[prost(uint64, tag = "3")]
     pub time: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct DeviceList {
+    #[prost(uint32, tag = "1")]
+    pub length: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]

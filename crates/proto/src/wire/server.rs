@@ -6,9 +6,9 @@ use super::field::{
 };
 use super::schema as pb;
 use crate::frames::{
-    AccountView, Answer, AppId, AppInfo, Claimed, ClaimedDevice, Log, MAX_APPS, MAX_ENTRY_CHANGES,
-    MAX_KEY_PACKAGE_BYTES, MAX_MESSAGE_BYTES, MAX_ROWS_PER_FRAME, MAX_VOIDS, Push, Row, RowBody, ServerFrame, SignIn,
-    SignedIn,
+    AccountView, Answer, AppId, AppInfo, Claimed, ClaimedDevice, Log, MAX_APPS, MAX_BACKUP_CHUNK_BYTES,
+    MAX_BACKUP_CHUNKS, MAX_ENTRY_CHANGES, MAX_KEY_PACKAGE_BYTES, MAX_MESSAGE_BYTES, MAX_RELAY_BYTES,
+    MAX_ROWS_PER_FRAME, MAX_VOIDS, Push, RELAY_SLOTS, Row, RowBody, ServerFrame, SignIn, SignedIn,
 };
 use crate::ids::UnixMillis;
 use crate::problem::{Code, Problem};
@@ -55,7 +55,22 @@ pub(super) fn frame(id: u64, body: P) -> Result<ServerFrame, Problem> {
         P::Reach(m) => Answer::Reach(list(m.rules, MAX_APPS, "list of rules", |rule| {
             Ok((AppId::parse(&rule.app)?, reach_rule(rule.rule)?))
         })?),
-        push @ (P::Rows(_) | P::CaughtUp(_) | P::PoolsLow(_) | P::Hello(_) | P::Closing(_)) => {
+        P::Backup(m) => Answer::Backup {
+            chunks: list(m.chunks, MAX_BACKUP_CHUNKS, "list of chunks", |m| {
+                Ok((fixed(&m.name, "name of a chunk")?, bounded(m.chunk, MAX_BACKUP_CHUNK_BYTES, "chunk")?))
+            })?,
+            more: m.more,
+        },
+        P::RelayOpened(m) if m.slot < RELAY_SLOTS => Answer::Relay { slot: m.slot },
+        P::RelayOpened(_) => return Err(malformed("a relay's slot has six digits")),
+        push @ (P::Rows(_)
+        | P::CaughtUp(_)
+        | P::PoolsLow(_)
+        | P::Hello(_)
+        | P::Closing(_)
+        | P::DeviceList(_)
+        | P::Relay(_)
+        | P::RelayClosed(_)) => {
             if id != 0 {
                 return Err(malformed("a push carries a request's id"));
             }
@@ -72,6 +87,9 @@ fn push(body: P) -> Result<Push, Problem> {
         P::PoolsLow(m) => Push::PoolsLow { door: m.door, stranger: m.stranger, last_resort_used: m.last_resort_used },
         P::Hello(m) => Push::Hello { version: m.version, nonce: fixed(&m.nonce, "nonce")?, time: UnixMillis(m.time) },
         P::Closing(m) => Push::Closing(problem(m)?),
+        P::DeviceList(m) => Push::DeviceList { length: m.length },
+        P::Relay(m) => Push::Relay { payload: bounded(m.payload, MAX_RELAY_BYTES, "relay payload")? },
+        P::RelayClosed(_) => Push::RelayClosed,
         _ => return Err(malformed("an answer where a push should be")),
     })
 }
@@ -172,6 +190,7 @@ fn signed_in(from: pb::SignedIn) -> Result<SignedIn, Problem> {
         door: pools.door,
         stranger: pools.stranger,
         last_resort_used: pools.last_resort_used,
+        list: from.list,
     })
 }
 
@@ -211,6 +230,14 @@ pub(super) fn put_answer(from: &Answer) -> P {
             more: log.more,
             successor: log.successor.as_ref().map(|room| put(&room.0)),
         }),
+        Answer::Backup { chunks, more } => P::Backup(pb::BackupChunks {
+            chunks: chunks
+                .iter()
+                .map(|(name, chunk)| pb::BackupChunk { name: put(name), chunk: chunk.clone() })
+                .collect(),
+            more: *more,
+        }),
+        Answer::Relay { slot } => P::RelayOpened(pb::RelaySlot { slot: *slot }),
     }
 }
 
@@ -225,6 +252,9 @@ pub(super) fn put_push(from: &Push) -> P {
         Push::PoolsLow { door, stranger, last_resort_used } => {
             P::PoolsLow(pb::Pools { door: *door, stranger: *stranger, last_resort_used: *last_resort_used })
         }
+        Push::DeviceList { length } => P::DeviceList(pb::DeviceList { length: *length }),
+        Push::Relay { payload } => P::Relay(pb::RelayPayload { payload: payload.clone() }),
+        Push::RelayClosed => P::RelayClosed(pb::Empty {}),
         Push::Closing(problem) => P::Closing(put_problem(problem)),
     }
 }
@@ -305,6 +335,7 @@ fn put_signed_in(state: &SignedIn) -> pb::SignedIn {
         time: state.time.0,
         incarnation: state.incarnation,
         pools: Some(pb::Pools { door: state.door, stranger: state.stranger, last_resort_used: state.last_resort_used }),
+        list: state.list,
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::frames::{
-    Answer, Commit, EntryChange, MAX_CODE_BYTES, MAX_ENTRY_CHANGES, MAX_FRAME_BYTES, MAX_HANDLE_BYTES,
-    MAX_KEY_PACKAGE_BYTES, MAX_KEY_PACKAGES_PER_FRAME, MAX_KNOCK_BYTES, MAX_MESSAGE_BYTES, MAX_ROWS_PER_FRAME,
-    MAX_VOIDS, Pool, Row, RowBody,
+    Answer, Commit, EntryChange, MAX_BACKUP_CHUNK_BYTES, MAX_CODE_BYTES, MAX_ENTRY_CHANGES, MAX_FRAME_BYTES,
+    MAX_HANDLE_BYTES, MAX_KEY_PACKAGE_BYTES, MAX_KEY_PACKAGES_PER_FRAME, MAX_KNOCK_BYTES, MAX_MESSAGE_BYTES,
+    MAX_RELAY_BYTES, MAX_ROWS_PER_FRAME, MAX_VOIDS, Pool, RELAY_SLOTS, Row, RowBody,
 };
 use crate::ids::{MemberKey, UnixMillis};
 use proptest::prelude::*;
@@ -74,9 +74,9 @@ fn bytes_of_every_row_stay_the_same() {
 #[test]
 fn there_is_a_sample_of_every_kind() {
     let count = |names: Vec<&'static str>| names.into_iter().collect::<std::collections::BTreeSet<_>>().len();
-    assert_eq!(count(requests().iter().map(|(_, request)| request.name()).collect()), 34);
-    assert_eq!(count(answers().iter().flatten().map(Answer::name).collect()), 13);
-    assert_eq!(count(pushes().iter().map(Push::name).collect()), 5);
+    assert_eq!(count(requests().iter().map(|(_, request)| request.name()).collect()), 43);
+    assert_eq!(count(answers().iter().flatten().map(Answer::name).collect()), 15);
+    assert_eq!(count(pushes().iter().map(Push::name).collect()), 8);
     assert_eq!(count(rows().iter().map(|row| row.body.name()).collect()), 5);
 }
 
@@ -147,6 +147,8 @@ fn what_passes_a_limit_is_refused() {
     too_large.push(publish(vec![package(MAX_KEY_PACKAGE_BYTES + 1)]));
     too_large.push(publish(vec![package(1); MAX_KEY_PACKAGES_PER_FRAME + 1]));
     too_large.push(Request::AppendDeviceList { link: vec![0; 513].into() });
+    too_large.push(Request::PutBackup { name: [0; 16], chunk: vec![0; MAX_BACKUP_CHUNK_BYTES + 1].into() });
+    too_large.push(Request::Relay { payload: vec![0; MAX_RELAY_BYTES + 1].into() });
     too_large.push(Request::OpaqueLoginFinish { message: vec![0; 513].into() });
     let commit = |change: &dyn Fn(&mut Commit)| {
         let Request::Commit(mut commit) = sample("commit") else { panic!("a commit") };
@@ -213,6 +215,10 @@ fn a_server_is_not_believed_either() {
     let mut long = claimed;
     long.view.links = vec![Bytes::new(); 1025];
     assert_eq!(server_refused(Answer::Claimed(long)), Code::TooLarge);
+    // A slot that cannot be; a payload that no client could have sent.
+    assert_eq!(server_refused(Answer::Relay { slot: RELAY_SLOTS }), Code::Malformed);
+    let push = Push::Relay { payload: vec![0; MAX_RELAY_BYTES + 1].into() };
+    assert_eq!(decode_server(encode_server(&ServerFrame::Push(push))).unwrap_err().code, Code::TooLarge);
     // A push with a request's id; an unknown body.
     assert_eq!(decode_server(Bytes::from_static(&[0x08, 7, 0x4a, 0])).unwrap_err().code, Code::Malformed);
     assert_eq!(decode_server(Bytes::from_static(&[0xfa, 0x0f, 0])).unwrap_err().code, Code::Malformed);
@@ -247,9 +253,14 @@ fn a_payload_is_not_copied() {
 fn logs_show_no_handle_code_or_payload() {
     for (_, request) in requests() {
         let shown = format!("{:?}", ClientFrame { id: 7, request });
-        assert!(!["canary", "424242", "+49"].iter().any(|secret| shown.contains(secret)), "{shown}");
+        assert!(!["canary", "424242", "420042", "+49"].iter().any(|secret| shown.contains(secret)), "{shown}");
         assert!(shown.len() < 200, "{shown}");
     }
+    for push in pushes() {
+        let shown = format!("{:?}", ServerFrame::Push(push));
+        assert!(!shown.contains("canary") && shown.len() < 200, "{shown}");
+    }
+    assert!(!format!("{:?}", Answer::Relay { slot: 420_042 }).contains("42"));
     let time = format!("{:?}", UnixMillis(5));
     assert!(!time.is_empty());
 }

@@ -1,4 +1,4 @@
-//! Proving a handle, making an account, adding a device, signing a device in.
+//! Proving a handle, making an account, signing a device in.
 
 use std::net::IpAddr;
 
@@ -14,8 +14,8 @@ use parlour_proto::{
 use parlour_store::{Batch, Outcome, RowBatch, Store};
 
 use super::{
-    Accounts, DAY_MS, DEVICE, DeviceRecord, PASSWORD, PROFILE, ProfileRecord, Session, account_partition,
-    device_partition, link_key, not_a_device, tickets::Ticket, view,
+    Accounts, DAY_MS, DEVICE, PASSWORD, PROFILE, ProfileRecord, Session, account_partition, device_partition,
+    devices::put_device, link_key, not_a_device, tickets::Ticket, view,
 };
 use crate::{
     Rng,
@@ -250,41 +250,11 @@ impl<S: Store> Accounts<S> {
         Ok(view(&account, &list))
     }
 
-    async fn owner(&self, ticket: &Ticket) -> Result<(AccountRef, DeviceList), Refused> {
+    pub(super) async fn owner(&self, ticket: &Ticket) -> Result<(AccountRef, DeviceList), Refused> {
         let nobody = || Problem::new(Code::NotAuthenticated, "nobody has this handle; sign up instead");
         let id = ticket.account.ok_or_else(nobody)?;
         let account = self.account(&id).await?.ok_or_else(nobody)?;
         Ok((AccountRef { app: account.app, account: id }, account.list))
-    }
-
-    /// Adds a device by a link that the root key or a listed device signed.
-    ///
-    /// # Errors
-    /// `Expired`, `BadDeviceList`.
-    pub async fn add_device(
-        &self,
-        secret: &Secret,
-        link: Bytes,
-        device: DeviceId,
-        now: UnixMillis,
-        rng: &mut Rng,
-    ) -> Result<Session, Refused> {
-        let ticket = self.tickets.look(secret, now)?;
-        let (account, list) = self.owner(&ticket).await?;
-        let mut longer = list.clone();
-        longer.append(link.clone()).map_err(Problem::from)?;
-        let added = longer.device(&device).filter(|_| list.device(&device).is_none());
-        let Some(added) = added else {
-            return refuse(Code::BadDeviceList, "the link does not add this device");
-        };
-        self.tickets.take(secret, now)?;
-        let session = Session { account, device, mailbox: MailboxId::random(rng), signing_key: added.signing_key };
-        let batches =
-            vec![put_device(&session, now).into(), self.put_link(&session.account.account, list.links().len(), link)];
-        if !self.store.commit(batches).await?.is_applied() {
-            return refuse(Code::BadDeviceList, "the list changed meanwhile; sign again");
-        }
-        Ok(session)
     }
 
     /// Signs a known device in.
@@ -362,18 +332,6 @@ impl<S: Store> Accounts<S> {
         let ticket = self.tickets.issue(ticket, now, rng)?;
         Ok(Answer::Ticket { ticket, exists })
     }
-}
-
-fn put_device(session: &Session, now: UnixMillis) -> RowBatch {
-    let record = DeviceRecord {
-        app: session.account.app.as_str().into(),
-        account: session.account.account.0,
-        mailbox: session.mailbox.0,
-        signing_key: session.signing_key,
-        seen_day: now.0 / DAY_MS,
-    };
-    let batch = RowBatch::new(device_partition(&session.device)).absent(DEVICE);
-    batch.put(DEVICE, record::encode(&record), Kind::Device.row(), None)
 }
 
 fn taken() -> Refused {

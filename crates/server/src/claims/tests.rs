@@ -167,6 +167,24 @@ async fn strangers_are_metered_whether_or_not_there_is_somebody() {
     assert_eq!(world.claim(&ann, &next, NOON.plus_ms(86_400_000)).await, Err(Code::NotReachable), "a new day");
 }
 
+#[tokio::test]
+async fn ones_own_account_is_not_claimed_like_a_strangers_and_costs_nothing() {
+    let world = World::new().await;
+    let ann = world.person("bell", "+4930000001", 9).await;
+    world.publish(&ann, Pool::Door, 1).await;
+    for _ in 0..25 {
+        for who in [address("bell", "+4930000001"), Who::Account(ann.account.clone())] {
+            assert_eq!(world.claim(&ann, &who, NOON).await, Err(Code::NotReachable));
+        }
+    }
+    let own = world.claims.claim_own(&ann, ann.device, ROOM, NOON, &mut rng(3)).await;
+    assert_eq!(own.unwrap_err().problem().code, Code::NotReachable, "there is no other device");
+    let left = keypackages::left(&world.store, &ann.device).await.unwrap();
+    assert_eq!((left.door, left.stranger), (1, 9));
+    world.person("bell", "+4930000002", 1).await;
+    assert!(world.claim(&ann, &address("bell", "+4930000002"), NOON).await.is_ok());
+}
+
 /// Fails when |t| >= 4.5 between the answer times for nobody and for somebody who is not reachable.
 #[tokio::test]
 async fn claim_indistinguishable() {

@@ -25,6 +25,11 @@ const MAX_BYTES: usize = 512 * 1024;
 pub enum Notice {
     /// A pool runs low.
     PoolsLow,
+    /// The account's device list was changed.
+    DeviceList {
+        /// How many links it has now.
+        length: u32,
+    },
     /// The same device connected elsewhere.
     Replaced,
     /// The device was revoked, or its account deleted.
@@ -58,12 +63,13 @@ struct Inner {
     rows: VecDeque<(Seq, Bytes)>,
     bytes: usize,
     low: bool,
+    list: Option<u32>,
     end: Option<Notice>,
 }
 
 impl Default for Inner {
     fn default() -> Self {
-        Self { direct: false, more: true, rows: VecDeque::new(), bytes: 0, low: false, end: None }
+        Self { direct: false, more: true, rows: VecDeque::new(), bytes: 0, low: false, list: None, end: None }
     }
 }
 
@@ -95,6 +101,7 @@ impl Live {
         let mut inner = self.inner.locked();
         match notice {
             Notice::PoolsLow => inner.low = true,
+            Notice::DeviceList { length } => inner.list = inner.list.max(Some(length)),
             end => inner.end = inner.end.or(Some(end)),
         }
         drop(inner);
@@ -110,6 +117,9 @@ impl Live {
         }
         if std::mem::take(&mut inner.low) {
             return Poll::Ready(Taken::Notice(Notice::PoolsLow));
+        }
+        if let Some(length) = inner.list.take() {
+            return Poll::Ready(Taken::Notice(Notice::DeviceList { length }));
         }
         if rows == RoomForRows::No {
             return Poll::Pending;

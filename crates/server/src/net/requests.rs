@@ -11,14 +11,17 @@ use parlour_proto::{
 use parlour_store::Store;
 
 use super::{
+    feed::Feed,
     now,
     server::{Server, Source},
 };
 use crate::{
     accounts::{LoginState, NewAccount, RegisterState, Session},
+    backups,
     error::{Refused, refuse},
     fresh_rng, keypackages,
     reach::Reach,
+    relays::Seat,
     rooms::{Send, SendPending},
 };
 
@@ -35,31 +38,31 @@ pub(super) enum Exchange {
 }
 
 /// What came of a request.
-pub(super) enum Done {
+pub(super) enum Done<S: Store> {
     /// An answer.
     Answer(Answer),
     /// An answer when a message is durable.
     Pending(SendPending),
     /// An answer, and the exchange goes on.
     Exchange(Answer, Exchange),
-    /// The socket is signed in.
-    SignedIn(Session, Answer),
+    /// The socket is signed in, and its mailbox connected.
+    SignedIn(Box<(Arc<Session>, Feed<S>)>, Answer),
     /// An answer, and the socket closes: the account is gone.
     Gone(Answer),
 }
 
-type Outcome = Result<Done, Refused>;
+type Outcome<S> = Result<Done<S>, Refused>;
 
-fn done() -> Outcome {
+fn done<S: Store>() -> Outcome<S> {
     Ok(Done::Answer(Answer::Done))
 }
 
-fn out_of_place() -> Outcome {
+fn out_of_place<S: Store>() -> Outcome<S> {
     refuse(Code::OutOfPlace, "not on this socket, or not in its present state")
 }
 
 /// A request on the anonymous socket.
-pub(super) async fn outbox<S: Store>(server: Arc<Server<S>>, request: Request) -> Outcome {
+pub(super) async fn outbox<S: Store>(server: Arc<Server<S>>, request: Request) -> Outcome<S> {
     let now = now();
     let rooms = &server.rooms;
     match request {
@@ -98,7 +101,7 @@ pub(super) async fn stranger<S: Store>(
     exchange: Exchange,
     nonce: [u8; 32],
     source: Source,
-) -> Outcome {
+) -> Outcome<S> {
     let (now, accounts) = (now(), &server.accounts);
     let rng = &mut fresh_rng();
     match (request, exchange) {
@@ -126,36 +129,44 @@ pub(super) async fn stranger<S: Store>(
         (Request::Register { ticket, account, root_key, links, device }, _) => {
             let new = NewAccount { account, root_key, links: &links, device };
             let session = accounts.register(&ticket, &new, now, rng).await?;
-            let answer = Answer::Registered(signed_in(&server, &session, now).await?);
-            Ok(Done::SignedIn(session, answer))
+            sign_in(&server, session, Answer::Registered, now).await
         }
         (Request::AccountOfTicket { ticket }, _) => {
             Ok(Done::Answer(Answer::Account(accounts.account_of_ticket(&ticket, now).await?)))
         }
         (Request::AddDevice { ticket, link, device }, _) => {
             let session = accounts.add_device(&ticket, link, device, now, rng).await?;
-            let answer = Answer::Registered(signed_in(&server, &session, now).await?);
-            Ok(Done::SignedIn(session, answer))
+            sign_in(&server, session, Answer::Registered, now).await
         }
         (Request::Authenticate { device, signature }, _) => {
             let session = accounts.authenticate(device, &signature, &nonce, now).await?;
-            let answer = Answer::SignedIn(signed_in(&server, &session, now).await?);
-            Ok(Done::SignedIn(session, answer))
+            sign_in(&server, session, Answer::SignedIn, now).await
         }
         _ => out_of_place(),
     }
 }
 
-async fn signed_in<S: Store>(server: &Server<S>, session: &Session, now: UnixMillis) -> Result<SignedIn, Refused> {
+/// Connects the mailbox, then looks at the account once more: a change of its list, or the device's end, is either seen now or
+/// told to the connected mailbox.
+async fn sign_in<S: Store>(
+    server: &Arc<Server<S>>,
+    session: Session,
+    answer: impl FnOnce(SignedIn) -> Answer,
+    now: UnixMillis,
+) -> Outcome<S> {
+    let feed = Feed::connect(server.clone(), session.mailbox);
+    let list = server.accounts.list_length(&session).await?;
     let left = keypackages::left(&server.store, &session.device).await?;
-    Ok(SignedIn {
+    let state = SignedIn {
         account: session.account.clone(),
         time: now,
         incarnation: server.incarnation,
         door: left.door,
         stranger: left.stranger,
         last_resort_used: left.last_resort_used,
-    })
+        list,
+    };
+    Ok(Done::SignedIn(Box::new((Arc::new(session), feed)), answer(state)))
 }
 
 /// A request on a signed-in inbox.
@@ -164,7 +175,7 @@ pub(super) async fn member<S: Store>(
     request: Request,
     session: Arc<Session>,
     nonce: [u8; 32],
-) -> Outcome {
+) -> Outcome<S> {
     let now = now();
     let session = &*session;
     let reach = Reach { store: &server.store, keys: &server.keys, apps: &server.apps, owner: &session.account };
@@ -176,7 +187,21 @@ pub(super) async fn member<S: Store>(
             Ok(Done::Answer(Answer::Pools { door, stranger, last_resort_used }))
         }
         Request::AppendDeviceList { link } => {
-            server.accounts.append_link(session, link, now).await.and_then(|()| done())
+            server.accounts.append_link(session, link, now, &mut fresh_rng()).await.and_then(|()| done())
+        }
+        Request::PutBackup { name, chunk } => {
+            backups::put(&server.store, &session.account.account, &name, chunk).await.and_then(|()| done())
+        }
+        Request::DropBackup { name } => {
+            backups::erase(&server.store, &session.account.account, &name).await.and_then(|()| done())
+        }
+        Request::Backup { after } => {
+            Ok(Done::Answer(backups::page(&server.store, &session.account.account, after).await?))
+        }
+        Request::OwnAccount => Ok(Done::Answer(Answer::Account(server.accounts.own_account(session).await?))),
+        Request::ClaimOwn { device, room } => {
+            let claimed = server.claims.claim_own(session, device, room, now, &mut fresh_rng()).await?;
+            Ok(Done::Answer(Answer::Claimed(claimed)))
         }
         Request::Claim { who, room } => claim(&server, session, &who, room, now).await,
         Request::OwnGrant { room, member_key } => {
@@ -211,6 +236,28 @@ pub(super) async fn member<S: Store>(
     }
 }
 
+/// A request about the socket's relay; `None` when it is about something else. `session` is `None` before signing in.
+pub(super) fn relay(
+    seat: &mut Seat,
+    request: &Request,
+    session: Option<&Session>,
+    source: Source,
+) -> Option<Result<Answer, Problem>> {
+    let now = now();
+    Some(match (request, session) {
+        (Request::OpenRelay, Some(session)) => {
+            seat.open(session.account.account, now, &mut fresh_rng()).map(|slot| Answer::Relay { slot })
+        }
+        (Request::JoinRelay { slot }, None) => seat.join(*slot, source, now).map(|()| Answer::Done),
+        (Request::Relay { payload }, _) => seat.hand_over(payload, now).map(|()| Answer::Done),
+        (Request::CloseRelay, _) => {
+            seat.leave(now);
+            Ok(Answer::Done)
+        }
+        _ => return None,
+    })
+}
+
 /// A refused claim is answered at a fixed time after it came, whatever the reason.
 async fn claim<S: Store>(
     server: &Arc<Server<S>>,
@@ -218,7 +265,7 @@ async fn claim<S: Store>(
     who: &parlour_proto::frames::Who,
     room: parlour_proto::ids::RoomId,
     now: UnixMillis,
-) -> Outcome {
+) -> Outcome<S> {
     let answer_at = tokio::time::Instant::now() + server.claims.answer_after();
     let claimed = server.claims.claim(session, who, room, now, &mut fresh_rng()).await;
     server.metrics.claims.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -237,7 +284,7 @@ pub(super) fn farewell(notice: crate::mailboxes::Notice) -> Problem {
     match notice {
         Notice::Stopping => Problem::new(Code::Unavailable, "the server restarts; connect again").retry_after_ms(1_000),
         Notice::Gone => Problem::new(Code::NotADevice, "the device was revoked, or its account deleted"),
-        Notice::Replaced | Notice::PoolsLow => {
+        Notice::Replaced | Notice::PoolsLow | Notice::DeviceList { .. } => {
             Problem::new(Code::OutOfPlace, "the same device has connected elsewhere")
         }
     }

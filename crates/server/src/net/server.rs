@@ -39,6 +39,7 @@ use crate::{
     limits::{Buckets, Rate},
     mailboxes::{ACK_EVERY_MS, Mailboxes, Notice},
     metrics::Metrics,
+    relays::Relays,
     retention::Kind,
     rooms::{RoomLimits, Rooms},
     web::Site,
@@ -80,6 +81,7 @@ pub(super) struct Server<S> {
     pub(super) claims: Claims<S>,
     pub(super) rooms: Rooms<S>,
     pub(super) new_rooms: Buckets<AccountId>,
+    pub(super) relays: Arc<Relays>,
     pub(super) metrics: Metrics,
     pub(super) site: Site,
     pub(super) has_tls: bool,
@@ -100,6 +102,7 @@ impl<S: Store> Server<S> {
     pub(super) fn metrics_text(&self) -> String {
         let mut more = (self.more_metrics)();
         more.push(("parlour_rooms_cached", self.rooms.cached() as u64));
+        more.push(("parlour_relays_open", self.relays.count() as u64));
         self.metrics.render(&more)
     }
 }
@@ -202,6 +205,7 @@ async fn join<S: Store>(
     Ok(Server {
         incarnation: 1,
         new_rooms: Buckets::new(Rate::per(config.limits.rooms_per_hour, 3_600)),
+        relays: Arc::default(),
         metrics: Metrics::default(),
         site,
         has_tls: config.tls.is_some(),

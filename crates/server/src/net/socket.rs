@@ -41,14 +41,13 @@ use crate::{
     keypackages,
     limits::{Bucket, Rate},
     mailboxes::Notice,
+    relays::{Heard, Seat},
     rooms::{Send, SendPending},
 };
 
-/// Time for signing in.
-const SIGN_IN: Duration = Duration::from_secs(30);
 /// An anonymous socket closes after so long without a request.
 const IDLE: Duration = Duration::from_secs(60);
-/// A signed-in socket is pinged after so long without a word, and closed after twice that.
+/// A socket that is signed in, or in a relay, is pinged after so long without a word, and closed after twice that.
 const PING: Duration = Duration::from_secs(55);
 /// What is written must be taken within this time.
 const WRITE: Duration = Duration::from_secs(120);
@@ -61,7 +60,7 @@ const REQUESTS: Rate = Rate { per_s: 100.0, burst: 1_000.0 };
 /// Malformed frames before the socket is closed.
 const MAX_BAD: u8 = 32;
 
-type Running = Pin<Box<dyn Future<Output = Result<Done, Refused>> + std::marker::Send>>;
+type Running<S> = Pin<Box<dyn Future<Output = Result<Done<S>, Refused>> + std::marker::Send>>;
 
 enum State<S: Store> {
     Outbox,
@@ -76,10 +75,10 @@ pub(super) struct Socket<S: Store> {
     state: State<S>,
     nonce: [u8; 32],
     source: Source,
+    seat: Seat,
     sends: VecDeque<(u64, SendPending)>,
-    running: Option<(u64, Running)>,
+    running: Option<(u64, Running<S>)>,
     tick: Pin<Box<Sleep>>,
-    opened: Instant,
     heard: Instant,
     asked: Instant,
     stuck: Option<Instant>,
@@ -112,16 +111,17 @@ impl<S: Store> Socket<S> {
         let mut nonce = [0; 32];
         rand_core::OsRng.fill_bytes(&mut nonce);
         let started = Instant::now();
+        let seat = Seat::new(server.relays.clone(), now());
         let mut socket = Self {
             ws,
             server,
             state: if role == Role::Outbox { State::Outbox } else { State::Stranger(Exchange::None) },
             nonce,
             source,
+            seat,
             sends: VecDeque::new(),
             running: None,
             tick: Box::pin(tokio::time::sleep(TICK)),
-            opened: started,
             heard: started,
             asked: started,
             stuck: None,
@@ -162,7 +162,11 @@ impl<S: Store> Socket<S> {
                     Poll::Pending => Ok(()),
                 };
             }
-            let progress = self.poll_sends(cx)? | self.poll_running(cx)? | self.poll_feed(cx)? | self.poll_read(cx)?;
+            let progress = self.poll_sends(cx)?
+                | self.poll_running(cx)?
+                | self.poll_feed(cx)?
+                | self.poll_relay(cx)?
+                | self.poll_read(cx)?;
             if !progress {
                 break;
             }
@@ -204,9 +208,8 @@ impl<S: Store> Socket<S> {
                 self.state = State::Stranger(exchange);
                 self.answer(id, Ok(answer))?;
             }
-            Ok(Done::SignedIn(session, answer)) => {
-                let feed = Feed::connect(self.server.clone(), session.mailbox);
-                self.state = State::Member(Box::new((Arc::new(session), feed)));
+            Ok(Done::SignedIn(member, answer)) => {
+                self.state = State::Member(member);
                 self.answer(id, Ok(answer))?;
             }
             Ok(Done::Gone(answer)) => {
@@ -231,10 +234,23 @@ impl<S: Store> Socket<S> {
             }
             Fed::CaughtUp => self.push(Push::CaughtUp)?,
             Fed::Notice(Notice::PoolsLow) => self.tell_pools(),
+            Fed::Notice(Notice::DeviceList { length }) => self.push(Push::DeviceList { length })?,
             // What runs is answered first: it may be the deletion that ends this socket.
             Fed::Notice(notice) if self.running.is_some() => self.ends = Some(notice),
             Fed::Notice(notice) => self.close(farewell(notice))?,
             Fed::Failed(refused) => self.close(refused.problem())?,
+        }
+        Ok(true)
+    }
+
+    fn poll_relay(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if !self.seat.is_taken() {
+            return Ok(false);
+        }
+        match self.seat.poll_next(cx, now()) {
+            Poll::Ready(Heard::Payload(payload)) => self.push(Push::Relay { payload })?,
+            Poll::Ready(Heard::Closed) => self.push(Push::RelayClosed)?,
+            Poll::Pending => return Ok(false),
         }
         Ok(true)
     }
@@ -318,8 +334,11 @@ impl<S: Store> Socket<S> {
         if let Err(slow) = self.bucket.get_or_insert_with(|| Bucket::full(REQUESTS, now)).take(REQUESTS, now) {
             return self.answer(id, Err(slow.into()));
         }
+        if let Some(result) = self.relay(&request) {
+            return self.relayed(id, result);
+        }
         let server = self.server.clone();
-        let running: Running = match &mut self.state {
+        let running: Running<S> = match &mut self.state {
             State::Outbox => Box::pin(requests::outbox(server, request)),
             State::Stranger(exchange) => {
                 let exchange = std::mem::take(exchange);
@@ -329,6 +348,23 @@ impl<S: Store> Socket<S> {
         };
         self.running = Some((id, running));
         Ok(())
+    }
+
+    /// What a request about relays comes to; `None` when it is another one, or this is no inbox.
+    fn relay(&mut self, request: &Request) -> Option<Result<Answer, Problem>> {
+        let session = match &self.state {
+            State::Outbox => return None,
+            State::Stranger(_) => None,
+            State::Member(member) => Some(&*member.0),
+        };
+        requests::relay(&mut self.seat, request, session, self.source)
+    }
+
+    fn relayed(&mut self, id: u64, result: Result<Answer, Problem>) -> Result<(), End> {
+        match result {
+            Err(problem) if self.seat.is_barred() => self.close(problem),
+            result => self.answer(id, result.map_err(Refused::from)),
+        }
     }
 
     fn bad_frame(&mut self, id: u64, problem: Problem) -> Result<(), End> {
@@ -378,16 +414,18 @@ impl<S: Store> Socket<S> {
                 return Err(End);
             }
             let silent = now - self.heard;
+            let clock = super::now();
+            self.seat.tick(clock);
             match &self.state {
                 _ if self.closing => return Err(End),
-                State::Stranger(_) if now - self.opened > SIGN_IN && self.running.is_none() => {
+                State::Stranger(_) if self.seat.is_late(clock) && self.running.is_none() => {
                     self.close(Problem::new(Code::OutOfPlace, "sign in within 30 seconds"))?;
                 }
                 State::Outbox if now - self.asked > IDLE && self.sends.is_empty() && self.running.is_none() => {
                     self.close(Problem::new(Code::OutOfPlace, "nothing was asked for a minute"))?;
                 }
-                State::Member(_) if silent > 2 * PING => return Err(End),
-                State::Member(_) if silent > PING && !self.pinged => {
+                State::Member(_) | State::Stranger(_) if silent > 2 * PING => return Err(End),
+                State::Member(_) | State::Stranger(_) if silent > PING && !self.pinged => {
                     self.pinged = true;
                     if Pin::new(&mut self.ws).start_send(Message::Ping(Bytes::new())).is_err() {
                         return Err(End);

@@ -92,7 +92,7 @@ impl<S: Store> Rooms<S> {
                 return Ok(answer.answer());
             }
             let state = cell.state();
-            let slot = may_commit(&state, commit)?;
+            let slot = may_commit(self.acting(&state, &commit.member_key)?, &state, commit)?;
             let voids = self.voids(&state, commit).await?;
             let plan = plan(&state, commit, &voids, &self.keys, now, rng)?;
             for slot in &plan.joined {
@@ -211,8 +211,7 @@ impl<S: Store> Rooms<S> {
 /// Who commits: the committer's slot. It must be an entry now, before void rows are undone: else whoever was removed could
 /// call its removal void, again and again. (Whoever a void row locks out waits for another member's commit; a conversation
 /// of two is rebuilt.)
-fn may_commit(state: &RoomState, commit: &frames::Commit) -> Result<u32, Refused> {
-    let entry = state.entry(&commit.member_key).ok_or_else(no_such_room)?;
+fn may_commit(entry: &Entry, state: &RoomState, commit: &frames::Commit) -> Result<u32, Refused> {
     if !entry.open || !entry.rights.allow(Rights::COMMIT) {
         return refuse(Code::NoRight, "the entry may not commit");
     }

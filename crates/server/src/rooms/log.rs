@@ -187,7 +187,7 @@ impl<S: Store> Rooms<S> {
     ) -> Result<Log, Refused> {
         let cell = self.cell(&room, now).await?.ok_or_else(no_such_room)?;
         let state = cell.state();
-        let entry = super::member::proven(&state, "log", &room, proof, &after.to_be_bytes(), now)?;
+        let entry = self.proven(&state, "log", &room, proof, &after.to_be_bytes(), now)?;
         if !entry.open {
             return refuse(Code::NoRight, "open the entry first");
         }

@@ -32,20 +32,6 @@ pub(crate) fn verifies(key: &[u8; 32], bytes: &[u8], signature: &[u8; 64]) -> bo
     VerifyingKey::from_bytes(key).is_ok_and(|key| key.verify_strict(bytes, &Signature::from_bytes(signature)).is_ok())
 }
 
-/// The entry that made a proof.
-pub(super) fn proven<'a>(
-    state: &'a RoomState,
-    what: &str,
-    room: &RoomId,
-    proof: &MemberProof,
-    detail: &[u8],
-    now: UnixMillis,
-) -> Result<&'a Entry, Refused> {
-    let entry = state.entry(&proof.member_key).ok_or_else(no_such_room)?;
-    check(what, room, proof, detail, now)?;
-    Ok(entry)
-}
-
 fn check(what: &str, room: &RoomId, proof: &MemberProof, detail: &[u8], now: UnixMillis) -> Result<(), Refused> {
     let bytes = entry_bytes(what, room, proof.time, detail);
     let stale = now.0.abs_diff(proof.time.0) > FRESH_MS;
@@ -56,6 +42,28 @@ fn check(what: &str, room: &RoomId, proof: &MemberProof, detail: &[u8], now: Uni
 }
 
 impl<S: Store> Rooms<S> {
+    /// The entry of a member key that wants something. One whose mailbox is closed is refused as if it were gone: its device was
+    /// revoked, and whoever holds it now shall not act for it until a member's commit removes the entry.
+    pub(super) fn acting<'a>(&self, state: &'a RoomState, key: &MemberKey) -> Result<&'a Entry, Refused> {
+        let entry = state.entry(key).filter(|entry| !entry.dead && !self.mailboxes.is_closed(&entry.mailbox));
+        entry.ok_or_else(no_such_room)
+    }
+
+    /// The entry that made a proof.
+    pub(super) fn proven<'a>(
+        &self,
+        state: &'a RoomState,
+        what: &str,
+        room: &RoomId,
+        proof: &MemberProof,
+        detail: &[u8],
+        now: UnixMillis,
+    ) -> Result<&'a Entry, Refused> {
+        let entry = self.acting(state, &proof.member_key)?;
+        check(what, room, proof, detail, now)?;
+        Ok(entry)
+    }
+
     /// Opens an asked entry.
     ///
     /// # Errors
@@ -65,7 +73,7 @@ impl<S: Store> Rooms<S> {
             let cell = self.cell(&room, now).await?.ok_or_else(no_such_room)?;
             let _gate = cell.gate.lock().await;
             let state = cell.state();
-            let entry = proven(&state, "open", &room, proof, &[], now)?;
+            let entry = self.proven(&state, "open", &room, proof, &[], now)?;
             if entry.open {
                 return Ok(());
             }
@@ -162,7 +170,7 @@ impl<S: Store> Rooms<S> {
                 continue;
             }
             let state = inner.state.clone();
-            let entry = proven(&state, "knock", &room, proof, &detail, now)?;
+            let entry = self.proven(&state, "knock", &room, proof, &detail, now)?;
             if !entry.open {
                 return refuse(Code::NoRight, "open the entry first");
             }
@@ -201,7 +209,7 @@ impl<S: Store> Rooms<S> {
             let cell = self.cell(&room, now).await?.ok_or_else(no_such_room)?;
             let _gate = cell.gate.lock().await;
             let state = cell.state();
-            let entry = proven(&state, "successor", &room, proof, &successor.0, now)?;
+            let entry = self.proven(&state, "successor", &room, proof, &successor.0, now)?;
             if !entry.open || !entry.rights.allow(Rights::COMMIT) {
                 return refuse(Code::NoRight, "only who may commit names a successor");
             }

@@ -455,6 +455,38 @@ async fn leaving_closing_and_succession() {
 }
 
 #[tokio::test]
+async fn an_entry_whose_mailbox_is_closed_can_only_leave() {
+    let (world, ann, bob, head) = pair().await;
+    let eve = Member::new(3);
+    let head = world.commit(&ann.commit(2, head, 2, vec![add(&world, &eve, Rights::ALL)])).await.unwrap();
+    world.mailboxes.close(eve.mailbox, Notice::Gone, world.now).await.unwrap();
+    let world = world.restart().await;
+    // A device that was revoked, in the hands of whoever stole it.
+    let remove = |who: &Member| vec![EntryChange::Remove { member_key: who.key() }];
+    assert_eq!(code(world.commit(&eve.commit(3, head, 3, remove(&bob))).await), Code::NoSuchRoom);
+    let log = eve.proof("log", &0u64.to_be_bytes(), world.now);
+    assert_eq!(code(world.rooms.fetch_log(ROOM, 0, &log, world.now).await), Code::NoSuchRoom);
+    let (id, payload) = (MessageId([77; 16]), Bytes::from_static(b"let me in"));
+    let knock = eve.proof("knock", &[&id.0[..], &Digest::of(&payload).0].concat(), world.now);
+    assert_eq!(code(world.rooms.knock(ROOM, id, payload, &knock, world.now).await.map(drop)), Code::NoSuchRoom);
+    let next = RoomId([8; 16]);
+    let successor = eve.proof("successor", &next.0, world.now);
+    assert_eq!(code(world.rooms.set_successor(ROOM, next, &successor, world.now).await), Code::NoSuchRoom);
+    let open = eve.proof("open", &[], world.now);
+    assert_eq!(code(world.rooms.open_entry(ROOM, &open, world.now).await), Code::NoSuchRoom);
+
+    // Others are told by their next commit, and the one after it removes the entry and the key that the device knows.
+    let answer = world.rooms.commit(&bob.commit(4, head, 4, vec![]), world.now, &mut rng(3)).await.unwrap();
+    let Answer::Accepted { room_seq: head, closed, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(closed, vec![eve.key()]);
+    let answer = world.rooms.commit(&bob.commit(5, head, 5, remove(&eve)), world.now, &mut rng(3)).await.unwrap();
+    assert!(matches!(answer, Answer::Accepted { closed, .. } if closed.is_empty()));
+    assert_eq!(code(world.send(9, 4, b"with the key before").await), Code::WrongSendKey);
+    let leave = eve.proof("leave", &[], world.now);
+    world.rooms.leave_entry(ROOM, &leave, world.now).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_knock_reaches_the_others_and_the_log_tells_what_was_missed() {
     let (mut world, ann, bob, mut head) = pair().await;
     let payload = Bytes::from_static(b"fresh key package");

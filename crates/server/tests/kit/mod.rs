@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ed25519_dalek::{Signer as _, SigningKey};
 use futures_util::{SinkExt as _, StreamExt as _};
 use parlour_proto::{
-    device_list::{Action, Draft},
+    device_list::{Action, DeviceList, Draft, Signer},
     frames::*,
     ids::*,
     problem::{Code, Problem},
@@ -190,6 +190,12 @@ pub(crate) fn key() -> SigningKey {
     SigningKey::from_bytes(&Secret::random(&mut fresh_rng()).0)
 }
 
+/// The change that adds a device.
+pub(crate) fn adds(device: DeviceId, key: &SigningKey) -> Action {
+    let signing_key = key.verifying_key().to_bytes();
+    Action::Add { device, signing_key, hpke_key: signing_key }
+}
+
 /// The newest code of a number.
 pub(crate) async fn code(addr: SocketAddr, number: &str) -> String {
     let messages: Vec<serde_json::Value> = serde_json::from_str(&get(addr, "/dev/outbox").await).unwrap();
@@ -233,6 +239,31 @@ impl Person {
         self.inbox = inbox;
         let Answer::SignedIn(signed_in) = answer else { panic!("{answer:?}") };
         Ok(signed_in)
+    }
+
+    /// The device list as the server has it.
+    pub(crate) async fn list(&mut self) -> DeviceList {
+        let answer = self.inbox.ask(Request::OwnAccount).await;
+        let Ok(Answer::Account(view)) = answer else { panic!("{answer:?}") };
+        assert_eq!(view.account, self.account);
+        DeviceList::verify(view.account.account, &view.root_key, &view.links).unwrap()
+    }
+
+    /// A link that this device signs.
+    pub(crate) async fn link(&mut self, action: Action) -> Bytes {
+        let signer = Signer::Device(self.device);
+        self.list().await.draft(net::now(), action, signer).sign(&self.key)
+    }
+
+    /// Adds a further device of this person by a link, and signs it in.
+    pub(crate) async fn add_device(&mut self, addr: SocketAddr) -> Self {
+        let (device, key) = (DeviceId::random(&mut fresh_rng()), key());
+        let link = self.link(adds(device, &key)).await;
+        assert_eq!(self.inbox.ask(Request::AppendDeviceList { link }).await, Ok(Answer::Done));
+        let inbox = Socket::open(addr, "/v1/inbox").await;
+        let mut other = Self { account: self.account.clone(), device, key, root: self.root.clone(), inbox };
+        other.reconnect(addr).await.unwrap();
+        other
     }
 
     /// Publishes key packages whose member keys are given.

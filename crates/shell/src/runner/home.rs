@@ -5,19 +5,19 @@ use super::{Core, Events, Runner};
 use crate::home::Home;
 use crate::net::Endpoint;
 use crate::rows::Rows;
-use parlour_client::Engine;
+use parlour_client::Identities;
 use parlour_client::api::{Effect, Input};
 use parlour_client::rows::EAGER;
 use parlour_proto::ids::UnixMillis;
 use rand_core::CryptoRngCore;
 
-impl Core for Engine {
+impl Core for Identities {
     fn handle(&mut self, input: Input, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
-        Engine::handle(self, input, now, rng);
+        Identities::handle(self, input, now, rng);
     }
 
     fn poll(&mut self) -> Option<Effect> {
-        Engine::poll(self)
+        Identities::poll(self)
     }
 }
 
@@ -39,6 +39,6 @@ impl Runner {
     }
 }
 
-fn open(rows: &mut dyn Rows) -> Result<Engine, StartError> {
-    Engine::open(rows.load(EAGER)?).map_err(|error| StartError::Engine(error.to_string()))
+fn open(rows: &mut dyn Rows) -> Result<Identities, StartError> {
+    Identities::open(rows.load(EAGER)?).map_err(|error| StartError::Engine(error.to_string()))
 }

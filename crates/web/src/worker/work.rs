@@ -8,7 +8,7 @@ use crate::js;
 use crate::rows::{NOTES, Rows, RowsError};
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender};
 use futures_util::StreamExt as _;
-use parlour_client::Engine;
+use parlour_client::Identities;
 use parlour_client::api::{
     Changes, Connection, Effect, Event, Failure, IdentityId, Input, Intent, IntentId, Reply, Socket,
 };
@@ -48,7 +48,7 @@ pub(super) enum Ended {
 }
 
 pub(super) struct Work<'p> {
-    engine: Engine,
+    engine: Identities,
     rows: Rows,
     pages: &'p Pages,
     tell: UnboundedSender<Incoming>,
@@ -66,7 +66,7 @@ pub(super) struct Work<'p> {
 }
 
 impl<'p> Work<'p> {
-    pub(super) fn new(engine: Engine, rows: Rows, pages: &'p Pages, tell: UnboundedSender<Incoming>) -> Self {
+    pub(super) fn new(engine: Identities, rows: Rows, pages: &'p Pages, tell: UnboundedSender<Incoming>) -> Self {
         listen_to_network(&tell);
         Self {
             engine,

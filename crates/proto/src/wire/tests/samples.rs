@@ -119,6 +119,16 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("", Request::FetchLog { room: ROOM, after: 17, proof: proof() }),
         ("", Request::Knock { room: ROOM, knock_id: MESSAGE, payload: bytes("knock"), proof: proof() }),
         ("", Request::SetSuccessor { room: ROOM, successor: RoomId([0x11; 16]), proof: proof() }),
+        ("", Request::OpenRelay),
+        ("", Request::JoinRelay { slot: 420_042 }),
+        ("", Request::Relay { payload: bytes("canary payload") }),
+        ("", Request::CloseRelay),
+        ("", Request::OwnAccount),
+        ("", Request::ClaimOwn { device: DEVICE, room: ROOM }),
+        ("", Request::PutBackup { name: [0xba; 16], chunk: bytes("canary chunk") }),
+        ("", Request::DropBackup { name: [0xba; 16] }),
+        ("_first", Request::Backup { after: None }),
+        ("", Request::Backup { after: Some([0xba; 16]) }),
     ]
 }
 
@@ -127,7 +137,7 @@ fn view() -> AccountView {
 }
 
 fn signed_in() -> SignedIn {
-    SignedIn { account: account(), time: TIME, incarnation: 2, door: 50, stranger: 20, last_resort_used: true }
+    SignedIn { account: account(), time: TIME, incarnation: 2, door: 50, stranger: 20, last_resort_used: true, list: 3 }
 }
 
 pub(super) fn answers() -> Vec<Result<Answer, Problem>> {
@@ -170,6 +180,8 @@ pub(super) fn answers() -> Vec<Result<Answer, Problem>> {
         ])),
         Ok(Answer::Accepted { room_seq: 300, time: TIME, stamp: [0xa0; 32], closed: vec![KEY] }),
         Ok(Answer::Log(Log { head: 17, rows: rows(), more: true, successor: Some(ROOM) })),
+        Ok(Answer::Relay { slot: 420_042 }),
+        Ok(Answer::Backup { chunks: vec![([0xba; 16], bytes("canary chunk"))], more: true }),
         Err(problem),
         Err(Problem::new(Code::NotReachable, "")),
     ]
@@ -183,6 +195,9 @@ pub(super) fn pushes() -> Vec<Push> {
         Push::CaughtUp,
         Push::PoolsLow { door: 3, stranger: 0, last_resort_used: false },
         Push::Closing(Problem::new(Code::Unavailable, "the server restarts").retry_after_ms(1000)),
+        Push::DeviceList { length: 3 },
+        Push::Relay { payload: bytes("canary payload") },
+        Push::RelayClosed,
     ]
 }
 

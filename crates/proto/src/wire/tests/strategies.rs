@@ -2,7 +2,8 @@
 
 use crate::frames::{
     AccountRef, AccountView, Answer, AppId, AppInfo, Claimed, ClaimedDevice, Commit, EntryChange, KeyPackageUpload,
-    Log, MemberProof, Pool, Push, ReachRule, Request, Rights, Row, RowBody, SignIn, SignedIn, Welcome, Who,
+    Log, MemberProof, Pool, Push, RELAY_SLOTS, ReachRule, Request, Rights, Row, RowBody, SignIn, SignedIn, Welcome,
+    Who,
 };
 use crate::ids::{AccountId, DeviceId, Digest, MemberKey, MessageId, RoomId, Secret, UnixMillis};
 use crate::problem::{Code, Problem};
@@ -140,6 +141,9 @@ fn signing_up() -> impl Strategy<Value = Request> {
         secret().prop_map(|ticket| Request::AccountOfTicket { ticket }),
         (secret(), bytes(), device()).prop_map(|(ticket, link, device)| Request::AddDevice { ticket, link, device }),
         (device(), signature()).prop_map(|(device, signature)| Request::Authenticate { device, signature }),
+        any::<u32>().prop_map(|slot| Request::JoinRelay { slot }),
+        bytes().prop_map(|payload| Request::Relay { payload }),
+        Just(Request::CloseRelay),
     ]
 }
 
@@ -149,6 +153,12 @@ fn signed_in_requests() -> impl Strategy<Value = Request> {
         any::<u64>().prop_map(|seq| Request::Ack { seq }),
         (pool(), vec(upload, 0..5)).prop_map(|(pool, packages)| Request::PublishKeyPackages { pool, packages }),
         bytes().prop_map(|link| Request::AppendDeviceList { link }),
+        Just(Request::OwnAccount),
+        (any::<[u8; 16]>(), bytes()).prop_map(|(name, chunk)| Request::PutBackup { name, chunk }),
+        any::<[u8; 16]>().prop_map(|name| Request::DropBackup { name }),
+        any::<Option<[u8; 16]>>().prop_map(|after| Request::Backup { after }),
+        (device(), room()).prop_map(|(device, room)| Request::ClaimOwn { device, room }),
+        Just(Request::OpenRelay),
         (who(), room()).prop_map(|(who, room)| Request::Claim { who, room }),
         (room(), key()).prop_map(|(room, member_key)| Request::OwnGrant { room, member_key }),
         (room(), key(), digest()).prop_map(|(room, member_key, send_key)| Request::CreateRoom {
@@ -206,14 +216,15 @@ fn view() -> impl Strategy<Value = AccountView> {
 }
 
 fn signed_in() -> impl Strategy<Value = SignedIn> {
-    (account(), time(), any::<u64>(), any::<u32>(), any::<u32>(), any::<bool>()).prop_map(
-        |(account, time, incarnation, door, stranger, last_resort_used)| SignedIn {
+    (account(), time(), any::<u64>(), any::<u32>(), any::<u32>(), any::<bool>(), any::<u32>()).prop_map(
+        |(account, time, incarnation, door, stranger, last_resort_used, list)| SignedIn {
             account,
             time,
             incarnation,
             door,
             stranger,
             last_resort_used,
+            list,
         },
     )
 }
@@ -270,6 +281,9 @@ pub(super) fn any_answer() -> impl Strategy<Value = Answer> {
         vec((app(), rule()), 0..4).prop_map(Answer::Reach),
         accepted,
         log.prop_map(Answer::Log),
+        (0..RELAY_SLOTS).prop_map(|slot| Answer::Relay { slot }),
+        (vec((any::<[u8; 16]>(), bytes()), 0..4), any::<bool>())
+            .prop_map(|(chunks, more)| Answer::Backup { chunks, more }),
     ]
 }
 
@@ -287,6 +301,9 @@ pub(super) fn any_push() -> impl Strategy<Value = Push> {
             stranger,
             last_resort_used
         }),
+        any::<u32>().prop_map(|length| Push::DeviceList { length }),
+        bytes().prop_map(|payload| Push::Relay { payload }),
+        Just(Push::RelayClosed),
         any_problem().prop_map(Push::Closing),
     ]
 }

@@ -1,0 +1,366 @@
+//! The account's own devices: the list, what is known of each, adding and revoking.
+//!
+//! The list at the server is the truth; this device holds the newest one it has believed. When the server counts other links
+//! than we do, nothing of the mailbox is worked on before the list is here: whoever brings us into a room is on it. A list that
+//! lost or replaced changes is not believed, unless the root key signed what differs.
+
+use crate::api::{self, Event, Failure, IntentId, Reply, Role, Showing};
+use crate::engine::{Engine, Purpose};
+use crate::linking::device_name;
+use crate::signing;
+use crate::state::OwnDevice;
+use bytes::Bytes;
+use parlour_proto::device_list::{Action, Device, DeviceList, Relation, Signer};
+use parlour_proto::frames::{AccountView, Answer, Request};
+use parlour_proto::ids::{DeviceId, UnixMillis};
+use parlour_proto::problem::{Code, Problem};
+use rand_core::CryptoRngCore;
+
+/// How often the others hear that this device was here.
+const SEEN_MS: u64 = 6 * 3_600_000;
+/// How often a change of the list is signed anew because another one came first.
+const MOST_TRIES: u32 = 3;
+
+/// A change that this device makes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    pub(crate) action: Action,
+    /// It is part of linking a device.
+    pub(crate) links: bool,
+}
+
+/// A change on its way to the server.
+pub(crate) struct Appending {
+    intent: IntentId,
+    change: Change,
+    link: Option<Bytes>,
+    tries: u32,
+}
+
+impl OwnDevice {
+    /// One of which nothing is known yet.
+    pub(crate) fn unknown() -> Self {
+        OwnDevice { name: String::new(), seen: None, mine: false, told: false, showing: Showing::default() }
+    }
+}
+
+impl Engine {
+    /// All listed devices, oldest first.
+    pub(crate) fn listed(&mut self) -> &[Device] {
+        if self.listed.is_none() {
+            self.listed = Some(self.read_list().map(|list| by_age(&list)).unwrap_or_default());
+        }
+        self.listed.as_deref().unwrap_or_default()
+    }
+
+    fn read_list(&self) -> Option<DeviceList> {
+        let me = self.me()?;
+        DeviceList::verify(me.account.account, &me.root, &me.links).ok()
+    }
+
+    /// The other ones.
+    pub(crate) fn other_devices(&mut self) -> Vec<DeviceId> {
+        let Some(this) = self.me().map(|me| me.device) else { return Vec::new() };
+        self.listed().iter().map(|device| device.id).filter(|id| *id != this).collect()
+    }
+
+    pub(crate) fn show_devices(&mut self) -> Vec<api::Device> {
+        let Some(me) = self.me() else { return Vec::new() };
+        let (this, own_name, own_showing) = (me.device, me.device_name.clone(), me.showing);
+        let (listed, now) = (self.listed().to_vec(), self.now);
+        let show = |device: &Device| {
+            let known = self.s.devices.get(&device.id);
+            let is_this = device.id == this;
+            let name = if is_this { own_name.clone() } else { known.map(|d| d.name.clone()).unwrap_or_default() };
+            let seen = if is_this { Some(now) } else { known.and_then(|d| d.seen) };
+            let showing = if is_this { own_showing } else { known.map(|d| d.showing).unwrap_or_default() };
+            api::Device { id: device.id, name, this: is_this, added: device.added, seen, showing }
+        };
+        listed.iter().map(show).collect()
+    }
+
+    pub(crate) fn tell_devices(&mut self, new: Option<DeviceId>) {
+        let devices = self.show_devices();
+        let identity = self.identity_id();
+        self.tell(Event::Devices { identity, devices, new });
+    }
+
+    pub(crate) fn name_device(&mut self, intent: IntentId, name: &str) {
+        if let Some(me) = self.s.identity.get_mut(&()) {
+            me.device_name = device_name(name);
+            me.seen_told = UnixMillis(0);
+        }
+        let devices = self.show_devices();
+        self.done(intent, Ok(Reply::Devices(devices)));
+        self.again = true;
+    }
+
+    pub(crate) fn set_showing(
+        &mut self,
+        intent: IntentId,
+        device: DeviceId,
+        showing: Showing,
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        const DAY: u16 = 24 * 60;
+        if showing.quiet.is_some_and(|(from, until)| from >= DAY || until >= DAY) {
+            return self.done(intent, Err(Failure::BadInput("a day has 1440 minutes, counted from 0".into())));
+        }
+        if !self.keep_showing(device, showing) {
+            return self.done(intent, Err(Failure::NotFound("device")));
+        }
+        self.say_own(&crate::own::Note::Showing { device, showing }, rng);
+        let devices = self.show_devices();
+        self.done(intent, Ok(Reply::Devices(devices)));
+    }
+
+    /// What is shown where; `false` if there is no such device.
+    pub(crate) fn keep_showing(&mut self, device: DeviceId, showing: Showing) -> bool {
+        if self.me().is_some_and(|me| me.device == device) {
+            if let Some(me) = self.s.identity.get_mut(&()) {
+                me.showing = showing;
+            }
+            let own = self.who_am_i();
+            self.tell(Event::Identities(own));
+        } else if let Some(known) = self.s.devices.get_mut(&device) {
+            known.showing = showing;
+        } else {
+            return false;
+        }
+        self.tell_devices(None);
+        true
+    }
+
+    pub(crate) fn revoke_device(&mut self, intent: IntentId, device: DeviceId) {
+        if !self.signed_in {
+            return self.done(intent, Err(Failure::Offline));
+        }
+        let listed = self.listed();
+        if !listed.iter().any(|known| known.id == device) {
+            return self.done(intent, Err(Failure::NotFound("device")));
+        }
+        if listed.len() == 1 {
+            let why = "this is the account's only device: link another one first, or delete the account";
+            return self.done(intent, Err(Failure::BadInput(why.into())));
+        }
+        self.change_list(intent, Change { action: Action::Remove { device }, links: false });
+    }
+
+    // ---- changes by this device
+
+    pub(crate) fn change_list(&mut self, intent: IntentId, change: Change) {
+        if self.appending.is_some() {
+            let why = "another change of the devices is under way";
+            return self.done(intent, Err(Failure::BadInput(why.into())));
+        }
+        self.appending = Some(Appending { intent, change, link: None, tries: 0 });
+        self.again = true;
+    }
+
+    /// Asks for the newest list when the server has another one, and for what this device changes.
+    pub(crate) fn settle_list(&mut self, rng: &mut dyn CryptoRngCore) {
+        if !self.signed_in {
+            return;
+        }
+        if self.list_wanted {
+            self.ask(Role::Inbox, Purpose::OwnAccount, || Request::OwnAccount);
+            return;
+        }
+        let Some(change) = self.appending.as_ref().map(|appending| appending.change) else { return };
+        if !self.may(&Purpose::AppendList) {
+            return;
+        }
+        if self.is_so_already(&change.action) {
+            // The answer was lost.
+            return self.on_list_appended(Ok(Answer::Done), rng);
+        }
+        let time = self.server_time();
+        let Some(link) = self.me().and_then(|me| {
+            let list = DeviceList::verify(me.account.account, &me.root, &me.links).ok()?;
+            Some(list.draft(time, change.action, Signer::Device(me.device)).sign(&signing::device_key(&me.keys)?))
+        }) else {
+            return;
+        };
+        if let Some(appending) = &mut self.appending {
+            appending.link = Some(link.clone());
+            appending.tries += 1;
+        }
+        self.ask(Role::Inbox, Purpose::AppendList, || Request::AppendDeviceList { link });
+    }
+
+    fn is_so_already(&mut self, action: &Action) -> bool {
+        let listed = self.listed();
+        match action {
+            Action::Add { device, .. } => listed.iter().any(|known| known.id == *device),
+            Action::Remove { device } => !listed.iter().any(|known| known.id == *device),
+        }
+    }
+
+    pub(crate) fn on_list_appended(&mut self, result: Result<Answer, Problem>, rng: &mut dyn CryptoRngCore) {
+        self.again = true;
+        let Some(appending) = self.appending.take() else { return };
+        match result {
+            Ok(_) => self.list_changed_here(appending, rng),
+            Err(problem) if problem.code == Code::BadDeviceList && appending.tries < MOST_TRIES => {
+                // Another device's change came first: fetched, then signed again.
+                self.list_wanted = true;
+                self.appending = Some(appending);
+            }
+            Err(problem) => {
+                self.done(appending.intent, Err(Failure::Refused(problem)));
+                if appending.change.links {
+                    self.drop_offer();
+                }
+            }
+        }
+    }
+
+    fn list_changed_here(&mut self, appending: Appending, rng: &mut dyn CryptoRngCore) {
+        let Some((root, mut links)) = self.me().map(|me| (me.root, me.links.clone())) else { return };
+        links.extend(appending.link.filter(|link| !links.contains(link)));
+        if let Action::Add { device, .. } = appending.change.action {
+            // Known before the list has it: not new to anybody here.
+            self.s.devices.insert(device, OwnDevice { mine: true, ..OwnDevice::unknown() });
+        }
+        self.adopt_list(&root, &links);
+        match appending.change.action {
+            Action::Add { device, .. } => {
+                if !self.admitted(&device, rng) {
+                    // It can never learn that it was admitted.
+                    let change = Change { action: Action::Remove { device }, links: true };
+                    return self.change_list(appending.intent, change);
+                }
+                self.tell_devices(None);
+                self.done(appending.intent, Ok(Reply::Ok));
+            }
+            Action::Remove { .. } if appending.change.links => {
+                let why = "the connection to the new device broke: try again with a new code";
+                self.done(appending.intent, Err(Failure::BadInput(why.into())));
+            }
+            Action::Remove { .. } => {
+                self.renew_doors(rng);
+                self.renew_backup();
+                let devices = self.show_devices();
+                self.done(appending.intent, Ok(Reply::Devices(devices)));
+            }
+        }
+    }
+
+    // ---- changes by others
+
+    /// The server counts so many links.
+    pub(crate) fn list_is_at(&mut self, length: u32) {
+        if self.s.identity.get(&()).is_some_and(|me| me.links.len() != length as usize) {
+            self.list_wanted = true;
+            self.again = true;
+        }
+    }
+
+    pub(crate) fn on_own_account(&mut self, result: Result<Answer, Problem>) {
+        self.again = true;
+        let view: Option<AccountView> = match result {
+            Ok(Answer::Account(view)) => Some(view),
+            _ => None,
+        };
+        self.list_wanted = false;
+        if let Some(view) = view.filter(|view| self.me().is_some_and(|me| me.account == view.account)) {
+            self.adopt_list(&view.root_key, &view.links);
+        }
+    }
+
+    /// Believes a list of our own account if it follows on the one that we have.
+    pub(crate) fn adopt_list(&mut self, root: &[u8; 32], links: &[Bytes]) {
+        let Some(me) = self.me().filter(|me| me.root == *root) else { return };
+        let (account, this) = (me.account.account, me.device);
+        let (Ok(list), Some(before)) = (DeviceList::verify(account, root, links), self.read_list()) else {
+            tracing::warn!("a device list of our own account that does not verify");
+            return;
+        };
+        match list.relation(&before.pin()) {
+            Relation::Same => return,
+            Relation::Extends | Relation::ForkByRoot => {}
+            Relation::Rollback | Relation::Fork => {
+                tracing::warn!("the server shows another device list of our own account than the one we know");
+                return;
+            }
+        }
+        if list.device(&this).is_none() {
+            return self.sign_out("this device was removed from the account");
+        }
+        if let Some(me) = self.s.identity.get_mut(&()) {
+            me.links = links.to_vec();
+        }
+        self.list_adopted();
+    }
+
+    /// This device is new on the list: it has nothing to tell the others.
+    pub(crate) fn new_on_the_list(&mut self) {
+        self.listed = None;
+        for id in self.other_devices() {
+            self.s.devices.insert(id, OwnDevice { told: true, ..OwnDevice::unknown() });
+        }
+        self.look_at_rooms();
+    }
+
+    /// The stored list is another one: what is known of devices follows.
+    pub(crate) fn list_adopted(&mut self) {
+        self.listed = None;
+        self.believed.clear();
+        self.look_at_rooms();
+        let others = self.other_devices();
+        let new: Vec<DeviceId> = others.iter().filter(|id| !self.s.devices.contains(id)).copied().collect();
+        for id in &new {
+            self.s.devices.insert(*id, OwnDevice::unknown());
+        }
+        let gone: Vec<DeviceId> = self.s.devices.keys().into_iter().filter(|id| !others.contains(id)).collect();
+        for id in &gone {
+            self.s.devices.remove(id);
+            self.s.transfers.remove(id);
+        }
+        if !gone.is_empty() {
+            self.tell_list_everywhere();
+        }
+        self.tell_devices(new.first().copied());
+        self.again = true;
+    }
+
+    /// Everybody we talk to is to know that a device is gone.
+    fn tell_list_everywhere(&mut self) {
+        for room in self.s.rooms.keys() {
+            let talks = self.s.rooms.get(&room).is_some_and(|r| r.usable() && r.open_there && !r.asked_here);
+            if talks
+                && !self.is_own_room(&room)
+                && let Some(r) = self.s.rooms.get_mut(&room)
+            {
+                r.tell_list = true;
+            }
+        }
+    }
+
+    /// A device that is gone knew the tokens by which contacts reach us: they get others.
+    fn renew_doors(&mut self, rng: &mut dyn CryptoRngCore) {
+        for account in self.s.contacts.keys() {
+            self.renew_door(&account, rng);
+        }
+    }
+
+    /// The others hear that this device was here, and its name.
+    pub(crate) fn settle_seen(&mut self, rng: &mut dyn CryptoRngCore) {
+        let now = self.now;
+        let Some(me) = self.me().filter(|me| now.since(me.seen_told) >= SEEN_MS) else { return };
+        let (Some(own), name) = (me.own, me.device_name.clone()) else { return };
+        if self.best_room(own).is_none() {
+            return;
+        }
+        self.say_own(&crate::own::Note::Device { name, seen: now }, rng);
+        if let Some(me) = self.s.identity.get_mut(&()) {
+            me.seen_told = now;
+        }
+    }
+}
+
+fn by_age(list: &DeviceList) -> Vec<Device> {
+    let mut devices: Vec<Device> = list.devices().copied().collect();
+    devices.sort_by_key(|device| (device.added, device.id));
+    devices
+}

@@ -1,0 +1,267 @@
+//! One home that answers for several accounts: linked, read in one place, written from as each, unlinked.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test")]
+
+mod support;
+
+use parlour_client::api::*;
+use parlour_proto::frames::{AppId, ReachRule};
+use std::collections::HashSet;
+use support::*;
+
+/// Somebody signed up on Den, whom everybody on Bell may ask.
+fn den_user(w: &mut World, handle: &str) -> usize {
+    let client = w.home();
+    assert!(matches!(w.ask(client, sign_up("den", handle)), Ok(Reply::SignedUp { .. })));
+    w.sync(client);
+    let from = AppId::parse("bell").unwrap();
+    w.ask(client, Intent::SetReach { from, rule: ReachRule::Ask }).unwrap();
+    client
+}
+
+/// Links the account of `from` into the home `into`; the identity that it has there.
+fn link_account(w: &mut World, from: usize, into: usize) -> IdentityId {
+    let Ok(Reply::LinkCode { code, .. }) = w.ask(from, Intent::OfferLink) else { panic!() };
+    let linking = w.start_intent(into, Intent::LinkAccount { code, name: "Bell on the phone".into() });
+    w.run();
+    w.ask(from, Intent::ConfirmLink { yes: true }).unwrap();
+    w.run();
+    assert!(matches!(w.reply(into, linking), Some(Ok(Reply::Linked { .. }))), "{:?}", w.reply(into, linking));
+    w.run_for(30_000);
+    identities(w, into).last().unwrap().id
+}
+
+fn identities(w: &mut World, client: usize) -> Vec<Identity> {
+    match w.ask(client, Intent::WhoAmI) {
+        Ok(Reply::Identities(all)) => all,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Ada has a Bell account and, on another device, a Den account; Ben writes with both, not knowing.
+fn ada_and_ben(seed: u64) -> (World, usize, usize, usize) {
+    let mut w = World::new(seed);
+    let (phone, ben) = (w.user(0), w.user(1));
+    let laptop = den_user(&mut w, "ada");
+    w.befriend(phone, ben, &bell(1));
+    w.befriend(ben, laptop, "ada@den");
+    (w, phone, laptop, ben)
+}
+
+#[test]
+fn a_linked_account_is_read_in_one_place_and_written_from_as_itself() {
+    let (mut w, phone, laptop, ben) = ada_and_ben(1);
+    let identity = link_account(&mut w, laptop, phone);
+    let addresses: Vec<_> = identities(&mut w, phone).into_iter().map(|identity| identity.address).collect();
+    assert_eq!(addresses, [bell(0), "ada@den".to_owned()]);
+    let all = w.conversations(phone);
+    assert_eq!(all.iter().map(|c| c.identity).collect::<Vec<_>>(), [identity, IdentityId(0)], "the newest first");
+    assert_eq!(w.texts(phone, all[0].id), ["hello"]);
+
+    // Each reply leaves under the address that was written to: Ben sees two people, each with what was said to them.
+    w.say(phone, all[0].id, "as Den");
+    w.say(phone, all[1].id, "as Bell");
+    w.run_for(2_000);
+    let mut at_ben: Vec<Vec<String>> = w
+        .conversations(ben)
+        .into_iter()
+        .map(|c| c.id)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|id| w.texts(ben, id))
+        .collect();
+    at_ben.sort();
+    assert_eq!(at_ben, [["hello", "as Bell"], ["hello", "as Den"]]);
+    assert_eq!(w.all_texts(laptop), ["hello", "as Den"], "the app that it was linked from has it, too");
+
+    // After a restart, too.
+    w.crash(phone);
+    w.run_for(10_000);
+    for conversation in w.conversations(ben) {
+        w.say(ben, conversation.id, "again");
+    }
+    w.run_for(5_000);
+    for conversation in w.conversations(phone) {
+        assert_eq!(w.texts(phone, conversation.id).last().unwrap(), "again");
+    }
+    assert_eq!(w.status(phone).unreadable, 0);
+    let sockets: Vec<_> =
+        w.clients[phone].sockets.iter().filter(|s| s.role == Role::Inbox).map(|s| s.identity).collect();
+    assert_eq!(sockets, [IdentityId(0), identity], "each has a socket of its own");
+}
+
+fn rows_of(w: &World, client: usize, identity: IdentityId) -> usize {
+    w.clients[client].rows.keys().filter(|key| key[2..4] == identity.0.to_be_bytes()).count()
+}
+
+#[test]
+fn unlinking_leaves_nothing_behind() {
+    // From here …
+    let (mut w, phone, laptop, ben) = ada_and_ben(2);
+    let identity = link_account(&mut w, laptop, phone);
+    assert!(rows_of(&w, phone, identity) > 100);
+    w.ask(phone, Intent::Unlink { identity }).unwrap();
+    w.run_for(5_000);
+    assert_eq!(rows_of(&w, phone, identity), 0);
+    assert_eq!((identities(&mut w, phone).len(), w.conversations(phone).len()), (1, 1));
+    let Ok(Reply::Devices(devices)) = w.ask(laptop, Intent::Devices) else { panic!() };
+    assert_eq!(devices.len(), 1);
+    let at_ben = w.conversations(ben).into_iter().find(|c| c.title.contains("den")).unwrap().id;
+    w.say(ben, at_ben, "for Den alone");
+    w.run_for(2_000);
+    assert_eq!(w.all_texts(laptop).last().unwrap(), "for Den alone");
+    assert_eq!(w.all_texts(phone), ["hello"]);
+    // … and again, from there.
+    let identity = link_account(&mut w, laptop, phone);
+    let Ok(Reply::Devices(devices)) = w.ask(laptop, Intent::Devices) else { panic!() };
+    let device = devices.into_iter().find(|device| !device.this).unwrap();
+    assert_eq!(device.name, "Bell on the phone");
+    w.ask(laptop, Intent::RevokeDevice { device: device.id }).unwrap();
+    w.run_for(5_000);
+    assert_eq!(rows_of(&w, phone, identity), 0);
+    assert_eq!(w.conversations(phone).len(), 1);
+    w.crash(phone);
+    w.run_for(5_000);
+    assert_eq!(identities(&mut w, phone).len(), 1);
+}
+
+#[test]
+fn an_account_is_linked_once_and_a_wrong_code_changes_nothing() {
+    let (mut w, phone, laptop, _) = ada_and_ben(3);
+    let reply = w.ask(phone, Intent::LinkAccount { code: "000000000000".into(), name: "x".into() });
+    assert!(matches!(reply, Err(Failure::BadInput(_))), "{reply:?}");
+    w.run_for(5_000);
+    assert_eq!(rows_of(&w, phone, IdentityId(1)), 0);
+    link_account(&mut w, laptop, phone);
+    let Ok(Reply::LinkCode { code, .. }) = w.ask(laptop, Intent::OfferLink) else { panic!() };
+    let twice = w.start_intent(phone, Intent::LinkAccount { code, name: "x".into() });
+    w.run();
+    w.ask(laptop, Intent::ConfirmLink { yes: true }).unwrap();
+    w.run_for(5_000);
+    assert!(matches!(w.reply(phone, twice), Some(Err(Failure::BadInput(_)))), "{:?}", w.reply(phone, twice));
+    assert_eq!((rows_of(&w, phone, IdentityId(2)), identities(&mut w, phone).len()), (0, 2));
+}
+
+#[test]
+fn a_crash_while_an_account_is_linked_or_unlinked_leaves_it_whole_or_not_at_all() {
+    for n in (1..40).step_by(3) {
+        let (mut w, phone, laptop, _) = ada_and_ben(100 + n);
+        let Ok(Reply::LinkCode { code, .. }) = w.ask(laptop, Intent::OfferLink) else { panic!() };
+        w.start_intent(phone, Intent::LinkAccount { code, name: "x".into() });
+        w.run();
+        w.clients[phone].crash_at = Some(w.clients[phone].effects + n);
+        w.ask(laptop, Intent::ConfirmLink { yes: true }).unwrap();
+        w.run_for(60_000);
+        let linked = identities(&mut w, phone).len() == 2;
+        assert_eq!(linked, w.conversations(phone).len() == 2, "{n}");
+        assert_eq!(linked, rows_of(&w, phone, IdentityId(1)) > 0, "{n}");
+        if linked {
+            w.clients[phone].crash_at = Some(w.clients[phone].effects + n / 4);
+            w.start_intent(phone, Intent::Unlink { identity: IdentityId(1) });
+            w.run_for(60_000);
+            if identities(&mut w, phone).len() == 2 {
+                w.ask(phone, Intent::Unlink { identity: IdentityId(1) }).unwrap();
+                w.run_for(5_000);
+            }
+            assert_eq!(rows_of(&w, phone, IdentityId(1)), 0, "{n}");
+        }
+    }
+}
+
+#[test]
+fn where_messages_are_shown_is_said_from_any_device_and_known_on_all() {
+    let (mut w, phone, laptop, _) = ada_and_ben(4);
+    let identity = link_account(&mut w, laptop, phone);
+    let Ok(Reply::Devices(devices)) = w.ask(laptop, Intent::Devices) else { panic!() };
+    let at_phone = devices.iter().find(|device| !device.this).unwrap().id;
+    let showing = Showing { off: true, quiet: Some((22 * 60, 7 * 60)) };
+    w.ask(laptop, Intent::SetShowing { device: at_phone, showing }).unwrap();
+    w.run();
+    assert_eq!(identities(&mut w, phone)[1].showing, showing, "at once, without any waiting");
+    assert_eq!(identities(&mut w, phone)[0].showing, Showing::default(), "of the other account nothing is said");
+    let back = Showing { off: false, ..showing };
+    w.ask(phone, Intent::SetShowing { device: at_phone, showing: back }).unwrap();
+    w.run();
+    let Ok(Reply::Devices(devices)) = w.ask(laptop, Intent::Devices) else { panic!() };
+    assert_eq!(devices.iter().find(|device| device.id == at_phone).unwrap().showing, back);
+    let wrong = Showing { off: false, quiet: Some((1440, 0)) };
+    let reply = w.ask(phone, Intent::As(identity, Box::new(Intent::SetShowing { device: at_phone, showing: wrong })));
+    assert!(matches!(reply, Err(Failure::BadInput(_))), "{reply:?}");
+}
+
+/// Sixteen bytes in a row, in none of whose parts of eight everybody's bytes are: what could be an identifier.
+struct Telling(HashSet<[u8; 16]>);
+
+impl Telling {
+    fn of<'a>(all: impl IntoIterator<Item = &'a Vec<u8>>, everybody: &HashSet<[u8; 8]>) -> Self {
+        let mut telling = HashSet::new();
+        for bytes in all {
+            // Since where nothing of everybody's was met.
+            let mut from = 0;
+            for (at, eight) in bytes.array_windows::<8>().enumerate() {
+                if everybody.contains(eight) {
+                    from = at + 1;
+                } else if at >= from + 8 {
+                    telling.insert(bytes[at - 8..at + 8].try_into().unwrap());
+                }
+            }
+        }
+        Self(telling)
+    }
+
+    fn shared(&self, other: &Self) -> Vec<[u8; 16]> {
+        self.0.intersection(&other.0).copied().collect()
+    }
+}
+
+fn eights<'a>(all: impl IntoIterator<Item = &'a Vec<u8>>) -> HashSet<[u8; 8]> {
+    all.into_iter().flat_map(|bytes| bytes.array_windows::<8>()).copied().collect()
+}
+
+/// Every byte that the server gets from each of a home's accounts, and all that their friends come to know, over days of use:
+/// nothing that could be an identifier is in both.
+#[test]
+fn nothing_that_the_server_or_a_friend_gets_is_shared_by_two_accounts_of_one_home() {
+    let mut w = World::new(5);
+    w.recorded = Some(Default::default());
+    let (phone, ben, cleo, stranger) = (w.user(0), w.user(1), w.user(2), w.user(3));
+    let laptop = den_user(&mut w, "ada");
+    w.ask(phone, Intent::SetName { name: "Ada by phone".into() }).unwrap();
+    w.ask(laptop, Intent::SetName { name: "A. of the house".into() }).unwrap();
+    w.befriend(phone, ben, &bell(1));
+    w.run_for(3_600_001);
+    w.befriend(cleo, laptop, "ada@den");
+    w.run_for(3_600_001);
+    let identity = link_account(&mut w, laptop, phone);
+    let dora = w.user(4);
+    w.befriend(stranger, dora, &bell(4));
+    for day in 0..3 {
+        for conversation in w.conversations(phone) {
+            let text = if conversation.identity == identity { "piano lessons" } else { "weather" };
+            w.say(phone, conversation.id, &format!("{day} {text}"));
+            w.ask(phone, Intent::MarkRead { conversation: conversation.id }).unwrap();
+            // The hours of independent use.
+            w.run_for(3_123_457);
+        }
+        w.run_for(20 * 3_600_000);
+        w.crash(phone);
+        w.run_for(10_000);
+    }
+    let recorded = w.recorded.take().unwrap();
+    let frames = |client: usize, identity: IdentityId| recorded.get(&(client, identity)).into_iter().flatten();
+    let everybody = eights(frames(stranger, IdentityId(0)));
+    let as_bell = Telling::of(frames(phone, IdentityId(0)), &everybody);
+    let as_den = Telling::of(frames(phone, identity), &everybody);
+    assert!(as_bell.0.len() > 100_000 && as_den.0.len() > 100_000, "{} {}", as_bell.0.len(), as_den.0.len());
+    let shared = as_bell.shared(&as_den);
+    assert!(shared.is_empty(), "the server: {} shared, such as {:02x?}", shared.len(), shared[0]);
+    // The same look finds what is there: the account that both devices of Den send.
+    let at_laptop = Telling::of(frames(laptop, IdentityId(0)), &everybody);
+    assert!(!as_den.shared(&at_laptop).is_empty());
+
+    // What two friends know of the two accounts, decrypted.
+    let rows = |client: usize| w.clients[client].rows.values();
+    let everybody = eights(rows(stranger).chain(rows(dora)));
+    let (at_ben, at_cleo) = (Telling::of(rows(ben), &everybody), Telling::of(rows(cleo), &everybody));
+    let shared = at_ben.shared(&at_cleo);
+    assert!(shared.is_empty(), "friends: {} shared, such as {:02x?}", shared.len(), shared[0]);
+}

@@ -1,0 +1,121 @@
+//! The key of an account's backup: drawn by a device, opened by the recovery key alone.
+//!
+//! Devices hold a public key (X-Wing, of the suite) whose private half follows from the account's root key. To it they seal the
+//! symmetric key under which the backup's chunks lie: the *key page*, stored beside them. So a device can change the key when
+//! another one is revoked, and neither the server nor whoever has one device's old key reads what is written later.
+
+use hkdf::Hkdf;
+use rand_core::CryptoRngCore;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::keys::RootKey;
+use crate::provider::kem;
+use crate::seal::{SealError, ValueKey, open, seal};
+
+const DERIVE: &[u8] = b"parlour-backup-kem-1";
+const PAGE: &[u8] = b"parlour-backup-page-1";
+/// Of an X-Wing encapsulation, bytes.
+const ENCAPSULATION: usize = 1120;
+
+/// What opens an account's key pages: 32 bytes that follow from the root key.
+#[derive(Clone)]
+pub struct BackupSecret(Zeroizing<Vec<u8>>);
+
+impl BackupSecret {
+    /// Of an account's root key.
+    pub fn of(root: &RootKey) -> Self {
+        let mut ikm = Zeroizing::new([0; 32]);
+        let secret = root.secret();
+        Hkdf::<Sha256>::new(None, &*secret).expand(DERIVE, ikm.as_mut_slice()).expect("32 bytes are not too many");
+        Self(ikm.to_vec().into())
+    }
+
+    /// As bytes, to be kept for a while.
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        self.0.clone()
+    }
+
+    /// Back from bytes.
+    pub fn from_bytes(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self(bytes)
+    }
+
+    /// What devices hold (1,216 bytes).
+    pub fn public(&self) -> Vec<u8> {
+        kem::derive_key_pair(&self.0).public
+    }
+
+    /// Opens a key page.
+    ///
+    /// # Errors
+    /// [`SealError`] when it was made for another account, or is none.
+    pub fn open_page(&self, page: &[u8]) -> Result<ValueKey, SealError> {
+        let (encapsulation, sealed) = page.split_at_checked(ENCAPSULATION).ok_or(SealError::Malformed)?;
+        let pair = kem::derive_key_pair(&self.0);
+        let shared = kem::decapsulate(encapsulation, &pair.private).map_err(|_| SealError::Malformed)?;
+        let key = open(&ValueKey::from_bytes(*shared), PAGE, sealed)?;
+        Ok(ValueKey::from_bytes(key[..].try_into().map_err(|_| SealError::Malformed)?))
+    }
+}
+
+impl std::fmt::Debug for BackupSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BackupSecret(…)")
+    }
+}
+
+/// Seals a backup's key to the account's public key: the key page.
+///
+/// # Errors
+/// [`SealError::PublicKey`] when it is none.
+pub fn seal_backup_page(public: &[u8], key: &ValueKey, rng: &mut dyn CryptoRngCore) -> Result<Vec<u8>, SealError> {
+    let mut randomness = kem::Randomness::new([0; _]);
+    rng.fill_bytes(randomness.as_mut_slice());
+    let (encapsulation, shared) = kem::encapsulate(public, &randomness).map_err(|_| SealError::PublicKey)?;
+    let sealed = seal(&ValueKey::from_bytes(*shared), PAGE, key.as_bytes(), rng);
+    Ok([encapsulation, sealed].concat())
+}
+
+/// The name of a chunk at the server: tells nothing without the key.
+pub fn backup_name(key: &ValueKey, what: &str, part: u32) -> [u8; 16] {
+    let mut name = [0; 16];
+    let info = [b"parlour-backup-name-1\0", what.as_bytes(), &[0], &part.to_be_bytes()].concat();
+    Hkdf::<Sha256>::new(None, key.as_bytes()).expand(&info, &mut name).expect("16 bytes are not too many");
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_rng;
+
+    #[test]
+    fn the_recovery_key_opens_the_page_and_another_does_not() {
+        let (root, other) = (RootKey::generate(&mut test_rng(1)), RootKey::generate(&mut test_rng(2)));
+        let secret = BackupSecret::of(&root);
+        let key = ValueKey::generate(&mut test_rng(3));
+        let page = seal_backup_page(&secret.public(), &key, &mut test_rng(4)).unwrap();
+        let words = RootKey::from_recovery_words(&root.recovery_words()).unwrap();
+        assert_eq!(BackupSecret::of(&words).open_page(&page).unwrap().as_bytes(), key.as_bytes());
+        assert!(BackupSecret::of(&other).open_page(&page).is_err());
+        for cut in [0, 1, ENCAPSULATION, page.len() - 1] {
+            assert!(secret.open_page(&page[..cut]).is_err(), "{cut}");
+        }
+        assert!(seal_backup_page(&[0; 7], &key, &mut test_rng(4)).is_err());
+        let kept = BackupSecret::from_bytes(secret.to_bytes());
+        assert_eq!(kept.open_page(&page).unwrap().as_bytes(), key.as_bytes());
+    }
+
+    #[test]
+    fn names_differ_by_key_kind_and_part() {
+        let (one, other) = (ValueKey::from_bytes([1; 32]), ValueKey::from_bytes([2; 32]));
+        let names = [
+            backup_name(&one, "contacts", 0),
+            backup_name(&one, "contacts", 1),
+            backup_name(&one, "rooms", 0),
+            backup_name(&other, "contacts", 0),
+        ];
+        assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+    }
+}
