@@ -191,7 +191,7 @@ pub enum Intent {
     OfferLink,
     /// Whether who asked ([`Event::LinkAsked`]) is to be linked. → [`Reply::Ok`] when it is on the account's list
     ConfirmLink { yes: bool },
-    /// The code is void from now on. → [`Reply::Ok`]
+    /// The code is void from now on; where one was typed: gives up. → [`Reply::Ok`]
     CancelLink,
     /// On an empty home: makes this device one of the account whose device shows the code. `name` is what the other devices
     /// call this one. Answered when the other side has confirmed. → [`Reply::Linked`]; [`Event::History`] follows
@@ -383,6 +383,16 @@ pub struct Identity {
     pub name: String,
     /// Whether this device shows what comes for it.
     pub showing: Showing,
+    /// What others are told of what its people do.
+    pub reports: Reports,
+}
+
+/// Which reports go out; without one's own, others' are not shown either where that is told (typing).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reports {
+    pub delivered: bool,
+    pub read: bool,
+    pub typing: bool,
 }
 
 /// A conversation as a list shows it.

@@ -1,6 +1,6 @@
 //! The account of this home: signing in, being signed out, deleting it.
 
-use crate::api::{ConversationId, Event, Failure, Identity, IntentId, Reply, Role};
+use crate::api::{ConversationId, Event, Failure, Identity, IntentId, Reply, Reports, Role};
 use crate::engine::{Engine, Purpose};
 use crate::rows::{LAZY, prefixes};
 use crate::signing;
@@ -33,6 +33,7 @@ impl Engine {
             address: address(me),
             name: me.name.clone(),
             showing: me.showing,
+            reports: Reports { delivered: me.delivered_reports, read: me.read_reports, typing: me.typing_reports },
         });
         identity.into_iter().collect()
     }

@@ -3,8 +3,8 @@
 mod client;
 
 pub(crate) use client::{
-    AllowedName, ClientArgs, ClientCommand, GroupCommand, InviteArgs, ProofArgs, ReachCommand, ReadArgs, RoleName,
-    Rule, SendArgs, ServerArgs, SignInArgs, SignUpArgs,
+    AllowedName, ClientArgs, ClientCommand, DeviceCommand, GroupCommand, InviteArgs, LinkArgs, ProofArgs, ReachCommand,
+    ReadArgs, RoleName, Rule, SendArgs, ServerArgs, SignInArgs, SignUpArgs,
 };
 
 use clap::{Args, Parser, Subcommand};

@@ -2,6 +2,7 @@
 
 mod account;
 mod ask;
+mod device;
 mod find;
 mod group;
 mod lines;
@@ -33,12 +34,16 @@ async fn dispatch(args: &ClientArgs, out: Out) -> Result<(), Trouble> {
     match &args.command {
         C::SignUp(sign_up) => return account::sign_up(door, sign_up).await,
         C::SignIn(sign_in) => return account::sign_in(door, sign_in).await,
+        C::Link(link) => return device::link(door, link).await,
+        C::Device(command) => return device::device(door, command).await,
         C::DeleteAccount { yes } => return account::delete(door, *yes).await,
         _ => {}
     }
     let mut session = door.open(name(&args.command)).await?;
     let result = match &args.command {
-        C::SignUp(_) | C::SignIn(_) | C::DeleteAccount { .. } => unreachable!("handled above"),
+        C::SignUp(_) | C::SignIn(_) | C::Link(_) | C::Device(_) | C::DeleteAccount { .. } => {
+            unreachable!("handled above")
+        }
         C::Whoami => account::whoami(&mut session).await,
         C::Send(send) => send::send(&mut session, send).await,
         C::React { conversation, message, emoji } => send::react(&mut session, conversation, message, emoji).await,

@@ -31,8 +31,17 @@ pub(crate) fn short(id: &[u8]) -> String {
 
 /// `1234567890` in groups of five.
 pub(crate) fn groups_of_five(digits: &str) -> Vec<String> {
+    groups(digits, 5)
+}
+
+/// `123456` in groups of three.
+pub(crate) fn groups_of_three(digits: &str) -> Vec<String> {
+    groups(digits, 3)
+}
+
+fn groups(digits: &str, of: usize) -> Vec<String> {
     let digits: Vec<char> = digits.chars().filter(char::is_ascii_digit).collect();
-    digits.chunks(5).map(|group| group.iter().collect()).collect()
+    digits.chunks(of).map(|group| group.iter().collect()).collect()
 }
 
 /// Text of others, made safe for a terminal: no control characters but line breaks, no reordering of what is shown.
@@ -59,7 +68,8 @@ mod tests {
     }
 
     #[test]
-    fn digits_come_in_fives() {
+    fn digits_come_in_fives_or_threes() {
+        assert_eq!(groups_of_three("482 719356021").join(" "), "482 719 356 021");
         assert_eq!(groups_of_five("12345 6789012"), ["12345", "67890", "12"]);
     }
 }

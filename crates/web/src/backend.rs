@@ -117,7 +117,7 @@ impl Backend {
         }
     }
 
-    /// Keeps a note of the screens' own (a draft, a setting), sealed like the engine's rows; `None` forgets it.
+    /// Keeps a note of the screens' own (a setting), sealed like the engine's rows; `None` forgets it.
     ///
     /// # Errors
     /// As [`Backend::intent`].

@@ -15,7 +15,7 @@ pub use store::{Rows, RowsError};
 /// A row: key and value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
-/// The first byte of the keys of the screens' own notes (drafts, settings); the engine's are `e` and `l`.
+/// The first byte of the keys of the screens' own notes (settings, what was seen); the engine's are `e` and `l`.
 pub const NOTES: u8 = b'n';
 
 /// The smallest key that is greater than all keys with this prefix; `None` when there is none.

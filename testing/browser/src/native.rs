@@ -4,7 +4,7 @@
 use crate::{PASSWORD, Person, Server};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -26,6 +26,8 @@ pub struct Native {
     open: HashSet<String>,
     /// Own messages that the server has.
     sent: HashSet<String>,
+    /// Others' texts, with the account they came from.
+    heard: HashMap<String, String>,
     _home: TempDir,
     _child: Child,
 }
@@ -51,8 +53,9 @@ impl Native {
         let mut child = client()?.arg("run").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let commands = child.stdin.take().context("no input")?;
         let lines = BufReader::new(child.stdout.take().context("no output")?).lines();
-        let (open, sent, address) = (HashSet::new(), HashSet::new(), format!("{handle}@{app}"));
-        let mut native = Self { address, commands, lines, open, sent, _home: home, _child: child };
+        let (open, sent, heard) = (HashSet::new(), HashSet::new(), HashMap::new());
+        let address = format!("{handle}@{app}");
+        let mut native = Self { address, commands, lines, open, sent, heard, _home: home, _child: child };
         native.do_all(vec![json!({ "do": "set_name", "name": handle })]).await?;
         Ok(native)
     }
@@ -78,6 +81,22 @@ impl Native {
             Ok(())
         };
         tokio::time::timeout(PATIENCE, wait).await.context("nobody accepts")?
+    }
+
+    /// Waits until somebody writes this; gives their account.
+    ///
+    /// # Errors
+    /// When nobody does.
+    pub async fn heard(&mut self, text: &str) -> Result<String> {
+        let wait = async {
+            loop {
+                if let Some(account) = self.heard.get(text) {
+                    return Ok(account.clone());
+                }
+                self.next().await?;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.with_context(|| format!("nobody writes {text:?}"))?
     }
 
     /// Ned on Den, who talks with her: she has accepted him and is back at her list. Gives the conversation's id on his side.
@@ -180,6 +199,10 @@ impl Native {
         match told["type"].as_str() {
             Some("message") if message["from"].is_null() && message["state"] != "queued" => {
                 self.sent.insert(id(message));
+            }
+            Some("message") => {
+                let from = message["from"].as_str().zip(message["text"].as_str());
+                self.heard.extend(from.map(|(from, text)| (text.to_owned(), from.to_owned())));
             }
             Some("conversation") if conversation["state"] == "open" => {
                 self.open.insert(id(conversation));

@@ -92,6 +92,64 @@ impl Person {
         Ok(Self { browser, address: format!("{handle}@{app}"), origin, words })
     }
 
+    /// Opens one more browser on her app and makes it one of her devices, by the code that this one shows. It has her
+    /// conversations when this returns, and both are at their lists.
+    ///
+    /// # Errors
+    /// When a step does not show what it should.
+    pub async fn link(&self, driver: &Driver, name: &str) -> Result<Self> {
+        let browser = Browser::open(driver, 1180, 800).await?;
+        let code = self.show_code().await?;
+        let (origin, address, words) = (self.origin.clone(), self.address.clone(), self.words.clone());
+        let other = Self { browser, origin, address, words };
+        other.browser.client.goto(&other.origin).await?;
+        other.type_code(&code, name).await?;
+        self.browser.wait_text("#modal-title", name).await?;
+        self.browser.click(".offer .answers .primary").await?;
+        self.browser.wait_text("#modal-title", "is linked").await?;
+        self.browser.wait_text(".offer", "All your conversations are there.").await?;
+        self.browser.click(".offer .answers .primary").await?;
+        other.browser.wait(".app").await?;
+        other.browser.wait_for("!document.querySelector('.history')").await?;
+        self.go("#/").await?;
+        Ok(other)
+    }
+
+    /// Shows a code by which another device can be linked; the dialog stays open.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn show_code(&self) -> Result<String> {
+        self.go("#/devices").await?;
+        self.browser.click("#add-device").await?;
+        self.code().await
+    }
+
+    /// The code that the dialog shows.
+    ///
+    /// # Errors
+    /// When it shows none.
+    pub async fn code(&self) -> Result<String> {
+        self.browser.wait(".offer svg.qr").await?;
+        let code = self.browser.wait_text(".linkcode", "").await?;
+        let digits = code.chars().filter(char::is_ascii_digit).count();
+        ensure!(digits == 12, "{code:?} is no code");
+        Ok(code)
+    }
+
+    /// At the door: types another device's code and a name for this one.
+    ///
+    /// # Errors
+    /// When the form is not there.
+    pub async fn type_code(&self, code: &str, name: &str) -> Result<()> {
+        self.browser.wait("#link-way, #link-code").await?;
+        self.browser.run("document.querySelector('#link-way')?.click()").await?;
+        self.browser.type_into("#link-code", code).await?;
+        self.browser.wait("#link-name").await?.clear().await?;
+        self.browser.type_into("#link-name", name).await?;
+        self.browser.click("form.entry .primary").await
+    }
+
     /// Goes to a page of the app (`/requests`, `/reach`…) as a link would.
     ///
     /// # Errors
@@ -182,6 +240,15 @@ impl Person {
         self.browser.run(&format!("{link}.click()")).await?;
         self.browser.wait_for(&format!("document.querySelector('.headname')?.innerText === {title}")).await?;
         self.browser.wait(".said").await.map(drop)
+    }
+
+    /// The titles in the list, newest first.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn titles(&self) -> Result<Vec<String>> {
+        let script = "return [...document.querySelectorAll('.chatlink .rowname')].map((name) => name.innerText)";
+        Ok(serde_json::from_value(self.browser.run(script).await?)?)
     }
 
     /// Writes in the open conversation.

@@ -68,6 +68,9 @@ async fn nothing_stands_in_the_way_at_the_door() -> Result<()> {
         browser.client.goto(&server.origin(app)).await?;
         browser.wait("#handle").await?;
         audit.look(&browser, &format!("{app}'s door")).await?;
+        browser.click("#link-way").await?;
+        browser.wait("#link-code").await?;
+        audit.look(&browser, &format!("{app}'s door, with another device")).await?;
         browser.close().await?;
     }
     audit.end()
@@ -92,12 +95,14 @@ async fn nothing_stands_in_the_way_inside() -> Result<()> {
         ("group", "#/group".to_owned(), ".main h1"),
         ("invite", "#/invite".to_owned(), ".main svg"),
         ("settings", "#/settings".to_owned(), ".figures"),
+        ("devices", "#/devices".to_owned(), ".device"),
     ];
     for (screen, hash, shows) in screens {
         ana.go(&hash).await?;
         page.wait(shows).await?;
         audit.look(page, screen).await?;
     }
+    add_a_device(&mut audit, &server, &ana).await?;
     page.size(390, 800).await?;
     for (screen, hash, shows) in
         [("narrow list", "#/", ".chatrow"), ("narrow conversation", chat.as_str(), "#composer")]
@@ -107,6 +112,24 @@ async fn nothing_stands_in_the_way_inside() -> Result<()> {
         audit.look(page, screen).await?;
     }
     audit.end()
+}
+
+/// The dialog that adds a device, on both sides, step by step.
+async fn add_a_device(audit: &mut Audit, server: &Server, ana: &Person) -> Result<()> {
+    let driver = Driver::start().await?;
+    let other = Browser::open(&driver, 1180, 800).await?;
+    other.client.goto(&server.origin("den")).await?;
+    let other = Person { browser: other, origin: ana.origin.clone(), address: ana.address.clone(), words: Vec::new() };
+    let code = ana.show_code().await?;
+    audit.look(&ana.browser, "the code of a device").await?;
+    other.type_code(&code, "Kitchen browser").await?;
+    other.browser.wait("#link-cancel").await?;
+    audit.look(&other.browser, "waiting to be linked").await?;
+    ana.browser.wait_text("#modal-title", "Kitchen browser").await?;
+    audit.look(&ana.browser, "a device asks").await?;
+    ana.browser.click(".offer .answers .button:not(.primary)").await?;
+    other.browser.wait("form.entry .problem").await?;
+    audit.look(&other.browser, "not linked").await
 }
 
 /// A conversation with words from both sides, a group, and a request; gives the conversation's place, which is open.

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use parlour_browser::{Browser, Driver, Person, Server};
 
 const WIDTHS: [(u32, u32); 3] = [(360, 740), (820, 900), (1280, 820)];
-const PLACES: [&str; 7] = ["#/", "#/requests", "#/reach", "#/new", "#/invite", "#/group", "#/settings"];
+const PLACES: [&str; 8] = ["#/", "#/requests", "#/reach", "#/new", "#/invite", "#/group", "#/settings", "#/devices"];
 
 #[tokio::test]
 #[ignore = "needs Chromium and the built apps: cargo xtask test"]
@@ -64,9 +64,26 @@ async fn the_main_screens() -> Result<()> {
             person.browser.run("history.back()").await?;
             person.browser.wait(".said").await?;
         }
+        add_a_device(&driver, person, app).await?;
         person.has_no_faults().await?;
     }
     Ok(())
+}
+
+/// What adding a device looks like, until it is one of two.
+async fn add_a_device(driver: &Driver, person: &Person, app: &str) -> Result<()> {
+    person.show_code().await?;
+    views(&person.browser, &format!("{app}-devices-code")).await?;
+    person.browser.keys("\u{e00c}").await?;
+    let other = person.link(driver, "Kitchen browser").await?;
+    person.go("#/devices").await?;
+    person.browser.wait_text("#devices", "Kitchen browser").await?;
+    views(&person.browser, &format!("{app}-devices-two")).await?;
+    person.browser.click(".device:not(.this) .iconbutton").await?;
+    person.browser.wait("dialog").await?;
+    views(&person.browser, &format!("{app}-devices-remove")).await?;
+    person.browser.keys("\u{e00c}").await?;
+    other.browser.close().await
 }
 
 /// A group with everybody whom she talks to.
@@ -86,6 +103,9 @@ async fn doors(server: &Server, driver: &Driver) -> Result<()> {
         browser.client.goto(&server.origin(app)).await?;
         browser.wait("#handle").await?;
         views(&browser, &format!("{app}-door")).await?;
+        browser.click("#link-way").await?;
+        browser.wait("#link-code").await?;
+        views(&browser, &format!("{app}-devices-link")).await?;
         browser.close().await?;
     }
     Ok(())

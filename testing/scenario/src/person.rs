@@ -4,8 +4,8 @@ use crate::PATIENCE;
 use crate::site::{Site, app};
 use anyhow::{Context as _, Result, bail};
 use parlour_client::api::{
-    Body, Conversation, ConversationId, ConversationState, Event, Intent, Message, MessageState, Proof, Reply, Status,
-    Target,
+    Body, Conversation, ConversationId, ConversationState, Device, Event, Intent, Message, MessageState, Proof, Reply,
+    Status, Target,
 };
 use parlour_proto::frames::{AccountRef, ReachRule};
 use parlour_proto::ids::MessageId;
@@ -153,6 +153,38 @@ impl Person {
     /// When the server or the engine refuses.
     pub async fn on_bell(dir: &Path, name: &str, number: &str, site: Site) -> Result<Self> {
         Self::sign_up(&Place::new(dir, name, site), "bell", number, "").await
+    }
+
+    /// One more device of somebody's account: linked by a code, confirmed there, and connected.
+    ///
+    /// # Errors
+    /// When a step does not come to its end.
+    pub async fn link(place: &Place, other: &Self, name: &str) -> Result<Self> {
+        let mut person = Self::start(place).await?;
+        let Reply::LinkCode { code, .. } = other.ask(Intent::OfferLink).await? else { bail!("no code") };
+        // Nobody asks at first: then there is nothing to confirm.
+        let confirmed = other.until("a device asks", async || {
+            Ok(other.try_ask(Intent::ConfirmLink { yes: true }).await?.ok().map(drop))
+        });
+        let (linked, confirmed) = tokio::join!(person.ask(Intent::Link { code, name: name.to_owned() }), confirmed);
+        confirmed?;
+        match linked? {
+            Reply::Linked { address, .. } => person.address = address,
+            reply => bail!("linking gave {reply:?}"),
+        }
+        person.sync().await?;
+        Ok(person)
+    }
+
+    /// The account's devices.
+    ///
+    /// # Errors
+    /// When the engine has ended.
+    pub async fn devices(&self) -> Result<Vec<Device>> {
+        match self.ask(Intent::Devices).await? {
+            Reply::Devices(devices) => Ok(devices),
+            reply => bail!("{reply:?}"),
+        }
     }
 
     /// Starts the engine of a home and connects.

@@ -92,14 +92,14 @@ async fn nothing_is_lost_between_three_apps_while_devices_come_go_and_switch() -
         anyhow::Ok(())
     };
     let meddling = async {
-        for round in 0..3 {
+        for (round, reader) in readers.iter().enumerate() {
             let tablet = tablets.remove(0);
             let place = tablet.stop().await;
             server.kill()?;
             server.start()?;
-            let device = devices(&readers[round]).await?.into_iter().find(|d| !d.this).context("a tablet")?.id;
+            let device = devices(reader).await?.into_iter().find(|d| !d.this).context("a tablet")?.id;
             let showing = Showing { off: round % 2 == 0, quiet: None };
-            readers[round].ask(Intent::SetShowing { device, showing }).await?;
+            reader.ask(Intent::SetShowing { device, showing }).await?;
             tablets.push(Person::back(&place).await?);
         }
         anyhow::Ok(())

@@ -11,6 +11,8 @@ Begin:
   parlour client sign-up --server http://127.0.0.1:7448 --app bell --handle +15550100100
   parlour client sign-up --server http://127.0.0.1:7448 --app den --handle alice --password-file pw
   parlour client whoami
+  parlour client device add               links another device of yours, by a code
+  parlour client link --server http://127.0.0.1:7448 --code '482 719 356 021'     there
 
 Talk:
   parlour client send alice@den 'Hello, Alice'
@@ -51,6 +53,11 @@ pub(crate) enum ClientCommand {
     SignUp(SignUpArgs),
     /// Makes this home one more device of an account, by its recovery key
     SignIn(SignInArgs),
+    /// Makes this home one more device of an account, by a code that another of its devices shows
+    Link(LinkArgs),
+    /// The account's devices: which there are, adding, naming, removing
+    #[command(subcommand)]
+    Device(DeviceCommand),
     /// Who am I here
     Whoami,
     /// Writes to somebody; a first message arrives as a request
@@ -220,6 +227,52 @@ pub(crate) struct SignInArgs {
     /// Locks the new home with a passphrase (asked for, or from --passphrase-file)
     #[arg(long)]
     pub(crate) passphrase: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+The other device shows the code: Settings, Devices, “Add a device”, or parlour client device add. It works for one try, and
+this waits until somebody there says yes. Then conversations and messages come, end-to-end encrypted.
+
+  parlour client link --server http://127.0.0.1:7448 --code '482 719 356 021' --name 'Kitchen laptop'")]
+pub(crate) struct LinkArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// The digits that the other device shows (asked for at a terminal)
+    #[arg(long)]
+    pub(crate) code: Option<String>,
+    /// What the other devices call this one
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Locks the new home with a passphrase (asked for, or from --passphrase-file)
+    #[arg(long)]
+    pub(crate) passphrase: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DeviceCommand {
+    /// Shows which devices there are
+    List,
+    /// Shows a code by which another device is linked, waits for it, and gives it conversations and messages
+    Add {
+        /// Links whoever knows the code, without asking
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Says what the other devices call this one
+    Rename {
+        /// The name
+        name: String,
+    },
+    /// Takes a device off the account for good; this one: signs out and erases this home
+    Remove {
+        /// Its name, or the first characters of its id, as `list` shows it
+        #[arg(value_name = "ID|NAME")]
+        device: String,
+        /// Does not ask
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Args)]

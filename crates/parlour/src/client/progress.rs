@@ -43,6 +43,10 @@ impl Progress {
             }
             Event::Connection { state: Connection::Waiting(_), .. } => "connecting".clone_into(&mut self.step),
             Event::Connection { state: Connection::CatchingUp, .. } => "fetching".clone_into(&mut self.step),
+            Event::History { to, done, of } => {
+                let step = if to.is_some() { "sending conversations" } else { "fetching conversations" };
+                self.step = format!("{step} ({done} of {of})");
+            }
             Event::NotSent { conversation, why, .. } => {
                 let of = crate::text::short(&conversation.0);
                 self.out.remark(format!("What you wrote could not be sent ({of}): {}", Trouble::from(why.clone())));

@@ -125,7 +125,7 @@ impl Session {
     }
 
     async fn intent_unless(&mut self, intent: Intent, hopeless: fn(Connection) -> bool) -> Result<Reply, Trouble> {
-        let mut progress = Progress::new(self.out);
+        let mut progress = self.progress();
         let pending = self.runner.submit(intent).await?;
         let id = pending.id;
         let done = pending.done();
@@ -165,7 +165,7 @@ impl Session {
 
     /// Waits until the server has all that is queued, but for what is kept until somebody accepts.
     pub(super) async fn settle(&mut self) -> Result<(), Trouble> {
-        let mut progress = Progress::new(self.out);
+        let mut progress = self.progress();
         let until = Instant::now() + PATIENCE;
         while unsent(self).await? > 0 {
             tokio::select! {
@@ -186,6 +186,11 @@ impl Session {
             Err(trouble) => Err(trouble),
             Ok(_) => Ok(()),
         }
+    }
+
+    /// What is being waited for, on stderr.
+    pub(super) fn progress(&self) -> Progress {
+        Progress::new(self.out)
     }
 
     /// Ends the engine; the home is free afterwards.

@@ -2,8 +2,8 @@
 
 use crate::exit::Trouble;
 use parlour_client::api::{
-    Allowed, Connection, Conversation, ConversationState, Event, GroupRole, GroupRules, GroupView, Identity, Member,
-    Message, MessageState, Preview, Reply, Request, Status,
+    Allowed, Connection, Conversation, ConversationState, Device, Event, GroupRole, GroupRules, GroupView, Identity,
+    LinkEnd, Member, Message, MessageState, Preview, Reply, Request, Status,
 };
 use parlour_proto::frames::{AccountRef, AppInfo, ReachRule, SignIn};
 use serde_json::{Value, json};
@@ -31,6 +31,21 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::Typing { conversation, who, typing } => json!({
             "type": "typing", "conversation": hex::encode(conversation.0), "account": account(who), "typing": typing,
         }),
+        Event::LinkAsked { name } => json!({"type": "link_asked", "name": name}),
+        Event::LinkEnded { why } => json!({"type": "link_ended", "why": link_end(*why)}),
+        Event::Devices { identity, devices, new } => json!({
+            "type": "devices", "identity": identity.0, "devices": devices.iter().map(device).collect::<Vec<_>>(),
+            "new": new.map(|new| hex::encode(new.0)),
+        }),
+        Event::History { to, done, of } => {
+            json!({"type": "history", "to": to.map(|to| hex::encode(to.0)), "done": done, "of": of})
+        }
+        Event::Draft { conversation, text } => {
+            json!({"type": "draft", "conversation": hex::encode(conversation.0), "text": text})
+        }
+        Event::Identities(all) => {
+            json!({"type": "identities", "identities": all.iter().map(self::identity).collect::<Vec<_>>()})
+        }
         Event::SignedOut { why, .. } => json!({"type": "signed_out", "why": why}),
     })
 }
@@ -60,6 +75,17 @@ pub(super) fn reply(reply: &Reply) -> Value {
         Reply::Picture(picture) => json!({"picture": picture.as_ref().map(|picture| {
             json!({"media_type": picture.media_type(), "bytes": picture.image().len()})
         })}),
+        Reply::LinkCode { code, scan, until } => json!({"code": code, "scan": scan, "until_ms": until.0}),
+        Reply::Linked { account: who, address } => json!({"account": account(who), "address": address}),
+        Reply::Devices(all) => json!({"devices": all.iter().map(device).collect::<Vec<_>>()}),
+        Reply::Readers(all) => {
+            let readers = all.iter().map(|(who, state)| (account(who), Value::from(message_state(*state))));
+            json!({"readers": Value::Object(readers.collect())})
+        }
+        Reply::Drafts(all) => {
+            let drafts = all.iter().map(|(of, text)| json!({"conversation": hex::encode(of.0), "text": text}));
+            json!({"drafts": drafts.collect::<Vec<_>>()})
+        }
     }
 }
 
@@ -82,6 +108,21 @@ pub(super) fn app(app: &AppInfo) -> Value {
 
 pub(super) fn identity(identity: &Identity) -> Value {
     json!({"account": account(&identity.account), "address": identity.address, "name": identity.name})
+}
+
+pub(super) fn device(d: &Device) -> Value {
+    json!({
+        "id": hex::encode(d.id.0), "name": d.name, "this": d.this, "added_ms": d.added.0,
+        "seen_ms": d.seen.map(|seen| seen.0),
+    })
+}
+
+pub(super) fn link_end(why: LinkEnd) -> &'static str {
+    match why {
+        LinkEnd::WrongCode => "wrong_code",
+        LinkEnd::Gone => "gone",
+        LinkEnd::Expired => "expired",
+    }
 }
 
 pub(super) fn conversation(c: &Conversation) -> Value {

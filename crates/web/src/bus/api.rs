@@ -2,18 +2,19 @@
 
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
-    Allowed, Body, Connection, Conversation, ConversationId, ConversationState, Event, Failure, GroupRole, GroupRules,
-    GroupView, Identity, IdentityId, Intent, IntentId, Member, Message, MessageState, Picture, Preview, Proof, Reply,
-    Request, Status, Target,
+    Allowed, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure, GroupRole,
+    GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, LinkEnd, Member, Message, MessageState, Picture,
+    Preview, Proof, Reply, Reports, Request, Showing, Status, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
-use parlour_proto::ids::{AccountId, Digest, MessageId, RoomId, UnixMillis};
+use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, RoomId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 
 wire_struct! { IdentityId(id) }
 wire_struct! { ConversationId(id) }
 wire_struct! { IntentId(id) }
 wire_struct! { AccountId(id) }
+wire_struct! { DeviceId(id) }
 wire_struct! { MessageId(id) }
 wire_struct! { RoomId(id) }
 wire_struct! { UnixMillis(ms) }
@@ -21,7 +22,8 @@ wire_struct! { Digest(bytes) }
 wire_struct! { AccountRef { app, account } }
 wire_struct! { AppInfo { app, name, domain, sign_in, expiry_s } }
 wire_struct! { Problem { code, detail, retry_after_ms, head, successor } }
-wire_struct! { Identity { id, account, address, name } }
+wire_struct! { Identity { id, account, address, name, showing, reports } }
+wire_struct! { Reports { delivered, read, typing } }
 wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, last, last_activity, verified, group } }
 wire_struct! { GroupRules { add, write, change } }
 wire_struct! { GroupView { role, rules, roles } }
@@ -31,7 +33,9 @@ wire_struct! {
     Message { id, order, from, from_name, text, in_reply_to, edited, deleted, reactions, time, state }
 }
 wire_struct! { Request { id, from, time, text, claimed_name, claimed_address } }
-wire_struct! { Status { received, unreadable, queued, held, repairs, conversations, requests } }
+wire_struct! { Showing { off, quiet } }
+wire_struct! { Device { id, name, this, added, seen, showing } }
+wire_struct! { Status { received, unreadable, queued, held, repairs, conversations, requests, backed_up } }
 
 wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
 wire_enum! { ReachRule { 0 Ask, 1 Invite, 2 Nobody } }
@@ -49,6 +53,7 @@ wire_enum! {
 }
 wire_enum! { Connection { 0 Offline, 1 Waiting(until), 2 CatchingUp, 3 Online } }
 wire_enum! { ConversationState { 0 Starting, 1 Asked, 2 Request, 3 Open, 4 Repairing, 5 Closed } }
+wire_enum! { LinkEnd { 0 WrongCode, 1 Gone, 2 Expired } }
 wire_enum! { MessageState { 0 Queued, 1 Sent, 2 Delivered, 3 Read, 4 Received, 5 Failed } }
 
 wire_enum! {
@@ -75,7 +80,7 @@ wire_enum! {
         19 RevokeInvites,
         20 SafetyNumber { with },
         21 SetVerified { conversation, verified },
-        22 SetReports { delivered, read },
+        22 SetReports { delivered, read, typing },
         23 SetName { name },
         24 CreateGroup { title, members },
         25 AddMembers { conversation, members },
@@ -88,6 +93,21 @@ wire_enum! {
         32 Rename { conversation, title },
         33 SetRole { conversation, member, role },
         34 SetRules { conversation, rules },
+        35 OfferLink,
+        36 ConfirmLink { yes },
+        37 CancelLink,
+        38 Link { code, name },
+        39 Devices,
+        40 NameDevice { name },
+        41 RevokeDevice { device },
+        42 PutDraft { conversation, text },
+        43 Drafts,
+        44 LinkAccount { code, name },
+        45 Unlink { identity },
+        46 As(identity, intent),
+        47 SetShowing { device, showing },
+        48 Readers { conversation, message },
+        49 Typing { conversation, typing },
     }
 }
 
@@ -103,6 +123,13 @@ wire_enum! {
         7 SignedOut { identity, why },
         8 NotSent { conversation, messages, why },
         9 Profile(member),
+        10 LinkAsked { name },
+        11 LinkEnded { why },
+        12 Devices { identity, devices, new },
+        13 History { to, done, of },
+        14 Draft { conversation, text },
+        15 Identities(identities),
+        16 Typing { conversation, who, typing },
     }
 }
 
@@ -122,6 +149,11 @@ wire_enum! {
         11 SafetyNumber { digits, verified, address },
         12 Status(status),
         13 Picture(picture),
+        14 LinkCode { code, scan, until },
+        15 Linked { account, address },
+        16 Devices(devices),
+        17 Drafts(drafts),
+        18 Readers(readers),
     }
 }
 
@@ -139,8 +171,8 @@ wire_enum! {
 }
 
 lists! {
-    AppInfo, Identity, Conversation, Member, Message, Request, Target, (AppId, ReachRule), (AccountRef, String), (AccountRef, GroupRole),
-    (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
+    AppInfo, Identity, Conversation, Device, Member, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
+    (AccountRef, GroupRole), (AccountRef, MessageState), (ConversationId, String), (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
 }
 
 impl Wire for AppId {

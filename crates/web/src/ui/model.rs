@@ -3,6 +3,7 @@
 //!
 //! It deliberately draws nothing, reads no clock and asks nobody.
 
+pub mod devices;
 pub mod heights;
 pub mod phone;
 pub mod route;

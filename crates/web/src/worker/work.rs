@@ -311,7 +311,7 @@ impl<'p> Work<'p> {
 
     fn done(&mut self, number: IntentId, result: Result<Reply, Failure>) {
         let Some((tab, id)) = self.waiting.remove(&number) else { return };
-        let signed_up = matches!(result, Ok(Reply::SignedUp { .. }));
+        let signed_up = matches!(result, Ok(Reply::SignedUp { .. } | Reply::Linked { .. }));
         self.pages.tell(tab, &FromWorker::Answer { id, result: result.map(Outcome::Reply) });
         if signed_up {
             self.own_intent(Intent::Sync);

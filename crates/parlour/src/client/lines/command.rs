@@ -2,7 +2,7 @@
 
 use crate::cli::{AllowedName, RoleName};
 use crate::client::session::Ask;
-use crate::client::{find, group, view};
+use crate::client::{device, find, group, view};
 use crate::exit::Trouble;
 use parlour_client::api::{Body, ConversationId, Intent, Target};
 use parlour_proto::frames::{AppId, ReachRule};
@@ -121,6 +121,23 @@ pub(super) enum Command {
     Leave {
         conversation: String,
     },
+    Devices {},
+    DeviceAdd {},
+    DeviceConfirm {
+        yes: bool,
+    },
+    DeviceCancel {},
+    DeviceRename {
+        name: String,
+    },
+    DeviceRemove {
+        device: String,
+    },
+    Drafts {},
+    PutDraft {
+        conversation: String,
+        text: Option<String>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -232,6 +249,18 @@ impl Command {
                 Intent::SetRules { conversation: group.id, rules }
             }
             Self::Leave { conversation } => Intent::Leave { conversation: place(ask, &conversation).await? },
+            Self::Devices {} => Intent::Devices,
+            Self::DeviceAdd {} => Intent::OfferLink,
+            Self::DeviceConfirm { yes } => Intent::ConfirmLink { yes },
+            Self::DeviceCancel {} => Intent::CancelLink,
+            Self::DeviceRename { name } => Intent::NameDevice { name },
+            Self::DeviceRemove { device } => {
+                Intent::RevokeDevice { device: device::one(&device::devices(ask).await?, &device)?.id }
+            }
+            Self::Drafts {} => Intent::Drafts,
+            Self::PutDraft { conversation, text } => {
+                Intent::PutDraft { conversation: place(ask, &conversation).await?, text }
+            }
         })
     }
 }

@@ -26,6 +26,8 @@ pub enum Route {
     Reach,
     /// Settings.
     Settings,
+    /// The account's devices.
+    Devices,
 }
 
 impl Route {
@@ -42,6 +44,7 @@ impl Route {
             "requests" => Route::Requests,
             "reach" => Route::Reach,
             "settings" => Route::Settings,
+            "devices" => Route::Devices,
             _ => Route::Chats,
         }
     }
@@ -70,6 +73,7 @@ impl Route {
             Route::Requests => "#/requests".to_owned(),
             Route::Reach => "#/reach".to_owned(),
             Route::Settings => "#/settings".to_owned(),
+            Route::Devices => "#/devices".to_owned(),
         }
     }
 
@@ -87,6 +91,7 @@ impl Route {
             Route::About(id) => Route::Chat(*id),
             Route::Safety(id) => Route::About(*id),
             Route::Group => Route::New(None),
+            Route::Devices => Route::Settings,
             _ => Route::Chats,
         }
     }
@@ -94,11 +99,21 @@ impl Route {
 
 /// A conversation's id as text, for addresses and notes.
 pub fn conversation_hex(id: ConversationId) -> String {
-    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    id_hex(&id.0)
 }
 
 /// The other way.
 pub fn conversation_from_hex(text: &str) -> Option<ConversationId> {
+    id_from_hex(text).map(ConversationId)
+}
+
+/// Any id as text.
+pub fn id_hex(id: &[u8; 16]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The other way.
+pub fn id_from_hex(text: &str) -> Option<[u8; 16]> {
     let mut id = [0; 16];
     if text.len() != 32 || !text.is_ascii() {
         return None;
@@ -106,7 +121,7 @@ pub fn conversation_from_hex(text: &str) -> Option<ConversationId> {
     for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
-    Some(ConversationId(id))
+    Some(id)
 }
 
 #[cfg(test)]
@@ -118,7 +133,7 @@ mod tests {
         let id = ConversationId([0xa7; 16]);
         let invite = Route::New(Some("bell/AbC-_9".to_owned()));
         let plain = [Route::Chats, Route::Group, Route::Invite, Route::Requests, Route::Reach, Route::Settings];
-        let of_one = [Route::Chat(id), Route::About(id), Route::Safety(id), Route::New(None), invite];
+        let of_one = [Route::Chat(id), Route::About(id), Route::Safety(id), Route::New(None), Route::Devices, invite];
         for route in plain.into_iter().chain(of_one) {
             assert_eq!(Route::parse(&route.hash()), route);
         }

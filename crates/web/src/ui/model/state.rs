@@ -7,7 +7,8 @@
 //! | `Known` | signed out (revoked, deleted) | `Gone` |
 
 use parlour_client::api::{
-    Connection, Conversation, ConversationId, ConversationState, Event, Identity, Member, Message, Preview, Request,
+    Connection, Conversation, ConversationId, ConversationState, Event, Identity, IdentityId, Member, Message, Preview,
+    Request,
 };
 use parlour_proto::frames::{AppId, AppInfo};
 use std::sync::Arc;
@@ -64,6 +65,10 @@ impl AppState {
             Event::SignedOut { why, .. } => self.me = Me::Gone(why.clone()),
             Event::KeysChanged { conversation, .. } => return Some(News::KeysChanged(*conversation)),
             Event::Profile(member) => self.put_profile(member),
+            Event::Devices { identity: IdentityId(0), new: Some(_), .. } => return Some(News::Device),
+            Event::Identities(all) => self.put_identities(all),
+            Event::Devices { .. } | Event::LinkAsked { .. } | Event::LinkEnded { .. } => {}
+            Event::History { .. } | Event::Draft { .. } | Event::Typing { .. } => {}
             Event::NotSent { .. } | Event::Done(..) | Event::Progress { .. } => {}
         }
         None
@@ -166,6 +171,13 @@ impl AppState {
         }
     }
 
+    /// Another own device changed one's name.
+    fn put_identities(&mut self, all: &[Identity]) {
+        if let (Me::Known(me), Some(first)) = (&mut self.me, all.first()) {
+            me.clone_from(first);
+        }
+    }
+
     /// Somebody looks another way, wherever they are shown.
     fn put_profile(&mut self, member: &Member) {
         let of = |known: &&mut Member| known.account == member.account;
@@ -211,6 +223,8 @@ pub enum News {
     Request,
     /// Somebody's keys changed.
     KeysChanged(ConversationId),
+    /// The account has a device that nobody here has linked.
+    Device,
 }
 
 /// Requests have a tray of their own.

@@ -26,7 +26,7 @@ pub(crate) fn chat(desk: Desk, id: ConversationId) -> impl IntoView {
             <a class="iconbutton back" href=Route::Chats.hash() aria-label=t().back>{icon(Icon::Back)}</a>
             {move || chat.get().map(|chat| head(desk, &chat))}
         </header>
-        <div class="narrowbanner">{super::frame::banner(desk)}</div>
+        <div class="narrowbanner">{super::notices::notices(desk)}</div>
         {stream(desk, id)}
         {move || state.get().map(|state| notice(desk, id, state))}
         {move || (state.get().is_some_and(can_write) && !listens.get()).then(|| composer(desk, id))}

@@ -3,9 +3,9 @@
 use super::desk::Desk;
 use super::dom;
 use super::face::face;
-use super::frame::banner;
 use super::icon::{Icon, icon, ticks};
 use super::mark::{avatar, glyph, wordmark};
+use super::notices::notices;
 use crate::ui::model::route::Route;
 use crate::ui::model::when::{Local, short};
 use crate::ui::strings::{fill, plural, t};
@@ -30,7 +30,7 @@ pub(crate) fn chats(desk: Desk) -> impl IntoView {
             <a class="iconbutton" href=Route::Invite.hash() aria-label=t().my_invite title=t().my_invite>{icon(Icon::Qr)}</a>
             <a class="iconbutton accent" href=Route::New(None).hash() aria-label=t().new_chat title=t().new_chat>{icon(Icon::Edit)}</a>
         </header>
-        {banner(desk)}
+        {notices(desk)}
         <div class="search" role="search">
             {icon(Icon::Search)}
             <input id="search" type="search" autocomplete="off" placeholder=t().search aria-label=t().search
@@ -40,7 +40,8 @@ pub(crate) fn chats(desk: Desk) -> impl IntoView {
         </div>
         {tray(desk)}
         {move || {
-            let nothing_at_all = desk.state.with(|state| state.loaded && state.chats().is_empty());
+            let nothing_at_all = desk.state.with(|state| state.loaded && state.chats().is_empty())
+                && desk.devices.with(|devices| devices.coming.is_none());
             let nothing_found = found.with(Vec::is_empty) && !search.read().is_empty();
             if nothing_at_all { empty(desk).into_any() }
             else if nothing_found { view! { <p class="hint">{t().nothing_found}</p> }.into_any() }

@@ -31,6 +31,7 @@ pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
     let composer =
         Composer { desk, id, text: RwSignal::new(draft), area: NodeRef::new(), picking: RwSignal::new(false) };
     composer.keep_drafts();
+    composer.follow_other_devices();
     composer.follow_writing();
     let can_send = Memo::new(move |_| !composer.text.read().trim().is_empty());
     let editing = move || matches!(desk.writing.get(), Writing::Edit(_));
@@ -105,6 +106,19 @@ impl Composer {
         on_cleanup(move || {
             hidden.remove();
             keep();
+        });
+    }
+
+    /// What another device has written here meanwhile; not what it had written before.
+    fn follow_other_devices(self) {
+        Effect::new(move |before: Option<()>| {
+            let heard = self.desk.heard_draft.get();
+            let is_editing = matches!(self.desk.writing.get_untracked(), Writing::Edit(_));
+            if let (Some(()), Some((id, text)), false) = (before, heard, is_editing)
+                && id == self.id
+            {
+                self.text.set(text);
+            }
         });
     }
 

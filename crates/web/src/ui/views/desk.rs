@@ -3,6 +3,7 @@
 use super::dom;
 use super::face::Faces;
 use crate::bus::{Call, Outcome};
+use crate::ui::model::devices::Devices;
 use crate::ui::model::route::{Route, conversation_from_hex, conversation_hex};
 use crate::ui::model::state::{AppState, Me, News, Trouble};
 use crate::ui::model::thread::{PAGE, Thread};
@@ -12,7 +13,7 @@ use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt as _;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use parlour_client::api::{ConversationId, Event, Failure, Intent, Reply};
+use parlour_client::api::{ConversationId, Event, Failure, Intent, LinkEnd, Reply};
 use parlour_proto::frames::{AppId, SignIn};
 use parlour_proto::ids::{MessageId, UnixMillis};
 use std::collections::HashMap;
@@ -69,7 +70,12 @@ pub(crate) struct Desk {
     pub state: RwSignal<AppState>,
     pub thread: RwSignal<Thread>,
     pub writing: RwSignal<Writing>,
+    /// What is being written, on any own device.
     pub drafts: RwSignal<HashMap<ConversationId, String>>,
+    /// The last of them that another device wrote, for the field that shows it.
+    pub heard_draft: RwSignal<Option<(ConversationId, String)>>,
+    /// The account's devices, and what goes on between them.
+    pub devices: RwSignal<Devices>,
     pub keys_changed: RwSignal<HashMap<ConversationId, UnixMillis>>,
     pub route: RwSignal<Route>,
     pub looks: RwSignal<Looks>,
@@ -97,6 +103,8 @@ impl Desk {
             thread: RwSignal::new(Thread::default()),
             writing: RwSignal::new(Writing::New),
             drafts: RwSignal::new(HashMap::new()),
+            heard_draft: RwSignal::new(None),
+            devices: RwSignal::new(Devices::default()),
             keys_changed: RwSignal::new(HashMap::new()),
             route: RwSignal::new(Route::parse(&dom::hash())),
             looks: RwSignal::new(Looks::load()),
@@ -148,7 +156,7 @@ impl Desk {
         });
     }
 
-    async fn kept(self, prefix: &str) -> Vec<(String, Vec<u8>)> {
+    pub(super) async fn kept(self, prefix: &str) -> Vec<(String, Vec<u8>)> {
         match self.call(Call::Kept { prefix: prefix.to_owned() }).await {
             Ok(Outcome::Kept(notes)) => notes,
             _ => Vec::new(),
@@ -210,6 +218,8 @@ impl Desk {
                 Happening::Event(event) => events.push(event),
                 Happening::Here => {
                     self.state.update(|state| state.trouble = None);
+                    // Another engine knows of no code.
+                    self.devices.update(|devices| devices.end_offer(LinkEnd::Expired));
                     spawn_local(self.read_all());
                 }
                 Happening::OtherBuild => self.state.update(|state| state.trouble = Some(Trouble::OtherBuild)),
@@ -240,6 +250,7 @@ impl Desk {
             if let Event::NotSent { why, .. } = event {
                 self.complain(&Fault::Failed(why.clone()));
             }
+            self.hear_of_devices(event);
         }
         self.announce(&news);
     }
@@ -258,6 +269,8 @@ impl Desk {
                 News::Message { .. } => {}
                 News::Request => self.said.set(t().said_request.to_owned()),
                 News::KeysChanged(conversation) => self.note_keys(*conversation),
+                // The notice is an alert itself.
+                News::Device => {}
             }
         }
     }
@@ -285,8 +298,10 @@ impl Desk {
         self.state.update(|state| state.me = me);
         if signed_in {
             self.read_notes().await;
+            self.read_drafts().await;
             self.read_chats().await;
             self.please(Intent::Sync);
+            spawn_local(self.read_devices());
         }
         if let Ok(Reply::Apps(apps)) = self.ask(Intent::Apps).await {
             self.state.update(|state| state.apps = apps);
@@ -308,9 +323,6 @@ impl Desk {
 
     async fn read_notes(self) {
         let id = |key: &str| conversation_from_hex(key.split_once('/')?.1);
-        let drafts = self.kept("draft/").await.into_iter();
-        let drafts = drafts.filter_map(|(key, text)| Some((id(&key)?, String::from_utf8(text).ok()?)));
-        self.drafts.set(drafts.collect());
         let keys = self.kept("keys/").await.into_iter();
         let keys = keys.filter_map(|(key, at)| Some((id(&key)?, UnixMillis(u64::from_be_bytes(at.try_into().ok()?)))));
         self.keys_changed.set(keys.collect());
@@ -382,7 +394,7 @@ impl Desk {
         if known == text {
             return;
         }
-        self.keep(format!("draft/{}", conversation_hex(id)), text.clone().map(String::into_bytes));
+        self.please(Intent::PutDraft { conversation: id, text: text.clone() });
         self.drafts.update(|drafts| match text {
             Some(text) => drop(drafts.insert(id, text)),
             None => drop(drafts.remove(&id)),
@@ -392,7 +404,8 @@ impl Desk {
     pub(crate) fn set_reports(self, reports: Reports) {
         self.reports.set(reports);
         self.keep("reports".to_owned(), Some(vec![u8::from(reports.delivered), u8::from(reports.read)]));
-        self.please(Intent::SetReports { delivered: reports.delivered, read: reports.read });
+        let Reports { delivered, read } = reports;
+        self.please(Intent::SetReports { delivered, read, typing: true });
     }
 
     /// The name of the app this is.

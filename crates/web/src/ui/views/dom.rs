@@ -4,7 +4,7 @@ use js_sys::{Date, Reflect};
 use leptos::prelude::*;
 use parlour_proto::ids::UnixMillis;
 use wasm_bindgen::{JsCast as _, JsValue};
-use web_sys::{Element, HtmlElement, Storage, Window};
+use web_sys::{Element, HtmlElement, HtmlTextAreaElement, Storage, Window};
 
 pub(crate) fn try_window() -> Option<Window> {
     web_sys::window()
@@ -100,6 +100,33 @@ pub(crate) fn focus_soon(id: &'static str) {
             let _ = element.focus();
         }
     });
+}
+
+/// What has the focus, if something has.
+pub(crate) fn focused() -> Option<HtmlElement> {
+    let document = try_window()?.document()?;
+    let active: HtmlElement = document.active_element()?.dyn_into().ok()?;
+    (Some(&active) != document.body().as_ref()).then_some(active)
+}
+
+/// Focuses what had the focus before something that is gone now, unless something else has it.
+pub(crate) fn give_focus_back(to: HtmlElement) {
+    request_animation_frame(move || {
+        if focused().is_none() && to.is_connected() {
+            let _ = to.focus();
+        }
+    });
+}
+
+/// Whether somebody is in the middle of a text in this field.
+pub(crate) fn is_typing_in(id: &str) -> bool {
+    let area = focused().filter(|active| active.id() == id).and_then(|active| active.dyn_into().ok());
+    area.is_some_and(|area: HtmlTextAreaElement| !area.value().is_empty())
+}
+
+/// What the browser says of itself.
+pub(crate) fn user_agent() -> String {
+    try_window().and_then(|window| window.navigator().user_agent().ok()).unwrap_or_default()
 }
 
 pub(crate) fn set_title(title: &str) {

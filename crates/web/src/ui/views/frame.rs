@@ -1,14 +1,15 @@
-//! The frame around every page: navigation, the list beside it, banner, toast, and what screen readers hear.
+//! The frame around every page: navigation, the list beside it, toast, and what screen readers hear.
 
 use super::desk::Desk;
 use super::icon::{Icon, icon};
 use super::mark::{glyph, wordmark};
-use super::{about, chat, chats, dom, group, invite, new, reach, recovery, requests, safety, settings, welcome};
+use super::{
+    about, chat, chats, devices, dom, group, invite, new, reach, recovery, requests, safety, settings, welcome,
+};
 use crate::ui::model::route::Route;
 use crate::ui::model::state::{Me, Trouble};
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
-use parlour_client::api::Connection;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -97,7 +98,7 @@ fn place(route: &Route) -> &'static str {
         Route::Chats => "chats",
         Route::Chat(_) => "chat",
         Route::About(_) | Route::Safety(_) => "inner",
-        Route::New(_) | Route::Group | Route::Invite => "inner",
+        Route::New(_) | Route::Group | Route::Invite | Route::Devices => "inner",
         Route::Requests | Route::Reach | Route::Settings => "top",
     }
 }
@@ -134,6 +135,7 @@ fn app(desk: Desk) -> impl IntoView {
                     Route::Requests => requests::requests(desk).into_any(),
                     Route::Reach => reach::reach(desk).into_any(),
                     Route::Settings => settings::settings(desk).into_any(),
+                    Route::Devices => devices::devices(desk).into_any(),
                 }}
             </main>
         </div>
@@ -148,6 +150,8 @@ fn nav(desk: Desk, route: Memo<Route>) -> impl IntoView {
         let hash = to.hash();
         let is_here = move || {
             route.with(|route| match (&to, route) {
+                (Route::Settings, Route::Devices) => true,
+                (Route::Chats, Route::Devices) => false,
                 (Route::Chats, route) => matches!(place(route), "chats" | "chat" | "inner"),
                 (to, route) => to == route,
             })
@@ -217,20 +221,6 @@ fn shortcut(desk: Desk, event: &web_sys::KeyboardEvent) {
             desk.go(parent);
         }
         _ => {}
-    }
-}
-
-/// How the connection is, when it is not simply there.
-pub(crate) fn banner(desk: Desk) -> impl IntoView {
-    let text = Memo::new(move |_| match desk.state.with(|state| state.connection) {
-        Some(Connection::Offline | Connection::Waiting(_)) => Some((t().offline, false)),
-        Some(Connection::CatchingUp) => Some((t().catching_up, true)),
-        Some(Connection::Online) | None => None,
-    });
-    view! {
-        <div class="banner" role="status" class:shown=move || text.get().is_some() class:busy=move || text.get().is_some_and(|(_, busy)| busy)>
-            <span>{move || text.get().map(|(text, _)| text)}</span>
-        </div>
     }
 }
 

@@ -65,6 +65,8 @@ pub(crate) fn new(desk: Desk, invite: Option<String>) -> impl IntoView {
             }}
         </div>
         {move || scanning.get().then(|| scan(
+            t().scan_hold,
+            t().no_camera,
             move |text: String| { scanning.set(false); typed.set(text); },
             move || scanning.set(false),
         ))}

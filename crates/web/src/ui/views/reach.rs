@@ -21,24 +21,25 @@ pub(crate) fn reach(desk: Desk) -> impl IntoView {
     };
     desk.then(Intent::Reach, take);
     let own = desk.app.get_value();
-    let rows = move || {
-        let mut rows = rules.get();
-        rows.sort_by_key(|(app, _)| (*app != own, app.clone()));
-        rows.into_iter().map(|(app, _)| app).collect::<Vec<_>>()
-    };
+    // A rule that changes draws nothing anew: the focus stays.
+    let apps = Memo::new(move |_| {
+        let mut apps: Vec<AppId> = rules.read().iter().map(|(app, _)| app.clone()).collect();
+        apps.sort_by_key(|app| (*app != own, app.clone()));
+        apps
+    });
     view! {
         {bar(desk, t().reach, ().into_any())}
         <div class="page">
             <p class="lead">{t().reach_lead}</p>
             <div class="board">
-                <For each=rows key=|app| app.clone() children=move |app| row(desk, app, rules) />
+                {move || apps.get().into_iter().map(|app| row(desk, app, rules)).collect_view()}
             </div>
             <p class="fine">{icon(Icon::Info)}{t().reach_fine}</p>
         </div>
     }
 }
 
-fn row(desk: Desk, app: AppId, rules: RwSignal<Vec<(AppId, ReachRule)>>) -> impl IntoView {
+fn row(desk: Desk, app: AppId, rules: RwSignal<Vec<(AppId, ReachRule)>>) -> AnyView {
     let name = desk.state.with_untracked(|state| state.app_name(&app));
     let is_own = desk.app.with_value(|own| *own == app);
     let of = app.clone();
@@ -78,6 +79,7 @@ fn row(desk: Desk, app: AppId, rules: RwSignal<Vec<(AppId, ReachRule)>>) -> impl
             })}</p>
         </fieldset>
     }
+    .into_any()
 }
 
 fn set(desk: Desk, app: AppId, rule: ReachRule, rules: RwSignal<Vec<(AppId, ReachRule)>>) {

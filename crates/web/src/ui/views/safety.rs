@@ -53,7 +53,7 @@ pub(crate) fn safety(desk: Desk, id: ConversationId) -> impl IntoView {
             }}
             <p class="fine">{icon(Icon::Info)}{t().safety_fine}</p>
         </div>
-        {move || scanning.get().then(|| scan(compare, move || scanning.set(false)))}
+        {move || scanning.get().then(|| scan(t().scan_hold, t().safety_no_camera, compare, move || scanning.set(false)))}
     }
 }
 

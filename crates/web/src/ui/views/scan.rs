@@ -16,8 +16,13 @@ pub(super) fn can_scan() -> bool {
     dom::has("BarcodeDetector") && camera().is_some_and(|devices| !devices.is_undefined())
 }
 
-/// Looks for a code until there is one.
-pub(super) fn scan(found: impl Fn(String) + Copy + 'static, close: impl Fn() + Copy + 'static) -> impl IntoView {
+/// Looks for a code until there is one; `hold` and `no_camera` say what to do, and what if there is no camera.
+pub(super) fn scan(
+    hold: &'static str,
+    no_camera: &'static str,
+    found: impl Fn(String) + Copy + 'static,
+    close: impl Fn() + Copy + 'static,
+) -> impl IntoView {
     let video = NodeRef::<html::Video>::new();
     let problem = RwSignal::new(false);
     let stream = StoredValue::new_local(None::<JsValue>);
@@ -41,7 +46,7 @@ pub(super) fn scan(found: impl Fn(String) + Copy + 'static, close: impl Fn() + C
     modal(t().scan, close, move || {
         view! {
             <div class="camera"><video node_ref=video autoplay playsinline muted></video></div>
-            <p role="status">{move || if problem.get() { t().no_camera } else { t().scan_hold }}</p>
+            <p role="status">{move || if problem.get() { no_camera } else { hold }}</p>
             <div class="answers"><button class="button" on:click=move |_| close()>{t().cancel}</button></div>
         }
         .into_any()

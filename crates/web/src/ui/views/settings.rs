@@ -1,21 +1,16 @@
 //! Settings: who I am, what goes out about me, how it looks, what is here, and leaving.
 
 use super::desk::{Desk, Reports};
-use super::dialog::modal;
 use super::face::{own_face, shrink};
 use super::frame::{bar, what_they_see};
 use super::icon::{Icon, icon};
+use super::leave::{Leaving, leave, sign_out_says};
 use super::new::set_name;
 use crate::ui::model::phone;
-use crate::ui::strings::{LANGUAGES, t};
+use crate::ui::model::route::Route;
+use crate::ui::strings::{LANGUAGES, plural, t};
 use leptos::prelude::*;
 use parlour_client::api::{Intent, Picture, Reply, Status};
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Leaving {
-    SignOut,
-    Delete,
-}
 
 /// The page.
 pub(crate) fn settings(desk: Desk) -> impl IntoView {
@@ -24,11 +19,12 @@ pub(crate) fn settings(desk: Desk) -> impl IntoView {
         {bar(desk, t().settings, ().into_any())}
         <div class="page">
             {profile(desk)}
+            {linked(desk)}
             {privacy(desk)}
             {looks(desk)}
             {here(desk)}
             <section class="group">
-                <button class="item" on:click=move |_| leaving.set(Some(Leaving::SignOut))>{icon(Icon::Exit)}<span>{t().sign_out}<small>{t().sign_out_says}</small></span></button>
+                <button class="item" on:click=move |_| leaving.set(Some(Leaving::SignOut))>{icon(Icon::Exit)}<span>{t().sign_out}<small>{move || sign_out_says(desk)}</small></span></button>
                 <button class="item bad" on:click=move |_| leaving.set(Some(Leaving::Delete))>{icon(Icon::Trash)}<span>{t().delete_account}<small>{t().delete_account_says}</small></span></button>
             </section>
             <p class="fine center">{format!("{} · Parlour {}", desk.app_name(), env!("CARGO_PKG_VERSION"))}</p>
@@ -100,6 +96,21 @@ fn picture(desk: Desk, seed: [u8; 16], name: Memo<String>) -> impl IntoView {
             </label>
             {move || has_one().then(|| view! { <button type="button" class="linkbutton" on:click=move |_| give(None)>{t().picture_remove}</button> })}
         </div>
+    }
+}
+
+/// The way to the account's devices.
+fn linked(desk: Desk) -> impl IntoView {
+    let count = Memo::new(move |_| desk.devices.with(|devices| devices.all.len()));
+    let says = move || match count.get() {
+        0 => String::new(),
+        1 => t().devices_only.to_owned(),
+        count => plural(t().devices_count, count),
+    };
+    view! {
+        <section class="group">
+            <a class="item" href=Route::Devices.hash()>{icon(Icon::Laptop)}<span>{t().devices}<small>{says}</small></span>{icon(Icon::Next)}</a>
+        </section>
     }
 }
 
@@ -207,44 +218,4 @@ fn here(desk: Desk) -> impl IntoView {
             </dl>
         </section>
     }
-}
-
-/// Signing out asks once; deleting asks for a word.
-fn leave(desk: Desk, which: Leaving, close: impl Fn() + Copy + 'static) -> impl IntoView {
-    let typed = RwSignal::new(String::new());
-    let busy = RwSignal::new(false);
-    let act = move |_| match which {
-        Leaving::SignOut => desk.wipe(),
-        Leaving::Delete => {
-            busy.set(true);
-            leptos::task::spawn_local(async move {
-                match desk.ask(Intent::DeleteAccount).await {
-                    Ok(_) => desk.wipe(),
-                    Err(fault) => desk.complain(&fault),
-                }
-                busy.set(false);
-            });
-        }
-    };
-    let (title, text, answer) = match which {
-        Leaving::SignOut => (t().sign_out_question, t().sign_out_text, t().sign_out),
-        Leaving::Delete => (t().delete_account_question, t().delete_account_text, t().delete_account),
-    };
-    let barred =
-        move || busy.get() || which == Leaving::Delete && typed.read().trim().to_lowercase() != t().delete_word;
-    modal(title, close, move || {
-        view! {
-            <p>{text}</p>
-            {(which == Leaving::Delete).then(|| view! {
-                <label class="field"><span class="label">{t().delete_type}</span>
-                    <input class="input" type="text" autocomplete="off" autocapitalize="none" on:input=move |event| typed.set(event_target_value(&event)) />
-                </label>
-            })}
-            <div class="answers">
-                <button class="button" on:click=move |_| close()>{t().cancel}</button>
-                <button class="button bad" disabled=barred on:click=act>{answer}</button>
-            </div>
-        }
-        .into_any()
-    })
 }

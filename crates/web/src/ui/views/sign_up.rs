@@ -1,9 +1,11 @@
-//! Making an account, or signing in with the recovery key: one form for each way of signing in.
+//! Making an account, or signing in with the recovery key: one form for each way of signing in. (With another device:
+//! [`super::link`].)
 //!
 //! Every field here and elsewhere that holds something personal says `autocomplete="off"`: browsers keep what was typed into
 //! others in their session files, where it outlives a sign-out. (Password managers go by the password field.)
 
 use super::desk::{Desk, Newborn};
+use super::devices::suggested_name;
 use super::dom;
 use super::icon::{Icon, icon};
 use crate::ui::model::phone::{self, Lack};
@@ -25,6 +27,8 @@ pub(super) enum Way {
     Up,
     /// An account that is there: with the recovery key.
     In,
+    /// An account that is there: with another device.
+    Link,
 }
 
 #[derive(Clone, Copy)]
@@ -62,10 +66,7 @@ pub(super) fn form(desk: Desk, way: Way, ways: RwSignal<Way>) -> impl IntoView {
     if dom::has_keyboard() {
         dom::focus_soon("handle");
     }
-    let (title, other, link) = match way {
-        Way::Up => (t().sign_up, t().have_account, t().sign_in),
-        Way::In => (t().sign_in, t().no_account, t().sign_up),
-    };
+    let title = if way == Way::Up { t().sign_up } else { t().sign_in };
     let submit = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
         form.submit();
@@ -82,10 +83,29 @@ pub(super) fn form(desk: Desk, way: Way, ways: RwSignal<Way>) -> impl IntoView {
             <button class="button primary wide" disabled=move || form.busy.get() aria-busy=move || form.busy.get().to_string()>
                 {move || form.button()}
             </button>
-            <p class="otherway">{other}" "
-                <button type="button" class="linkbutton" on:click=move |_| ways.set(if way == Way::Up { Way::In } else { Way::Up })>{link}</button>
-            </p>
+            {if way == Way::Up {
+                view! {
+                    <button type="button" id="link-way" class="button wide" on:click=move |_| ways.set(Way::Link)>
+                        {icon(Icon::Laptop)}{fill(t().link_way, &[("app", &desk.app_name())])}
+                    </button>
+                    {other_way(t().have_account, t().sign_in, Way::In, ways)}
+                }
+                .into_any()
+            } else {
+                view! {
+                    {other_way(t().link_have, t().link_title, Way::Link, ways)}
+                    {other_way(t().no_account, t().sign_up, Way::Up, ways)}
+                }
+                .into_any()
+            }}
         </form>
+    }
+}
+
+/// `New here? Create your account`
+pub(super) fn other_way(question: &'static str, link: &'static str, way: Way, ways: RwSignal<Way>) -> impl IntoView {
+    view! {
+        <p class="otherway">{question}" "<button type="button" class="linkbutton" on:click=move |_| ways.set(way)>{link}</button></p>
     }
 }
 
@@ -95,7 +115,7 @@ impl Form {
             (true, ..) => t().moment,
             (_, SignIn::Phone, false, _) => t().send_code,
             (_, _, _, Way::Up) => t().create,
-            (_, _, _, Way::In) => t().sign_in,
+            _ => t().sign_in,
         }
     }
 
@@ -280,17 +300,19 @@ impl Form {
         let words = words_in(&self.words.get_untracked()).join(" ");
         let intent = match self.way {
             Way::Up => Intent::SignUp { app, handle, proof },
-            Way::In => Intent::SignIn { app, handle, proof, recovery_key: Zeroizing::new(words) },
+            _ => Intent::SignIn { app, handle, proof, recovery_key: Zeroizing::new(words) },
         };
         self.busy.set(true);
         self.problem.set(None);
         spawn_local(async move {
             match self.desk.ask(intent).await {
-                Ok(Reply::SignedUp { address, recovery_key, .. }) => {
-                    self.desk.newborn.set(Some(Newborn { address, words: recovery_key, kept: false }));
+                Ok(reply) => {
+                    if let Reply::SignedUp { address, recovery_key, .. } = reply {
+                        self.desk.newborn.set(Some(Newborn { address, words: recovery_key, kept: false }));
+                    }
+                    self.desk.please(Intent::NameDevice { name: suggested_name() });
                     self.desk.read_all().await;
                 }
-                Ok(_) => self.desk.read_all().await,
                 Err(fault) => self.fail(&fault),
             }
             self.busy.try_set(false);

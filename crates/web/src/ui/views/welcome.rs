@@ -1,7 +1,8 @@
-//! The door: what this app is, and the two ways in.
+//! The door: what this app is, and the ways in.
 
 use super::desk::Desk;
 use super::icon::{Icon, icon};
+use super::link;
 use super::mark::{glyph, wordmark};
 use super::sign_up::{Way, form};
 use crate::ui::model::route::Route;
@@ -34,7 +35,10 @@ pub(crate) fn welcome(desk: Desk) -> impl IntoView {
             </section>
             <section class="doorform">
                 {invited.then(|| view! { <p class="invited">{icon(Icon::Link)}<span>{t().invited}</span></p> })}
-                {move || form(desk, way.get(), way)}
+                {move || match way.get() {
+                    Way::Link => link::form(desk, way).into_any(),
+                    known => form(desk, known, way).into_any(),
+                }}
             </section>
         </main>
     }
