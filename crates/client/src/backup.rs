@@ -15,7 +15,7 @@
 use crate::api::{ConversationId, Role};
 use crate::engine::{Engine, Purpose, is_temporary};
 use crate::history::chunks;
-use crate::own::{NOTE_BYTES, Note};
+use crate::own::{NOTE_BYTES, Note, Shared, SharedConversation};
 use crate::rows::{decode, encode};
 use crate::state::{Backup, Standing, Want, Whom};
 use bytes::Bytes;
@@ -24,7 +24,6 @@ use parlour_proto::frames::{AccountRef, Answer, Request};
 use parlour_proto::ids::{DeviceId, Digest, RoomId, UnixMillis};
 use parlour_proto::problem::Problem;
 use rand_core::CryptoRngCore;
-use std::collections::BTreeMap;
 
 /// Contacts, and conversations, are spread over so many chunks.
 const PARTS: u32 = 16;
@@ -40,6 +39,7 @@ const CHUNK: &[u8] = b"parlour-backup-chunk-1";
 
 /// A chunk as it should be: what is in it, and the digest of that.
 struct Chunk {
+    name: [u8; 16],
     digest: Digest,
     notes: Vec<Note>,
 }
@@ -115,51 +115,50 @@ impl Engine {
             }
         };
         let wanted = self.wanted_chunks(&key);
-        let stale = backup.stored.iter().find(|(name, _)| !wanted.contains_key(name)).map(|(name, _)| *name);
+        let is_wanted = |name: &[u8; 16]| wanted.iter().any(|chunk| chunk.name == *name);
+        let stale = backup.stored.iter().find(|(name, _)| !is_wanted(name)).map(|(name, _)| *name);
         if let Some(name) = stale {
             self.backup_under_way = Some((name, None));
             return Some(Request::DropBackup { name });
         }
         let differs = |name: &[u8; 16], digest: Digest| !backup.stored.iter().any(|(n, d)| n == name && *d == digest);
-        let (name, chunk) = wanted.into_iter().find(|(name, chunk)| differs(name, chunk.digest))?;
+        let chunk = wanted.into_iter().find(|chunk| differs(&chunk.name, chunk.digest))?;
+        let name = chunk.name;
         let sealed = seal(&key, &[CHUNK, &name[..]].concat(), &encode(&chunk.notes), rng);
         self.backup_under_way = Some((name, Some(chunk.digest)));
         Some(Request::PutBackup { name, chunk: sealed.into() })
     }
 
-    fn wanted_chunks(&self, key: &ValueKey) -> BTreeMap<[u8; 16], Chunk> {
-        let mut parts: BTreeMap<(&str, u32), Vec<Note>> = BTreeMap::new();
-        parts.entry(("settings", 0)).or_default().extend(self.settings_note());
-        let mut contacts: BTreeMap<u32, Vec<crate::own::Shared>> = BTreeMap::new();
-        for (account, _) in self.s.contacts.iter() {
-            let part = u32::from(account.account.0[0]) % PARTS;
-            contacts.entry(part).or_default().extend(self.shared(account));
+    fn wanted_chunks(&self, key: &ValueKey) -> Vec<Chunk> {
+        let mut all = Vec::new();
+        let mut add = |what: &str, part: u32, note: Note| {
+            let notes = vec![note];
+            all.push(Chunk { name: backup_name(key, what, part), digest: Digest::of(&encode(&notes)), notes });
+        };
+        if let Some(settings) = self.settings_note() {
+            add("settings", 0, settings);
         }
-        for (part, contacts) in contacts {
+        for part in 0..PARTS {
+            let in_part = |id: &[u8; 16]| u32::from(id[0]) % PARTS == part;
+            let contacts = self.s.contacts.iter().filter(|(account, _)| in_part(&account.account.0));
+            let contacts: Vec<Shared> = contacts.filter_map(|(account, _)| self.shared(account)).collect();
             // What does not fit into one chunk goes on in another one.
             for (more, contacts) in chunks(contacts, NOTE_BYTES, |shared| encode(shared).len()).into_iter().enumerate()
             {
-                let at = part + PARTS * more as u32;
-                parts.entry(("contacts", at)).or_default().push(Note::Contacts { contacts });
+                add("contacts", part + PARTS * more as u32, Note::Contacts { contacts });
             }
-        }
-        let mut conversations: BTreeMap<u32, Vec<crate::own::SharedConversation>> = BTreeMap::new();
-        for (id, _) in self.s.conversations.iter() {
-            conversations.entry(u32::from(id.0[0]) % PARTS).or_default().extend(self.kept_conversation(*id));
-        }
-        for (part, all) in conversations {
-            for (more, conversations) in chunks(all, NOTE_BYTES, |shared| encode(shared).len()).into_iter().enumerate()
+            let kept = self.s.conversations.iter().filter(|(id, _)| in_part(&id.0));
+            let kept: Vec<SharedConversation> = kept.filter_map(|(id, _)| self.kept_conversation(*id)).collect();
+            for (more, conversations) in chunks(kept, NOTE_BYTES, |shared| encode(shared).len()).into_iter().enumerate()
             {
-                let at = part + PARTS * more as u32;
-                parts.entry(("conversations", at)).or_default().push(Note::Conversations { conversations });
+                add("conversations", part + PARTS * more as u32, Note::Conversations { conversations });
             }
         }
-        let chunk = |notes: Vec<Note>| Chunk { digest: Digest::of(&encode(&notes)), notes };
-        parts.into_iter().map(|((what, part), notes)| (backup_name(key, what, part), chunk(notes))).collect()
+        all
     }
 
     /// A conversation as it is kept: without what changes with each message.
-    fn kept_conversation(&self, id: ConversationId) -> Option<crate::own::SharedConversation> {
+    fn kept_conversation(&self, id: ConversationId) -> Option<SharedConversation> {
         let mut kept = self.shared_conversation(id)?;
         kept.next_order = 0;
         kept.unread = 0;

@@ -32,12 +32,13 @@ impl Engine {
             Some(text) => {
                 self.s.drafts.insert(conversation, Draft { text, told: false });
                 if self.me().is_some_and(|me| me.own.is_some()) {
-                    self.drafts_due.insert(conversation, self.now.plus_ms(TELL_AFTER_MS));
+                    self.drafts_due.retain(|(id, _)| *id != conversation);
+                    self.drafts_due.push((conversation, self.now.plus_ms(TELL_AFTER_MS)));
                 }
             }
             None => {
                 let told = before.is_some_and(|draft| draft.told);
-                self.drafts_due.remove(&conversation);
+                self.drafts_due.retain(|(id, _)| *id != conversation);
                 if self.s.drafts.remove(&conversation).is_some()
                     && told
                     && let Some(place) = self.place_of(conversation)
@@ -54,9 +55,9 @@ impl Engine {
     }
 
     pub(crate) fn settle_drafts(&mut self, rng: &mut dyn CryptoRngCore) {
-        let due: Vec<_> = self.drafts_due.iter().filter(|(_, due)| self.now >= **due).map(|(id, _)| *id).collect();
+        let due: Vec<_> = self.drafts_due.iter().filter(|(_, due)| self.now >= *due).map(|(id, _)| *id).collect();
         for conversation in due {
-            self.drafts_due.remove(&conversation);
+            self.drafts_due.retain(|(id, _)| *id != conversation);
             let Some(place) = self.place_of(conversation) else { continue };
             let Some(draft) = self.s.drafts.get_mut(&conversation) else { continue };
             if draft.text.len() <= MOST_TOLD_BYTES {
@@ -65,7 +66,7 @@ impl Engine {
                 self.say_own(&Note::Draft { place, text }, rng);
             }
         }
-        if let Some(next) = self.drafts_due.values().min().copied() {
+        if let Some(next) = self.drafts_due.iter().map(|(_, due)| *due).min() {
             self.wake_at(next);
         }
     }

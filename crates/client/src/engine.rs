@@ -9,6 +9,7 @@ use crate::api::{Changes, ConversationId, Effect, Event, Failure, IdentityId, In
 use crate::connection::Link;
 use crate::intents::NetworkIntent;
 use crate::rows::codec::BrokenRow;
+use crate::rows::sorted::Sorted;
 use crate::signup::SignUp;
 use crate::state::{Stage, State};
 use parlour_e2ee::Group;
@@ -168,19 +169,19 @@ pub struct Engine {
     /// When it is our turn to bring a device in.
     pub(crate) turn: Option<UnixMillis>,
     /// Since when a device is missing in a room.
-    pub(crate) noticed: HashMap<(RoomId, DeviceId), UnixMillis>,
+    pub(crate) noticed: Sorted<(RoomId, DeviceId), UnixMillis>,
     /// What devices were told of the rooms that they are to come into.
-    pub(crate) told_rooms: HashSet<(RoomId, DeviceId)>,
+    pub(crate) told_rooms: Sorted<(RoomId, DeviceId), UnixMillis>,
     /// A page is being read for this device.
     pub(crate) copying: Option<DeviceId>,
     /// Contacts with a device less: they get another door token.
-    pub(crate) doors_to_renew: BTreeSet<AccountRef>,
+    pub(crate) doors_to_renew: Vec<AccountRef>,
     /// Conversations that the other side has opened: own devices are told.
-    pub(crate) opened: BTreeSet<ConversationId>,
+    pub(crate) opened: Vec<ConversationId>,
     /// Messages that were written before this device was in, sequenced after: own devices are asked for them.
-    pub(crate) missed: BTreeMap<ConversationId, Vec<MessageId>>,
+    pub(crate) missed: Vec<(ConversationId, MessageId)>,
     /// Conversations with a gap that another own device fills: the next position in it.
-    pub(crate) filling: HashMap<ConversationId, u64>,
+    pub(crate) filling: Vec<(ConversationId, u64)>,
     /// When what changed goes into the backup.
     pub(crate) backup_due: Option<UnixMillis>,
     /// The chunk that is being sent (or deleted, without a digest).
@@ -190,7 +191,7 @@ pub struct Engine {
     /// In these groups somebody is with devices that are gone.
     pub(crate) returned: Vec<(RoomId, AccountRef)>,
     /// When drafts are told to own devices.
-    pub(crate) drafts_due: BTreeMap<ConversationId, UnixMillis>,
+    pub(crate) drafts_due: Vec<(ConversationId, UnixMillis)>,
     pub(crate) typing: crate::typing::Typing,
     pub(crate) again: bool,
 }
@@ -276,18 +277,18 @@ impl Engine {
             relay: crate::linking::RelayOut::default(),
             look: true,
             turn: None,
-            noticed: HashMap::new(),
-            told_rooms: HashSet::new(),
+            noticed: Sorted::new(),
+            told_rooms: Sorted::new(),
             copying: None,
-            doors_to_renew: BTreeSet::new(),
-            opened: BTreeSet::new(),
-            missed: BTreeMap::new(),
-            filling: HashMap::new(),
+            doors_to_renew: Vec::new(),
+            opened: Vec::new(),
+            missed: Vec::new(),
+            filling: Vec::new(),
             backup_due: Some(UnixMillis(0)),
             backup_under_way: None,
             restored: Vec::new(),
             returned: Vec::new(),
-            drafts_due: BTreeMap::new(),
+            drafts_due: Vec::new(),
             typing: crate::typing::Typing::default(),
             again: false,
         })

@@ -156,7 +156,7 @@ impl Engine {
             if let Some(r) = self.s.rooms.get_mut(&room) {
                 r.open_there = true;
             }
-            self.opened.insert(conversation);
+            self.opened.push(conversation);
             self.weigh(conversation);
         } else if asked_them && open_here {
             contact.befriended = true;

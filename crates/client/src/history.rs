@@ -238,7 +238,8 @@ impl Engine {
     /// Messages that came between the acceptance on another device and the opening here get positions of their own.
     pub(crate) fn ask_to_fill(&mut self, conversation: ConversationId, rng: &mut dyn CryptoRngCore) {
         let Some(c) = self.s.conversations.get_mut(&conversation) else { return };
-        self.filling.insert(conversation, c.next_order + 1);
+        self.filling.retain(|(id, _)| *id != conversation);
+        self.filling.push((conversation, c.next_order + 1));
         c.next_order += GAP;
         if let Some(place) = self.place_of(conversation) {
             self.say_own(&Note::Fill { place }, rng);
@@ -262,8 +263,8 @@ impl Engine {
 
     /// Where a message goes that another device brings: in the gap that was left for it, or at the end.
     fn place_for(&mut self, conversation: ConversationId) -> u64 {
-        match self.filling.get_mut(&conversation) {
-            Some(next) => {
+        match self.filling.iter_mut().find(|(id, _)| *id == conversation) {
+            Some((_, next)) => {
                 *next += 1;
                 *next - 1
             }
@@ -276,13 +277,18 @@ impl Engine {
     /// A message that was written before this device was in the room, and sequenced after.
     pub(crate) fn ask_own_for(&mut self, room: RoomId, conversation: ConversationId, message: MessageId) {
         if self.is_brought_in(&room) && !self.is_own_room(&room) {
-            self.missed.entry(conversation).or_default().push(message);
+            self.missed.push((conversation, message));
             self.again = true;
         }
     }
 
     pub(crate) fn settle_missed(&mut self, rng: &mut dyn CryptoRngCore) {
-        for (conversation, messages) in std::mem::take(&mut self.missed) {
+        let mut missed = std::mem::take(&mut self.missed);
+        while let Some((conversation, _)) = missed.first().copied() {
+            let (these, others) = missed.into_iter().partition(|(id, _)| *id == conversation);
+            missed = others;
+            let these: Vec<(ConversationId, MessageId)> = these;
+            let messages = these.into_iter().map(|(_, message)| message).collect();
             if let Some(place) = self.place_of(conversation) {
                 self.say_own(&Note::Ask { place, messages }, rng);
             }

@@ -24,7 +24,7 @@ use crate::rows::{EAGER, LAZY, identity_of, prefixes};
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::UnixMillis;
 use rand_core::CryptoRngCore;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Load tokens of an engine are below this; its number stands above.
 const TOKEN_BITS: u32 = 48;
@@ -34,23 +34,25 @@ const FIRST: IdentityId = IdentityId(0);
 
 /// Answers of several engines that become one.
 struct Gathered {
+    intent: IntentId,
     waits_for: usize,
     replies: Vec<Result<Reply, Failure>>,
 }
 
 /// The engines of one home. See [`crate::api`] for how to drive it.
 pub struct Identities {
-    engines: BTreeMap<IdentityId, Engine>,
+    /// By number. (Lists, for these few: maps would be more code for every browser to download.)
+    engines: Vec<(IdentityId, Engine)>,
     /// Being linked: not an identity yet.
-    joining: BTreeSet<IdentityId>,
+    joining: Vec<IdentityId>,
     /// Being taken off their account's list, for whom.
-    leaving: HashMap<IdentityId, IntentId>,
-    gathered: HashMap<IntentId, Gathered>,
-    wakes: BTreeMap<IdentityId, UnixMillis>,
+    leaving: Vec<(IdentityId, IntentId)>,
+    gathered: Vec<Gathered>,
+    wakes: Vec<(IdentityId, UnixMillis)>,
     told_wake: Option<UnixMillis>,
     effects: VecDeque<Effect>,
     /// Loads of rows that are to be erased.
-    erased: BTreeSet<u64>,
+    erased: Vec<u64>,
     /// To be erased at the first input.
     remains: Vec<IdentityId>,
     online: bool,
@@ -68,26 +70,31 @@ impl Identities {
     /// # Errors
     /// [`BrokenRow`] when a row is of a newer version, or damaged.
     pub fn open(rows: impl IntoIterator<Item = Pair>) -> Result<Self, BrokenRow> {
-        let mut by_identity: BTreeMap<IdentityId, Vec<Pair>> = [(FIRST, Vec::new())].into();
+        let mut by_identity: Vec<(IdentityId, Vec<Pair>)> = vec![(FIRST, Vec::new())];
         for (key, value) in rows {
-            if let Some(identity) = identity_of(&key) {
-                by_identity.entry(IdentityId(identity)).or_default().push((key, value));
+            let Some(identity) = identity_of(&key).map(IdentityId) else { continue };
+            match by_identity.iter_mut().find(|(id, _)| *id == identity) {
+                Some((_, rows)) => rows.push((key, value)),
+                None => by_identity.push((identity, vec![(key, value)])),
             }
         }
-        let engines = by_identity.into_iter().map(|(id, rows)| Ok((id, Engine::open_as(id, rows)?)));
-        let engines: BTreeMap<IdentityId, Engine> = engines.collect::<Result<_, BrokenRow>>()?;
+        by_identity.sort_by_key(|(id, _)| *id);
+        let mut engines = Vec::new();
+        for (id, rows) in by_identity {
+            engines.push((id, Engine::open_as(id, rows)?));
+        }
         // What was being erased, or linked, when the process ended.
-        let remains = engines.iter().filter(|(id, engine)| **id != FIRST && !engine.is_live()).map(|(id, _)| *id);
+        let remains = engines.iter().filter(|(id, engine)| *id != FIRST && !engine.is_live()).map(|(id, _)| *id);
         Ok(Identities {
             remains: remains.collect(),
             engines,
-            joining: BTreeSet::new(),
-            leaving: HashMap::new(),
-            gathered: HashMap::new(),
-            wakes: BTreeMap::new(),
+            joining: Vec::new(),
+            leaving: Vec::new(),
+            gathered: Vec::new(),
+            wakes: Vec::new(),
             told_wake: None,
             effects: VecDeque::new(),
-            erased: BTreeSet::new(),
+            erased: Vec::new(),
             online: false,
         })
     }
@@ -103,13 +110,16 @@ impl Identities {
             | Input::Disconnected(Socket { identity, .. })
             | Input::Frame(Socket { identity, .. }, _) => self.feed(identity, input, now, rng),
             Input::Tick => {
-                let due: Vec<_> = self.engines.keys().copied().collect();
-                self.wakes.retain(|_, wake| *wake > now);
-                for identity in due {
+                let all: Vec<IdentityId> = self.engines.iter().map(|(id, _)| *id).collect();
+                self.wakes.retain(|(_, wake)| *wake > now);
+                for identity in all {
                     self.feed(identity, Input::Tick, now, rng);
                 }
             }
-            Input::Loaded { token, rows } if self.erased.remove(&token) => self.erase_rows(rows),
+            Input::Loaded { token, rows } if self.erased.contains(&token) => {
+                self.erased.retain(|erased| *erased != token);
+                self.erase_rows(rows);
+            }
             Input::Loaded { token, rows } => {
                 let identity = IdentityId(u16::try_from(token >> TOKEN_BITS).unwrap_or(u16::MAX));
                 let token = token & ((1 << TOKEN_BITS) - 1);
@@ -129,7 +139,7 @@ impl Identities {
     fn on_intent(&mut self, id: IntentId, intent: Intent, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
         match intent {
             Intent::As(identity, intent) => {
-                if self.engines.contains_key(&identity) {
+                if self.engine(identity).is_some() {
                     self.feed(identity, Input::Intent(id, *intent), now, rng);
                 } else {
                     self.done(id, Err(Failure::NotFound("account")));
@@ -188,6 +198,10 @@ impl Identities {
         found.unwrap_or(FIRST)
     }
 
+    fn engine(&self, identity: IdentityId) -> Option<&Engine> {
+        self.engines.iter().find(|(id, _)| *id == identity).map(|(_, engine)| engine)
+    }
+
     fn find(&self, is_it: impl Fn(&Engine) -> bool) -> Option<IdentityId> {
         self.engines.iter().find(|(_, engine)| is_it(engine)).map(|(id, _)| *id)
     }
@@ -199,38 +213,38 @@ impl Identities {
         if asked.is_empty() {
             asked.push(FIRST);
         }
-        self.gathered.insert(id, Gathered { waits_for: asked.len(), replies: Vec::new() });
+        self.gathered.push(Gathered { intent: id, waits_for: asked.len(), replies: Vec::new() });
         for identity in asked {
             self.feed(identity, Input::Intent(id, intent.clone()), now, rng);
         }
     }
 
     fn link(&mut self, id: IntentId, code: String, name: String, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
-        if !self.engines.get(&FIRST).is_some_and(Engine::is_taken) {
+        if !self.engine(FIRST).is_some_and(Engine::is_taken) {
             return self.feed(FIRST, Input::Intent(id, Intent::Link { code, name }), now, rng);
         }
-        let free = (1..u16::MAX).map(IdentityId).find(|id| !self.engines.contains_key(id));
+        let free = (1..u16::MAX).map(IdentityId).find(|id| self.engine(*id).is_none());
         let Some(identity) = free.filter(|_| self.engines.len() < MOST) else {
             let why = format!("a home answers for at most {MOST} accounts");
             return self.done(id, Err(Failure::BadInput(why)));
         };
         let Ok(engine) = Engine::open_as(identity, []) else { return };
-        self.engines.insert(identity, engine);
-        self.joining.insert(identity);
+        self.engines.push((identity, engine));
+        self.engines.sort_by_key(|(id, _)| *id);
+        self.joining.push(identity);
         self.feed(identity, Input::Intent(id, Intent::Link { code, name }), now, rng);
     }
 
     fn unlink(&mut self, id: IntentId, identity: IdentityId, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
-        let Some(device) = self.engines.get(&identity).filter(|_| identity != FIRST).and_then(Engine::this_device)
-        else {
+        let Some(device) = self.engine(identity).filter(|_| identity != FIRST).and_then(Engine::this_device) else {
             return self.done(id, Err(Failure::NotFound("linked account")));
         };
-        self.leaving.insert(identity, id);
+        self.leaving.push((identity, id));
         self.feed(identity, Input::Intent(id, Intent::RevokeDevice { device }), now, rng);
     }
 
     fn feed(&mut self, identity: IdentityId, input: Input, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
-        let Some(engine) = self.engines.get_mut(&identity) else { return };
+        let Some((_, engine)) = self.engines.iter_mut().find(|(id, _)| *id == identity) else { return };
         engine.handle(input, now, rng);
         let effects: Vec<Effect> = std::iter::from_fn(|| engine.poll()).collect();
         for effect in effects {
@@ -239,7 +253,10 @@ impl Identities {
                     let token = (u64::from(identity.0) << TOKEN_BITS) | token;
                     self.effects.push_back(Effect::Load { token, prefix });
                 }
-                Effect::WakeAt(instant) => drop(self.wakes.insert(identity, instant)),
+                Effect::WakeAt(instant) => {
+                    self.wakes.retain(|(id, _)| *id != identity);
+                    self.wakes.push((identity, instant));
+                }
                 Effect::Notify(event) => self.on_event(identity, event, now, rng),
                 effect => self.effects.push_back(effect),
             }
@@ -247,7 +264,7 @@ impl Identities {
     }
 
     fn tell_wake(&mut self, now: UnixMillis) {
-        let next = self.wakes.values().min().copied();
+        let next = self.wakes.iter().map(|(_, wake)| *wake).min();
         if let Some(next) = next.filter(|next| self.told_wake != Some(*next) || *next <= now) {
             self.told_wake = Some(next);
             self.effects.push_back(Effect::WakeAt(next));
@@ -257,19 +274,19 @@ impl Identities {
     // ---- what the engines tell
 
     fn on_event(&mut self, identity: IdentityId, event: Event, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
-        if !self.engines.contains_key(&identity) {
+        if self.engine(identity).is_none() {
             return;
         }
         match event {
             Event::Done(id, result) => self.on_done(identity, id, result, now, rng),
             Event::Identities(_) => {
-                let all = self.engines.values().flat_map(Engine::who_am_i).collect();
+                let all = self.engines.iter().flat_map(|(_, engine)| engine.who_am_i()).collect();
                 self.notify(Event::Identities(all));
             }
             Event::SignedOut { .. } if identity != FIRST => {
                 self.notify(event);
                 self.erase(identity);
-                if let Some(id) = self.leaving.remove(&identity) {
+                if let Some(id) = self.takes_leave(identity) {
                     self.done(id, Ok(Reply::Ok));
                 }
             }
@@ -285,23 +302,24 @@ impl Identities {
         now: UnixMillis,
         rng: &mut dyn CryptoRngCore,
     ) {
-        if let Some(gathered) = self.gathered.get_mut(&id) {
+        if let Some(at) = self.gathered.iter().position(|gathered| gathered.intent == id) {
+            let gathered = &mut self.gathered[at];
             gathered.waits_for -= 1;
             gathered.replies.push(result);
-            if gathered.waits_for == 0
-                && let Some(gathered) = self.gathered.remove(&id)
-            {
+            if gathered.waits_for == 0 {
+                let gathered = self.gathered.swap_remove(at);
                 self.done(id, join(gathered.replies));
             }
             return;
         }
-        if self.joining.remove(&identity) {
+        if self.joining.contains(&identity) {
+            self.joining.retain(|joining| *joining != identity);
             let linked = match &result {
                 Ok(Reply::Linked { account, .. }) => Some(account.clone()),
                 _ => None,
             };
-            let others = self.engines.iter().filter(|(id, _)| **id != identity);
-            let twice = linked.is_some_and(|linked| others.clone().any(|(_, engine)| engine.is_account(&linked)));
+            let mut others = self.engines.iter().filter(|(id, _)| *id != identity);
+            let twice = linked.is_some_and(|linked| others.any(|(_, engine)| engine.is_account(&linked)));
             if result.is_err() || twice {
                 self.erase(identity);
             }
@@ -310,14 +328,14 @@ impl Identities {
                 return self.done(id, Err(Failure::BadInput(why)));
             }
             self.done(id, result);
-            if self.online && self.engines.contains_key(&identity) {
+            if self.online && self.engine(identity).is_some() {
                 // Nobody waits for its answer: what comes of it is told as events.
                 self.feed(identity, Input::Intent(IntentId(u64::MAX), Intent::Sync), now, rng);
             }
             return;
         }
-        if self.leaving.get(&identity) == Some(&id) {
-            self.leaving.remove(&identity);
+        if self.leaving.contains(&(identity, id)) {
+            self.takes_leave(identity);
             if result.is_ok() {
                 self.erase(identity);
             }
@@ -326,6 +344,12 @@ impl Identities {
         if id != IntentId(u64::MAX) {
             self.done(id, result);
         }
+    }
+
+    /// Whose intent it was to take it off its account's list.
+    fn takes_leave(&mut self, identity: IdentityId) -> Option<IntentId> {
+        let at = self.leaving.iter().position(|(id, _)| *id == identity)?;
+        Some(self.leaving.swap_remove(at).1)
     }
 
     fn done(&mut self, id: IntentId, result: Result<Reply, Failure>) {
@@ -340,19 +364,20 @@ impl Identities {
 
     /// Nothing of an identity stays.
     fn erase(&mut self, identity: IdentityId) {
-        if self.engines.remove(&identity).is_none() {
+        if self.engine(identity).is_none() {
             return;
         }
-        self.wakes.remove(&identity);
+        self.engines.retain(|(id, _)| *id != identity);
+        self.wakes.retain(|(id, _)| *id != identity);
         for role in [crate::api::Role::Inbox, crate::api::Role::Outbox] {
             self.effects.push_back(Effect::Close(Socket { identity, role }));
         }
         for (at, prefix) in prefixes(identity.0, &[EAGER, LAZY]).into_iter().enumerate() {
             let token = (u64::from(identity.0) << TOKEN_BITS) | ((1 << TOKEN_BITS) - 1 - at as u64);
-            self.erased.insert(token);
+            self.erased.push(token);
             self.effects.push_back(Effect::Load { token, prefix });
         }
-        let all = self.engines.values().flat_map(Engine::who_am_i).collect();
+        let all = self.engines.iter().flat_map(|(_, engine)| engine.who_am_i()).collect();
         self.notify(Event::Identities(all));
     }
 

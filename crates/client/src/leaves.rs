@@ -121,12 +121,12 @@ impl Engine {
         let mut announced = Vec::new();
         let missing = self.missing(&own, others);
         for (room, device) in missing.into_iter().take(MOST_AT_ONCE.saturating_sub(busy)) {
-            if self.told_rooms.contains(&(room, device)) {
+            if self.told_rooms.get(&(room, device)).is_some() {
                 self.want_own(room, device);
             } else if let Some(shared) = self.s.rooms.get(&room).map(|r| r.conversation) {
                 announced.extend(self.shared_conversation(shared));
                 self.transfer_too(device, shared);
-                self.told_rooms.insert((room, device));
+                self.told_rooms.insert((room, device), self.now);
             }
         }
         if !announced.is_empty() {
@@ -198,7 +198,13 @@ impl Engine {
         let older = self.listed().iter().take_while(|listed| listed.id != this);
         let before = older.filter(|listed| there.contains(&listed.id) && listed.id != *device).count() as u64;
         let now = self.now;
-        let since = *self.noticed.entry((room, *device)).or_insert(now);
+        let since = match self.noticed.get(&(room, *device)) {
+            Some(since) => *since,
+            None => {
+                self.noticed.insert((room, *device), now);
+                now
+            }
+        };
         let due = since.plus_ms(before * TURN_MS);
         if now < due {
             self.turn = Some(self.turn.map_or(due, |turn| turn.min(due)));
@@ -283,7 +289,8 @@ impl Engine {
             }
         }
         self.note_return(account);
-        self.doors_to_renew.insert(account.clone());
+        self.doors_to_renew.retain(|known| known != account);
+        self.doors_to_renew.push(account.clone());
         self.again = true;
     }
 

@@ -12,7 +12,6 @@ use crate::state::{Conversation, Newest, Outgoing, Saying, Standing};
 use bytes::Bytes;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{MessageId, UnixMillis};
-use std::collections::BTreeMap;
 
 record! {
     /// A message as it was said.
@@ -361,15 +360,17 @@ impl Engine {
         let own = parts(rows.iter()).filter(|(stored, ..)| stored.from.is_none());
         let Some((_, notes, _)) = own else { return self.done(intent, Err(Failure::NotFound("own message"))) };
         let me = self.me().map(|me| me.account.clone());
-        let mut readers = BTreeMap::new();
-        for note in notes {
-            match note {
-                Note::Read { by } => drop(readers.insert(by, MessageState::Read)),
-                Note::Delivered { by } => drop(readers.entry(by).or_insert(MessageState::Delivered)),
-                _ => {}
-            }
-        }
-        let readers = readers.into_iter().filter(|(by, _)| Some(by) != me.as_ref()).collect();
+        let said = notes.into_iter().filter_map(|note| match note {
+            Note::Read { by } => Some((by, MessageState::Read)),
+            Note::Delivered { by } => Some((by, MessageState::Delivered)),
+            _ => None,
+        });
+        let mut readers: Vec<_> = said.filter(|(by, _)| Some(by) != me.as_ref()).collect();
+        // Of what one said the most counts.
+        readers.sort();
+        readers.reverse();
+        readers.dedup_by(|later, first| later.0 == first.0);
+        readers.reverse();
         self.done(intent, Ok(Reply::Readers(readers)));
     }
 

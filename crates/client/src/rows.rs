@@ -32,7 +32,7 @@
 //! | `l` | `q` | conversation, position / 32, position % 32 | which message has this position |
 
 pub(crate) mod codec;
-mod sorted;
+pub(crate) mod sorted;
 
 use crate::api::Changes;
 use codec::{BrokenRow, Stored};

@@ -5,10 +5,10 @@ use std::ops::{Bound, RangeBounds};
 
 /// Values by key, in key order. What is moved when one is put in or taken out are keys and pointers.
 #[derive(Debug)]
-pub(super) struct Sorted<K, V>(Vec<(K, Box<V>)>);
+pub(crate) struct Sorted<K, V>(Vec<(K, Box<V>)>);
 
 impl<K: Ord, V> Sorted<K, V> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Vec::new())
     }
 
@@ -20,26 +20,26 @@ impl<K: Ord, V> Sorted<K, V> {
         }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<&V> {
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
         self.find(key).ok().map(|at| &*self.0[at].1)
     }
 
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.find(key).ok().map(|at| &mut *self.0[at].1)
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V) {
+    pub(crate) fn insert(&mut self, key: K, value: V) {
         match self.find(&key) {
             Ok(at) => *self.0[at].1 = value,
             Err(at) => self.0.insert(at, (key, Box::new(value))),
         }
     }
 
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         self.find(key).ok().map(|at| *self.0.remove(at).1)
     }
 
-    pub(super) fn range(&self, range: impl RangeBounds<K>) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+    pub(crate) fn range(&self, range: impl RangeBounds<K>) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         let place = |key: &K| self.find(key);
         let from = match range.start_bound() {
             Bound::Unbounded => 0,
@@ -54,23 +54,23 @@ impl<K: Ord, V> Sorted<K, V> {
         self.0.get(from..to).unwrap_or_default().iter().map(|(key, value)| (key, &**value))
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.range(..)
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
         self.0.iter().map(|(key, _)| key)
     }
 
-    pub(super) fn take_keys(&mut self) -> impl Iterator<Item = K> + use<K, V> {
+    pub(crate) fn take_keys(&mut self) -> impl Iterator<Item = K> + use<K, V> {
         std::mem::take(&mut self.0).into_iter().map(|(key, _)| key)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 }
