@@ -77,7 +77,7 @@ impl Desk {
     /// Another device's draft takes the place of what is here, but never of what somebody is writing just now.
     fn hear_draft(self, id: ConversationId, text: Option<String>) {
         let is_open = self.thread.with_untracked(|thread| thread.id()) == Some(id);
-        if is_open && dom::is_typing_in("composer") {
+        if is_open && self.has_typed.get_value() && dom::is_typing_in("composer") {
             return;
         }
         self.drafts.update(|drafts| match text.clone() {
