@@ -10,7 +10,8 @@ use parlour_client::api::{
     Connection, Conversation, ConversationId, ConversationState, Event, Identity, IdentityId, Member, Message, Preview,
     Request,
 };
-use parlour_proto::frames::{AppId, AppInfo};
+use parlour_proto::frames::{AccountRef, AppId, AppInfo};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Who uses this browser.
@@ -52,6 +53,8 @@ pub struct AppState {
     /// Whether the conversations have been read once.
     pub loaded: bool,
     chats: Vec<Arc<Conversation>>,
+    /// Who is writing now, where; the first to begin first.
+    typing: HashMap<ConversationId, Vec<AccountRef>>,
 }
 
 impl AppState {
@@ -67,8 +70,9 @@ impl AppState {
             Event::Profile(member) => self.put_profile(member),
             Event::Devices { identity: IdentityId(0), new: Some(_), .. } => return Some(News::Device),
             Event::Identities(all) => self.put_identities(all),
+            Event::Typing { conversation, who, typing } => self.put_typing(*conversation, who, *typing),
             Event::Devices { .. } | Event::LinkAsked { .. } | Event::LinkEnded { .. } => {}
-            Event::History { .. } | Event::Draft { .. } | Event::Typing { .. } => {}
+            Event::History { .. } | Event::Draft { .. } => {}
             Event::NotSent { .. } | Event::Done(..) | Event::Progress { .. } => {}
         }
         None
@@ -90,6 +94,23 @@ impl AppState {
             self.chats.push(Arc::new(conversation));
             self.sort();
         }
+    }
+
+    /// Nobody is known to write: another engine starts from nothing.
+    pub fn forget_typing(&mut self) {
+        self.typing.clear();
+    }
+
+    /// Who is writing there, as they are called; an empty name for somebody who has none.
+    pub fn writers(&self, id: ConversationId) -> Vec<String> {
+        let writing = self.typing.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let Some(chat) = self.chat(id).filter(|_| !writing.is_empty()) else { return Vec::new() };
+        let name = |who: &AccountRef| {
+            let member = chat.members.iter().find(|member| member.account == *who);
+            let name = member.and_then(|member| member.name.clone().or_else(|| member.address.clone()));
+            name.or_else(|| (!chat.is_group).then(|| chat.title.clone())).unwrap_or_default()
+        };
+        writing.iter().map(name).collect()
     }
 
     /// A request is answered, or its conversation was forgotten.
@@ -195,6 +216,17 @@ impl AppState {
         }
     }
 
+    fn put_typing(&mut self, conversation: ConversationId, who: &AccountRef, typing: bool) {
+        let writing = self.typing.entry(conversation).or_default();
+        writing.retain(|known| known != who);
+        if typing {
+            writing.push(who.clone());
+        }
+        if writing.is_empty() {
+            self.typing.remove(&conversation);
+        }
+    }
+
     fn put_request(&mut self, request: &Request) -> Option<News> {
         let is_new = !self.requests.iter().any(|known| known.id == request.id);
         self.requests.retain(|known| known.id != request.id);
@@ -282,6 +314,31 @@ mod tests {
         assert_eq!(text(&state), "newest");
         state.apply(&Event::Message { conversation: chat(1, 0).id, message: message(9, "edited") });
         assert_eq!(text(&state), "edited");
+    }
+
+    #[test]
+    fn who_writes_is_named_until_they_stop_or_the_engine_starts_anew() {
+        use crate::ui::model::samples::account;
+        let mut state = AppState::default();
+        let named = |n: u8, name: Option<&str>| Member {
+            account: account(n),
+            address: None,
+            name: name.map(str::to_owned),
+            picture: None,
+        };
+        let members = vec![named(1, Some("Ben")), named(2, Some("Cleo")), named(3, None)];
+        state.set_conversations(vec![Conversation { members, is_group: true, ..chat(1, 10) }]);
+        let id = chat(1, 0).id;
+        let mut says = |n, typing| {
+            state.apply(&Event::Typing { conversation: id, who: account(n), typing });
+            state.writers(id)
+        };
+        assert_eq!(says(1, true), ["Ben"]);
+        assert_eq!(says(2, true), ["Ben", "Cleo"]);
+        assert_eq!(says(3, true), ["Ben", "Cleo", ""]);
+        assert_eq!(says(1, false), ["Cleo", ""]);
+        state.forget_typing();
+        assert!(state.writers(id).is_empty());
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn head(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
             {picture(desk, chat)}
             <span class="headtext">
                 <span class="headname"><bdi>{chat.title.clone()}</bdi>{chat.verified.then(verified)}</span>
-                <span class="headsub">{subtitle(desk, chat)}</span>
+                <span class="headsub">{under(desk, chat)}</span>
             </span>
         </a>
         <div class="actions">
@@ -57,6 +57,19 @@ fn head(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
             <a class="iconbutton" href=Route::About(id).hash() aria-label=t().about title=t().about>{icon(Icon::Info)}</a>
         </div>
     }
+}
+
+/// Who is writing; else who they are.
+fn under(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
+    let id = chat.id;
+    let says = subtitle(desk, chat);
+    let writing = Memo::new(move |_| desk.who_writes(id));
+    move || writing.get().map_or_else(|| says.clone().into_any(), is_writing)
+}
+
+/// A sentence with dots that move. Nobody has it read out: it comes and goes while one reads or writes.
+pub(super) fn is_writing(says: String) -> AnyView {
+    view! { <span class="writing" aria-hidden="true"><bdi>{says}</bdi><i></i><i></i><i></i></span> }.into_any()
 }
 
 /// Which app they are on, or who is in it.

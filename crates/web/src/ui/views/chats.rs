@@ -1,5 +1,6 @@
 //! The conversation list: only what is on screen is in the page.
 
+use super::chat::is_writing;
 use super::desk::Desk;
 use super::dom;
 use super::face::face;
@@ -227,8 +228,12 @@ fn row_inside(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
 
 /// The draft, or what the state wants said, or the last message.
 fn second_line(desk: Desk, id: ConversationId, state: ConversationState, is_group: bool) -> impl IntoView {
+    let writing = Memo::new(move |_| desk.who_writes(id));
     move || {
         let is_open = desk.route.with(|route| route.conversation() == Some(id));
+        if let Some(says) = writing.get() {
+            return is_writing(says);
+        }
         let draft = desk.drafts.with(|drafts| drafts.get(&id).cloned()).filter(|_| !is_open);
         if let Some(draft) = draft {
             return view! { <span class="draftmark">{t().draft}</span>" "<bdi>{crate::ui::model::text::preview(&draft)}</bdi> }.into_any();

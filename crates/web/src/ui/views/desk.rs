@@ -13,7 +13,7 @@ use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt as _;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use parlour_client::api::{ConversationId, Event, Failure, Intent, LinkEnd, Reply};
+use parlour_client::api::{ConversationId, Event, Failure, Intent, LinkEnd, Reply, Reports};
 use parlour_proto::frames::{AppId, SignIn};
 use parlour_proto::ids::{MessageId, UnixMillis};
 use std::collections::HashMap;
@@ -44,13 +44,6 @@ pub(crate) struct Newborn {
     pub kept: bool,
 }
 
-/// Which reports go out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reports {
-    pub delivered: bool,
-    pub read: bool,
-}
-
 /// What the composer is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Writing {
@@ -79,7 +72,6 @@ pub(crate) struct Desk {
     pub keys_changed: RwSignal<HashMap<ConversationId, UnixMillis>>,
     pub route: RwSignal<Route>,
     pub looks: RwSignal<Looks>,
-    pub reports: RwSignal<Reports>,
     /// Whether a message that comes while nobody looks is told of, without anything of it.
     pub notifies: RwSignal<bool>,
     /// Pictures of people.
@@ -108,7 +100,6 @@ impl Desk {
             keys_changed: RwSignal::new(HashMap::new()),
             route: RwSignal::new(Route::parse(&dom::hash())),
             looks: RwSignal::new(Looks::load()),
-            reports: RwSignal::new(Reports { delivered: true, read: true }),
             notifies: RwSignal::new(super::notify::is_on()),
             faces: Faces::new(),
             newborn: RwSignal::new(None),
@@ -217,7 +208,10 @@ impl Desk {
             match happening {
                 Happening::Event(event) => events.push(event),
                 Happening::Here => {
-                    self.state.update(|state| state.trouble = None);
+                    self.state.update(|state| {
+                        state.trouble = None;
+                        state.forget_typing();
+                    });
                     // Another engine knows of no code.
                     self.devices.update(|devices| devices.end_offer(LinkEnd::Expired));
                     spawn_local(self.read_all());
@@ -289,14 +283,10 @@ impl Desk {
 
     /// Reads everything that is shown, again.
     pub(crate) async fn read_all(self) {
-        let me = match self.ask(Intent::WhoAmI).await {
-            Ok(Reply::Identities(identities)) => identities.into_iter().next().map_or(Me::Nobody, Me::Known),
-            Err(Fault::Failed(Failure::NotSignedIn)) => Me::Nobody,
-            _ => return,
-        };
-        let signed_in = matches!(me, Me::Known(_));
-        self.state.update(|state| state.me = me);
-        if signed_in {
+        if !self.read_me().await {
+            return;
+        }
+        if self.state.with_untracked(|state| state.identity().is_some()) {
             self.read_notes().await;
             self.read_drafts().await;
             self.read_chats().await;
@@ -306,6 +296,17 @@ impl Desk {
         if let Ok(Reply::Apps(apps)) = self.ask(Intent::Apps).await {
             self.state.update(|state| state.apps = apps);
         }
+    }
+
+    /// Reads who this is; whether it could be read.
+    async fn read_me(self) -> bool {
+        let me = match self.ask(Intent::WhoAmI).await {
+            Ok(Reply::Identities(identities)) => identities.into_iter().next().map_or(Me::Nobody, Me::Known),
+            Err(Fault::Failed(Failure::NotSignedIn)) => Me::Nobody,
+            _ => return false,
+        };
+        self.state.update(|state| state.me = me);
+        true
     }
 
     async fn read_chats(self) {
@@ -326,10 +327,6 @@ impl Desk {
         let keys = self.kept("keys/").await.into_iter();
         let keys = keys.filter_map(|(key, at)| Some((id(&key)?, UnixMillis(u64::from_be_bytes(at.try_into().ok()?)))));
         self.keys_changed.set(keys.collect());
-        if let Some((_, flags)) = self.kept("reports").await.pop() {
-            let on = |at: usize| flags.get(at) != Some(&0);
-            self.reports.set(Reports { delivered: on(0), read: on(1) });
-        }
     }
 
     /// Opens a conversation: its newest page, and the unread line.
@@ -401,11 +398,32 @@ impl Desk {
         });
     }
 
+    /// Who writes in a conversation, in one sentence.
+    pub(super) fn who_writes(self, id: ConversationId) -> Option<String> {
+        let names = self.state.with(|state| state.writers(id));
+        let name = |name: &String| if name.is_empty() { t().somebody.to_owned() } else { name.clone() };
+        match names.as_slice() {
+            [] => None,
+            [one] => Some(fill(t().writing_one, &[("who", &name(one))])),
+            [one, other] => Some(fill(t().writing_two, &[("who", &name(one)), ("other", &name(other))])),
+            more => Some(fill(t().writing_more, &[("n", &more.len().to_string())])),
+        }
+    }
+
+    /// What the account tells of itself; the engine knows it for all its devices.
     pub(crate) fn set_reports(self, reports: Reports) {
-        self.reports.set(reports);
-        self.keep("reports".to_owned(), Some(vec![u8::from(reports.delivered), u8::from(reports.read)]));
-        let Reports { delivered, read } = reports;
-        self.please(Intent::SetReports { delivered, read, typing: true });
+        let Reports { delivered, read, typing } = reports;
+        self.state.update(|state| {
+            if let Me::Known(me) = &mut state.me {
+                me.reports = reports;
+            }
+        });
+        spawn_local(async move {
+            if let Err(fault) = self.ask(Intent::SetReports { delivered, read, typing }).await {
+                self.complain(&fault);
+                self.read_me().await;
+            }
+        });
     }
 
     /// The name of the app this is.

@@ -1,6 +1,6 @@
 //! Settings: who I am, what goes out about me, how it looks, what is here, and leaving.
 
-use super::desk::{Desk, Reports};
+use super::desk::Desk;
 use super::face::{own_face, shrink};
 use super::frame::{bar, what_they_see};
 use super::icon::{Icon, icon};
@@ -10,7 +10,7 @@ use crate::ui::model::phone;
 use crate::ui::model::route::Route;
 use crate::ui::strings::{LANGUAGES, plural, t};
 use leptos::prelude::*;
-use parlour_client::api::{Intent, Picture, Reply, Status};
+use parlour_client::api::{Intent, Picture, Reply, Reports, Status};
 
 /// The page.
 pub(crate) fn settings(desk: Desk) -> impl IntoView {
@@ -115,19 +115,21 @@ fn linked(desk: Desk) -> impl IntoView {
 }
 
 fn privacy(desk: Desk) -> impl IntoView {
+    let reports = Memo::new(move |_| desk.state.with(|state| state.identity().map(|me| me.reports)));
     let switch = move |name: &'static str,
                        says: &'static str,
                        is: fn(&Reports) -> bool,
                        set: fn(&mut Reports, bool)| {
         let toggle = move |event| {
-            let mut reports = desk.reports.get_untracked();
-            set(&mut reports, event_target_checked(&event));
-            desk.set_reports(reports);
+            if let Some(mut reports) = reports.get_untracked() {
+                set(&mut reports, event_target_checked(&event));
+                desk.set_reports(reports);
+            }
         };
         view! {
             <label class="item">
                 <span>{name}<small>{says}</small></span>
-                <input type="checkbox" role="switch" class="switch" prop:checked=move || is(&desk.reports.get()) on:change=toggle />
+                <input type="checkbox" role="switch" class="switch" prop:checked=move || reports.get().is_some_and(|reports| is(&reports)) on:change=toggle />
             </label>
         }
     };
@@ -143,6 +145,7 @@ fn privacy(desk: Desk) -> impl IntoView {
                 </label>
             })}
             {switch(t().reports_delivered, t().reports_delivered_says, |reports| reports.delivered, |reports, on| reports.delivered = on)}
+            {switch(t().reports_typing, t().reports_typing_says, |reports| reports.typing, |reports, on| reports.typing = on)}
         </section>
     }
 }
