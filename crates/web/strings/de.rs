@@ -391,6 +391,26 @@ pub static DE: Strings = Strings {
     offer_expired_text: "Er wurde nicht rechtzeitig benutzt, oder dieses Gerät hat die Verbindung verloren.",
     offer_again: "Neuen Code zeigen",
 
+    // Konten mehrerer Apps
+    accounts: "Konten",
+    accounts_only: "Nur dieses",
+    accounts_lead: "Du hast noch eine App? Verbinde ihr Konto, dann kommen ihre Nachrichten auch hier an. Für andere bleiben es zwei: Niemand sieht, dass beide dir gehören.",
+    account_own: "diese App, {app}",
+    account_link: "Konto verbinden",
+    account_link_text: "Öffne die andere App auf dem Gerät, auf dem du sie nutzt: Einstellungen, Geräte, „Gerät hinzufügen“. Sie zeigt einen Code: Gib ihn hier ein.",
+    account_shows: "Seine Nachrichten hier zeigen",
+    account_shows_says: "Ausgeschaltet kommen sie weiterhin, sind aber nirgends zu sehen.",
+    account_unlink: "Trennen",
+    account_unlink_question: "Dieses Konto trennen?",
+    account_unlink_text: "Alles von {address} verschwindet aus diesem Browser. Auf deinen anderen Geräten bleibt es.",
+    account_gone: "{address} ist nicht mehr hier",
+    as_account: "als {address}",
+    from: "Von",
+    quiet: "Ruhezeit",
+    quiet_says: "In ihr wirst du über nichts benachrichtigt, was dorthin kommt.",
+    quiet_from: "Von",
+    quiet_until: "Bis",
+
     // wenn etwas nicht stimmt
     broken: "Das geht hier nicht",
     broken_text: "Die App konnte nicht starten. Ein privates Fenster oder ein voller Speicher kann der Grund sein.",

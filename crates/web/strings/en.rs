@@ -414,6 +414,26 @@ english! {
     offer_expired_text: "It was not used in time, or this device lost its connection.",
     offer_again: "Show a new code",
 
+    // accounts of several apps
+    accounts: "Accounts",
+    accounts_only: "Only this one",
+    accounts_lead: "You have another app, too? Link its account, and its messages come here as well. To other people the two stay two: nobody sees that they are yours.",
+    account_own: "this app, {app}",
+    account_link: "Link an account",
+    account_link_text: "Open the other app on the device where you use it: Settings, Devices, “Add a device”. It shows a code: type it here.",
+    account_shows: "Show its messages here",
+    account_shows_says: "Off, they still come, but are nowhere to be seen.",
+    account_unlink: "Unlink",
+    account_unlink_question: "Unlink this account?",
+    account_unlink_text: "Everything of {address} goes from this browser. It stays on your other devices.",
+    account_gone: "{address} is not here any more",
+    as_account: "as {address}",
+    from: "From",
+    quiet: "Quiet hours",
+    quiet_says: "In them you are not notified of anything for it.",
+    quiet_from: "From",
+    quiet_until: "Until",
+
     // when something is wrong
     broken: "This does not work here",
     broken_text: "The engine could not be started. A private window or a full disk can be the reason.",

@@ -1,5 +1,6 @@
 //! A conversation: who it is with, what was said, what to say.
 
+use super::accounts::shown;
 use super::chats::{picture, verified};
 use super::composer::composer;
 use super::desk::Desk;
@@ -62,7 +63,12 @@ fn head(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
 /// Who is writing; else who they are.
 fn under(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
     let id = chat.id;
+    let account = desk.state.with(|state| state.linked_to(chat.identity).map(|account| shown(&account.address)));
     let says = subtitle(desk, chat);
+    let says = match account {
+        Some(address) => format!("{} · {says}", fill(t().as_account, &[("address", &address)])),
+        None => says,
+    };
     let writing = Memo::new(move |_| desk.who_writes(id));
     move || writing.get().map_or_else(|| says.clone().into_any(), is_writing)
 }

@@ -1,5 +1,6 @@
 //! The conversation list: only what is on screen is in the page.
 
+use super::accounts::badge;
 use super::chat::is_writing;
 use super::desk::Desk;
 use super::dom;
@@ -41,7 +42,7 @@ pub(crate) fn chats(desk: Desk) -> impl IntoView {
         </div>
         {tray(desk)}
         {move || {
-            let nothing_at_all = desk.state.with(|state| state.loaded && state.chats().is_empty())
+            let nothing_at_all = desk.state.with(|state| state.loaded && state.chats().next().is_none())
                 && desk.devices.with(|devices| devices.coming.is_none());
             let nothing_found = found.with(Vec::is_empty) && !search.read().is_empty();
             if nothing_at_all { empty(desk).into_any() }
@@ -78,7 +79,7 @@ fn search_key(
 
 /// The way to the requests, when some wait.
 fn tray(desk: Desk) -> impl IntoView {
-    let waiting = Memo::new(move |_| desk.state.with(|state| state.requests.len()));
+    let waiting = Memo::new(move |_| desk.state.with(|state| state.requests().count()));
     move || {
         (waiting.get() > 0).then(|| {
             view! {
@@ -216,6 +217,7 @@ fn row_inside(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
             <span class="rowtop">
                 <bdi class="rowname">{chat.title.clone()}</bdi>
                 {chat.verified.then(verified)}
+                {badge(desk, chat.identity)}
                 <span class="rowtime" class:fresh=move || { unread > 0 }>{move || short(at, desk.today.get(), t())}</span>
             </span>
             <span class="rowbottom">

@@ -228,7 +228,18 @@ impl Desk {
 
     fn take_events(self, events: &[Event]) {
         let mut news = Vec::new();
-        self.state.update(|state| news.extend(events.iter().filter_map(|event| state.apply(event))));
+        for event in events {
+            self.hear_of_accounts(event);
+        }
+        self.state.update(|state| {
+            // Where there are several accounts, a request that is not known waits until it is known whom it asks.
+            let waits = |event: &Event, state: &AppState| matches!(event, Event::Request(request) if !state.linked.is_empty() && state.asked(request.id).is_none());
+            for event in events {
+                if !waits(event, state) {
+                    news.extend(state.apply(event));
+                }
+            }
+        });
         let open = self.thread.with_untracked(Thread::id);
         let here = |event: &&Event| matches!(event, Event::Message { conversation, .. } if Some(*conversation) == open);
         if events.iter().any(|event| here(&event)) {
@@ -249,9 +260,31 @@ impl Desk {
         self.announce(&news);
     }
 
-    fn announce(self, news: &[News]) {
+    /// What happens to linked accounts.
+    fn hear_of_accounts(self, event: &Event) {
+        match event {
+            Event::SignedOut { identity, .. } => {
+                let account = self.state.with_untracked(|state| state.linked_to(*identity).cloned());
+                if let Some(account) = account {
+                    let address = super::accounts::shown(&account.address);
+                    self.tell(fill(t().account_gone, &[("address", &address)]));
+                }
+            }
+            Event::Request(request) => {
+                let waits = |state: &AppState| !state.linked.is_empty() && state.asked(request.id).is_none();
+                if self.state.with_untracked(waits) {
+                    spawn_local(self.hear_request(request.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn announce(self, news: &[News]) {
         let open = self.route.with_untracked(Route::conversation);
-        if !news.is_empty() && !dom::is_visible() && self.notifies.get_untracked() {
+        let minute = super::accounts::minute_now();
+        let is_loud = |state: &AppState| news.iter().any(|one| state.is_loud(one, minute));
+        if self.state.with_untracked(is_loud) && !dom::is_visible() && self.notifies.get_untracked() {
             super::notify::notify(self);
         }
         for one in news {
@@ -261,7 +294,7 @@ impl Desk {
                     self.said.set(fill(t().said_message, &[("who", &by), ("text", text)]));
                 }
                 News::Message { .. } => {}
-                News::Request => self.said.set(t().said_request.to_owned()),
+                News::Request(_) => self.said.set(t().said_request.to_owned()),
                 News::KeysChanged(conversation) => self.note_keys(*conversation),
                 // The notice is an alert itself.
                 News::Device => {}
@@ -299,13 +332,13 @@ impl Desk {
     }
 
     /// Reads who this is; whether it could be read.
-    async fn read_me(self) -> bool {
-        let me = match self.ask(Intent::WhoAmI).await {
-            Ok(Reply::Identities(identities)) => identities.into_iter().next().map_or(Me::Nobody, Me::Known),
-            Err(Fault::Failed(Failure::NotSignedIn)) => Me::Nobody,
+    pub(super) async fn read_me(self) -> bool {
+        let all = match self.ask(Intent::WhoAmI).await {
+            Ok(Reply::Identities(all)) => all,
+            Err(Fault::Failed(Failure::NotSignedIn)) => Vec::new(),
             _ => return false,
         };
-        self.state.update(|state| state.me = me);
+        self.state.update(|state| state.set_accounts(all));
         true
     }
 
@@ -313,9 +346,7 @@ impl Desk {
         if let Ok(Reply::Conversations(chats)) = self.ask(Intent::Conversations).await {
             self.state.update(|state| state.set_conversations(chats));
         }
-        if let Ok(Reply::Requests(requests)) = self.ask(Intent::Requests).await {
-            self.state.update(|state| state.set_requests(requests));
-        }
+        self.read_requests().await;
         if let Some(id) = self.route.with_untracked(Route::conversation) {
             self.thread.set(Thread::default());
             self.open(id);
