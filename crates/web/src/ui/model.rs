@@ -6,6 +6,7 @@
 pub mod devices;
 pub mod heights;
 pub mod phone;
+pub mod quiet;
 pub mod route;
 pub mod rows;
 pub mod state;

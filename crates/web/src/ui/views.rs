@@ -1,6 +1,7 @@
 //! The views, over signals.
 
 mod about;
+mod accounts;
 mod bubble;
 mod chat;
 mod chats;

@@ -28,6 +28,8 @@ pub enum Route {
     Settings,
     /// The account's devices.
     Devices,
+    /// The accounts that this app answers for.
+    Accounts,
 }
 
 impl Route {
@@ -45,6 +47,7 @@ impl Route {
             "reach" => Route::Reach,
             "settings" => Route::Settings,
             "devices" => Route::Devices,
+            "accounts" => Route::Accounts,
             _ => Route::Chats,
         }
     }
@@ -74,6 +77,7 @@ impl Route {
             Route::Reach => "#/reach".to_owned(),
             Route::Settings => "#/settings".to_owned(),
             Route::Devices => "#/devices".to_owned(),
+            Route::Accounts => "#/accounts".to_owned(),
         }
     }
 
@@ -91,7 +95,7 @@ impl Route {
             Route::About(id) => Route::Chat(*id),
             Route::Safety(id) => Route::About(*id),
             Route::Group => Route::New(None),
-            Route::Devices => Route::Settings,
+            Route::Devices | Route::Accounts => Route::Settings,
             _ => Route::Chats,
         }
     }
@@ -134,7 +138,7 @@ mod tests {
         let invite = Route::New(Some("bell/AbC-_9".to_owned()));
         let plain = [Route::Chats, Route::Group, Route::Invite, Route::Requests, Route::Reach, Route::Settings];
         let of_one = [Route::Chat(id), Route::About(id), Route::Safety(id), Route::New(None), Route::Devices, invite];
-        for route in plain.into_iter().chain(of_one) {
+        for route in plain.into_iter().chain(of_one).chain([Route::Accounts]) {
             assert_eq!(Route::parse(&route.hash()), route);
         }
     }

@@ -1,13 +1,25 @@
 //! Small conversations and messages for tests.
 
 use parlour_client::api::{
-    Conversation, ConversationId, ConversationState, IdentityId, Message, MessageState, Request,
+    Conversation, ConversationId, ConversationState, Identity, IdentityId, Message, MessageState, Reports, Request,
+    Showing,
 };
 use parlour_proto::frames::{AccountRef, AppId};
 use parlour_proto::ids::{AccountId, MessageId, UnixMillis};
 
 pub(crate) fn account(n: u8) -> AccountRef {
     AccountRef { app: AppId::parse("bell").unwrap(), account: AccountId([n; 16]) }
+}
+
+pub(crate) fn identity(n: u16, app: &str) -> Identity {
+    Identity {
+        id: IdentityId(n),
+        account: AccountRef { app: AppId::parse(app).unwrap(), account: AccountId([n as u8; 16]) },
+        address: format!("ada@{app}"),
+        name: "Ada".to_owned(),
+        showing: Showing::default(),
+        reports: Reports { delivered: true, read: true, typing: true },
+    }
 }
 
 pub(crate) fn chat(n: u8, last_activity: u64) -> Conversation {

@@ -152,7 +152,7 @@ fn tools(stream: Stream, desk: Desk, id: MessageId) -> impl IntoView {
 }
 
 fn reactions(stream: Stream, desk: Desk, message: &Message) -> impl IntoView + use<> {
-    let me = desk.state.with_untracked(|state| state.identity().map(|me| me.account.clone()));
+    let me = my_account(desk);
     let counted = tally(&message.reactions, me.as_ref());
     let id = message.id;
     (!counted.is_empty() && !message.deleted).then(|| {
@@ -167,6 +167,12 @@ fn reactions(stream: Stream, desk: Desk, message: &Message) -> impl IntoView + u
         };
         view! { <div class="reactions">{counted.into_iter().map(chip).collect_view()}</div> }
     })
+}
+
+/// Who one is in the open conversation.
+pub(super) fn my_account(desk: Desk) -> Option<AccountRef> {
+    let open = desk.thread.with_untracked(|thread| thread.id())?;
+    desk.state.with_untracked(|state| state.account_in(open).map(|me| me.account.clone()))
 }
 
 /// Gives a reaction, or takes it back with an empty one.

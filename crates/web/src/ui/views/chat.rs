@@ -1,5 +1,6 @@
 //! A conversation: who it is with, what was said, what to say.
 
+use super::accounts::shown;
 use super::chats::{picture, verified};
 use super::composer::composer;
 use super::desk::Desk;
@@ -45,7 +46,7 @@ fn head(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
             {picture(desk, chat)}
             <span class="headtext">
                 <span class="headname"><bdi>{chat.title.clone()}</bdi>{chat.verified.then(verified)}</span>
-                <span class="headsub">{subtitle(desk, chat)}</span>
+                <span class="headsub">{under(desk, chat)}</span>
             </span>
         </a>
         <div class="actions">
@@ -57,6 +58,24 @@ fn head(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
             <a class="iconbutton" href=Route::About(id).hash() aria-label=t().about title=t().about>{icon(Icon::Info)}</a>
         </div>
     }
+}
+
+/// Who is writing; else who they are.
+fn under(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
+    let id = chat.id;
+    let account = desk.state.with(|state| state.linked_to(chat.identity).map(|account| shown(&account.address)));
+    let says = subtitle(desk, chat);
+    let says = match account {
+        Some(address) => format!("{} · {says}", fill(t().as_account, &[("address", &address)])),
+        None => says,
+    };
+    let writing = Memo::new(move |_| desk.who_writes(id));
+    move || writing.get().map_or_else(|| says.clone().into_any(), is_writing)
+}
+
+/// A sentence with dots that move. Nobody has it read out: it comes and goes while one reads or writes.
+pub(super) fn is_writing(says: String) -> AnyView {
+    view! { <span class="writing" aria-hidden="true"><bdi>{says}</bdi><i></i><i></i><i></i></span> }.into_any()
 }
 
 /// Which app they are on, or who is in it.

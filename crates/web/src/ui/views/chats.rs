@@ -1,5 +1,7 @@
 //! The conversation list: only what is on screen is in the page.
 
+use super::accounts::badge;
+use super::chat::is_writing;
 use super::desk::Desk;
 use super::dom;
 use super::face::face;
@@ -40,7 +42,7 @@ pub(crate) fn chats(desk: Desk) -> impl IntoView {
         </div>
         {tray(desk)}
         {move || {
-            let nothing_at_all = desk.state.with(|state| state.loaded && state.chats().is_empty())
+            let nothing_at_all = desk.state.with(|state| state.loaded && state.chats().next().is_none())
                 && desk.devices.with(|devices| devices.coming.is_none());
             let nothing_found = found.with(Vec::is_empty) && !search.read().is_empty();
             if nothing_at_all { empty(desk).into_any() }
@@ -77,7 +79,7 @@ fn search_key(
 
 /// The way to the requests, when some wait.
 fn tray(desk: Desk) -> impl IntoView {
-    let waiting = Memo::new(move |_| desk.state.with(|state| state.requests.len()));
+    let waiting = Memo::new(move |_| desk.state.with(|state| state.requests().count()));
     move || {
         (waiting.get() > 0).then(|| {
             view! {
@@ -215,6 +217,7 @@ fn row_inside(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
             <span class="rowtop">
                 <bdi class="rowname">{chat.title.clone()}</bdi>
                 {chat.verified.then(verified)}
+                {badge(desk, chat.identity)}
                 <span class="rowtime" class:fresh=move || { unread > 0 }>{move || short(at, desk.today.get(), t())}</span>
             </span>
             <span class="rowbottom">
@@ -227,8 +230,12 @@ fn row_inside(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
 
 /// The draft, or what the state wants said, or the last message.
 fn second_line(desk: Desk, id: ConversationId, state: ConversationState, is_group: bool) -> impl IntoView {
+    let writing = Memo::new(move |_| desk.who_writes(id));
     move || {
         let is_open = desk.route.with(|route| route.conversation() == Some(id));
+        if let Some(says) = writing.get() {
+            return is_writing(says);
+        }
         let draft = desk.drafts.with(|drafts| drafts.get(&id).cloned()).filter(|_| !is_open);
         if let Some(draft) = draft {
             return view! { <span class="draftmark">{t().draft}</span>" "<bdi>{crate::ui::model::text::preview(&draft)}</bdi> }.into_any();

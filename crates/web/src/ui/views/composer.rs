@@ -9,12 +9,15 @@ use crate::ui::model::text::preview;
 use crate::ui::strings::{fill, t};
 use leptos::html;
 use leptos::prelude::*;
-use parlour_client::api::{Body, ConversationId};
-use parlour_proto::ids::MessageId;
+use parlour_client::api::{Body, ConversationId, Intent};
+use parlour_proto::ids::{MessageId, UnixMillis};
 use std::time::Duration;
 
 /// So long after the last key a draft is kept.
 const DRAFT_AFTER: Duration = Duration::from_millis(350);
+
+/// The engine is told at most this often that somebody writes, in ms.
+const TELL_EVERY: u64 = 1000;
 
 #[derive(Clone, Copy)]
 struct Composer {
@@ -23,17 +26,26 @@ struct Composer {
     text: RwSignal<String>,
     area: NodeRef<html::Textarea>,
     picking: RwSignal<bool>,
+    /// When the engine was told that somebody writes here, and not yet that they stopped.
+    told: StoredValue<Option<UnixMillis>>,
 }
 
 /// The composer of a conversation.
 pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
     let draft = desk.drafts.with_untracked(|drafts| drafts.get(&id).cloned()).unwrap_or_default();
-    let composer =
-        Composer { desk, id, text: RwSignal::new(draft), area: NodeRef::new(), picking: RwSignal::new(false) };
+    let composer = Composer {
+        desk,
+        id,
+        text: RwSignal::new(draft),
+        area: NodeRef::new(),
+        picking: RwSignal::new(false),
+        told: StoredValue::new(None),
+    };
     desk.has_typed.set_value(false);
     composer.keep_drafts();
     composer.follow_other_devices();
     composer.follow_writing();
+    on_cleanup(move || composer.stopped());
     let can_send = Memo::new(move |_| !composer.text.read().trim().is_empty());
     let editing = move || matches!(desk.writing.get(), Writing::Edit(_));
     view! {
@@ -46,7 +58,8 @@ pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
                 <textarea id="composer" node_ref=composer.area rows="1" dir="auto" autocomplete="off" enterkeyhint="send"
                     placeholder=t().write aria-label=t().write maxlength="16000"
                     prop:value=move || composer.text.get()
-                    on:input=move |event| { desk.has_typed.set_value(true); composer.text.set(event_target_value(&event)); }
+                    on:input=move |event| composer.typed(event_target_value(&event))
+                    on:blur=move |_| composer.left()
                     on:keydown=move |event| composer.key(&event)></textarea>
                 <button class="sendbutton" aria-label=move || if editing() { t().save } else { t().send } disabled=move || !can_send.get()
                     on:click=move |_| composer.send()>{move || icon(if editing() { Icon::Check } else { Icon::Send })}</button>
@@ -56,6 +69,41 @@ pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
 }
 
 impl Composer {
+    /// A key, or something pasted: the others may see that somebody writes.
+    fn typed(self, text: String) {
+        let is_empty = text.trim().is_empty();
+        self.desk.has_typed.set_value(true);
+        self.text.set(text);
+        if is_empty {
+            return self.stopped();
+        }
+        let now = dom::now();
+        if self.told.get_value().is_none_or(|told| now.since(told) >= TELL_EVERY) {
+            self.told.set_value(Some(now));
+            self.tell(true);
+        }
+    }
+
+    /// A click on what sends takes the focus, too: it comes first.
+    fn left(self) {
+        set_timeout(move || self.stopped(), DRAFT_AFTER);
+    }
+
+    /// The field was emptied, or left; what was sent says it by itself.
+    fn stopped(self) {
+        if self.told.try_update_value(Option::take).flatten().is_some() {
+            self.tell(false);
+        }
+    }
+
+    /// Nothing hangs on it, so nobody hears when it fails.
+    fn tell(self, typing: bool) {
+        let (desk, conversation) = (self.desk, self.id);
+        leptos::task::spawn_local(async move {
+            let _ = desk.ask(Intent::Typing { conversation, typing }).await;
+        });
+    }
+
     /// Above the field: what is answered or edited.
     fn context(self) -> Option<AnyView> {
         let (label, id) = match self.desk.writing.get() {
@@ -217,6 +265,7 @@ impl Composer {
             self.text.set(String::new());
             self.desk.put_draft(self.id, None);
         }
+        self.told.set_value(None);
         self.desk.writing.set(Writing::New);
         self.picking.set(false);
         write(self.desk, self.id, body);

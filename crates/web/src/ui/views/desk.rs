@@ -13,7 +13,7 @@ use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt as _;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use parlour_client::api::{ConversationId, Event, Failure, Intent, LinkEnd, Reply};
+use parlour_client::api::{ConversationId, Event, Failure, Intent, LinkEnd, Reply, Reports};
 use parlour_proto::frames::{AppId, SignIn};
 use parlour_proto::ids::{MessageId, UnixMillis};
 use std::collections::HashMap;
@@ -42,13 +42,6 @@ pub(crate) struct Newborn {
     pub address: String,
     pub words: Zeroizing<String>,
     pub kept: bool,
-}
-
-/// Which reports go out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reports {
-    pub delivered: bool,
-    pub read: bool,
 }
 
 /// What the composer is about.
@@ -81,7 +74,6 @@ pub(crate) struct Desk {
     pub keys_changed: RwSignal<HashMap<ConversationId, UnixMillis>>,
     pub route: RwSignal<Route>,
     pub looks: RwSignal<Looks>,
-    pub reports: RwSignal<Reports>,
     /// Whether a message that comes while nobody looks is told of, without anything of it.
     pub notifies: RwSignal<bool>,
     /// Pictures of people.
@@ -111,7 +103,6 @@ impl Desk {
             keys_changed: RwSignal::new(HashMap::new()),
             route: RwSignal::new(Route::parse(&dom::hash())),
             looks: RwSignal::new(Looks::load()),
-            reports: RwSignal::new(Reports { delivered: true, read: true }),
             notifies: RwSignal::new(super::notify::is_on()),
             faces: Faces::new(),
             newborn: RwSignal::new(None),
@@ -220,7 +211,10 @@ impl Desk {
             match happening {
                 Happening::Event(event) => events.push(event),
                 Happening::Here => {
-                    self.state.update(|state| state.trouble = None);
+                    self.state.update(|state| {
+                        state.trouble = None;
+                        state.forget_typing();
+                    });
                     // Another engine knows of no code.
                     self.devices.update(|devices| devices.end_offer(LinkEnd::Expired));
                     spawn_local(self.read_all());
@@ -237,7 +231,18 @@ impl Desk {
 
     fn take_events(self, events: &[Event]) {
         let mut news = Vec::new();
-        self.state.update(|state| news.extend(events.iter().filter_map(|event| state.apply(event))));
+        for event in events {
+            self.hear_of_accounts(event);
+        }
+        self.state.update(|state| {
+            // Where there are several accounts, a request that is not known waits until it is known whom it asks.
+            let waits = |event: &Event, state: &AppState| matches!(event, Event::Request(request) if !state.linked.is_empty() && state.asked(request.id).is_none());
+            for event in events {
+                if !waits(event, state) {
+                    news.extend(state.apply(event));
+                }
+            }
+        });
         let open = self.thread.with_untracked(Thread::id);
         let here = |event: &&Event| matches!(event, Event::Message { conversation, .. } if Some(*conversation) == open);
         if events.iter().any(|event| here(&event)) {
@@ -258,9 +263,31 @@ impl Desk {
         self.announce(&news);
     }
 
-    fn announce(self, news: &[News]) {
+    /// What happens to linked accounts.
+    fn hear_of_accounts(self, event: &Event) {
+        match event {
+            Event::SignedOut { identity, .. } => {
+                let account = self.state.with_untracked(|state| state.linked_to(*identity).cloned());
+                if let Some(account) = account {
+                    let address = super::accounts::shown(&account.address);
+                    self.tell(fill(t().account_gone, &[("address", &address)]));
+                }
+            }
+            Event::Request(request) => {
+                let waits = |state: &AppState| !state.linked.is_empty() && state.asked(request.id).is_none();
+                if self.state.with_untracked(waits) {
+                    spawn_local(self.hear_request(request.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn announce(self, news: &[News]) {
         let open = self.route.with_untracked(Route::conversation);
-        if !news.is_empty() && !dom::is_visible() && self.notifies.get_untracked() {
+        let minute = super::accounts::minute_now();
+        let is_loud = |state: &AppState| news.iter().any(|one| state.is_loud(one, minute));
+        if self.state.with_untracked(is_loud) && !dom::is_visible() && self.notifies.get_untracked() {
             super::notify::notify(self);
         }
         for one in news {
@@ -270,7 +297,7 @@ impl Desk {
                     self.said.set(fill(t().said_message, &[("who", &by), ("text", text)]));
                 }
                 News::Message { .. } => {}
-                News::Request => self.said.set(t().said_request.to_owned()),
+                News::Request(_) => self.said.set(t().said_request.to_owned()),
                 News::KeysChanged(conversation) => self.note_keys(*conversation),
                 // The notice is an alert itself.
                 News::Device => {}
@@ -292,14 +319,10 @@ impl Desk {
 
     /// Reads everything that is shown, again.
     pub(crate) async fn read_all(self) {
-        let me = match self.ask(Intent::WhoAmI).await {
-            Ok(Reply::Identities(identities)) => identities.into_iter().next().map_or(Me::Nobody, Me::Known),
-            Err(Fault::Failed(Failure::NotSignedIn)) => Me::Nobody,
-            _ => return,
-        };
-        let signed_in = matches!(me, Me::Known(_));
-        self.state.update(|state| state.me = me);
-        if signed_in {
+        if !self.read_me().await {
+            return;
+        }
+        if self.state.with_untracked(|state| state.identity().is_some()) {
             self.read_notes().await;
             self.read_drafts().await;
             self.read_chats().await;
@@ -311,13 +334,22 @@ impl Desk {
         }
     }
 
+    /// Reads who this is; whether it could be read.
+    pub(super) async fn read_me(self) -> bool {
+        let all = match self.ask(Intent::WhoAmI).await {
+            Ok(Reply::Identities(all)) => all,
+            Err(Fault::Failed(Failure::NotSignedIn)) => Vec::new(),
+            _ => return false,
+        };
+        self.state.update(|state| state.set_accounts(all));
+        true
+    }
+
     async fn read_chats(self) {
         if let Ok(Reply::Conversations(chats)) = self.ask(Intent::Conversations).await {
             self.state.update(|state| state.set_conversations(chats));
         }
-        if let Ok(Reply::Requests(requests)) = self.ask(Intent::Requests).await {
-            self.state.update(|state| state.set_requests(requests));
-        }
+        self.read_requests().await;
         if let Some(id) = self.route.with_untracked(Route::conversation) {
             self.thread.set(Thread::default());
             self.open(id);
@@ -329,10 +361,6 @@ impl Desk {
         let keys = self.kept("keys/").await.into_iter();
         let keys = keys.filter_map(|(key, at)| Some((id(&key)?, UnixMillis(u64::from_be_bytes(at.try_into().ok()?)))));
         self.keys_changed.set(keys.collect());
-        if let Some((_, flags)) = self.kept("reports").await.pop() {
-            let on = |at: usize| flags.get(at) != Some(&0);
-            self.reports.set(Reports { delivered: on(0), read: on(1) });
-        }
     }
 
     /// Opens a conversation: its newest page, and the unread line.
@@ -404,11 +432,32 @@ impl Desk {
         });
     }
 
+    /// Who writes in a conversation, in one sentence.
+    pub(super) fn who_writes(self, id: ConversationId) -> Option<String> {
+        let names = self.state.with(|state| state.writers(id));
+        let name = |name: &String| if name.is_empty() { t().somebody.to_owned() } else { name.clone() };
+        match names.as_slice() {
+            [] => None,
+            [one] => Some(fill(t().writing_one, &[("who", &name(one))])),
+            [one, other] => Some(fill(t().writing_two, &[("who", &name(one)), ("other", &name(other))])),
+            more => Some(fill(t().writing_more, &[("n", &more.len().to_string())])),
+        }
+    }
+
+    /// What the account tells of itself; the engine knows it for all its devices.
     pub(crate) fn set_reports(self, reports: Reports) {
-        self.reports.set(reports);
-        self.keep("reports".to_owned(), Some(vec![u8::from(reports.delivered), u8::from(reports.read)]));
-        let Reports { delivered, read } = reports;
-        self.please(Intent::SetReports { delivered, read, typing: true });
+        let Reports { delivered, read, typing } = reports;
+        self.state.update(|state| {
+            if let Me::Known(me) = &mut state.me {
+                me.reports = reports;
+            }
+        });
+        spawn_local(async move {
+            if let Err(fault) = self.ask(Intent::SetReports { delivered, read, typing }).await {
+                self.complain(&fault);
+                self.read_me().await;
+            }
+        });
     }
 
     /// The name of the app this is.

@@ -4,12 +4,14 @@ use super::desk::Desk;
 use super::icon::{Icon, icon};
 use super::mark::{glyph, wordmark};
 use super::{
-    about, chat, chats, devices, dom, group, invite, new, reach, recovery, requests, safety, settings, welcome,
+    about, accounts, chat, chats, devices, dom, group, invite, new, reach, recovery, requests, safety, settings,
+    welcome,
 };
 use crate::ui::model::route::Route;
-use crate::ui::model::state::{Me, Trouble};
+use crate::ui::model::state::{Me, OWN, Trouble};
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
+use parlour_client::api::IdentityId;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -98,7 +100,7 @@ fn place(route: &Route) -> &'static str {
         Route::Chats => "chats",
         Route::Chat(_) => "chat",
         Route::About(_) | Route::Safety(_) => "inner",
-        Route::New(_) | Route::Group | Route::Invite | Route::Devices => "inner",
+        Route::New(_) | Route::Group | Route::Invite | Route::Devices | Route::Accounts => "inner",
         Route::Requests | Route::Reach | Route::Settings => "top",
     }
 }
@@ -136,6 +138,7 @@ fn app(desk: Desk) -> impl IntoView {
                     Route::Reach => reach::reach(desk).into_any(),
                     Route::Settings => settings::settings(desk).into_any(),
                     Route::Devices => devices::devices(desk).into_any(),
+                    Route::Accounts => accounts::accounts(desk).into_any(),
                 }}
             </main>
         </div>
@@ -143,15 +146,14 @@ fn app(desk: Desk) -> impl IntoView {
 }
 
 fn nav(desk: Desk, route: Memo<Route>) -> impl IntoView {
-    let waiting = Memo::new(move |_| desk.state.with(|state| state.requests.len()));
-    let unread =
-        Memo::new(move |_| desk.state.with(|state| state.chats().iter().map(|chat| chat.unread as usize).sum()));
+    let waiting = Memo::new(move |_| desk.state.with(|state| state.requests().count()));
+    let unread = Memo::new(move |_| desk.state.with(|state| state.chats().map(|chat| chat.unread as usize).sum()));
     let item = move |to: Route, name: &'static str, sign: Icon, count: Option<Memo<usize>>| {
         let hash = to.hash();
         let is_here = move || {
             route.with(|route| match (&to, route) {
-                (Route::Settings, Route::Devices) => true,
-                (Route::Chats, Route::Devices) => false,
+                (Route::Settings, Route::Devices | Route::Accounts) => true,
+                (Route::Chats, Route::Devices | Route::Accounts) => false,
                 (Route::Chats, route) => matches!(place(route), "chats" | "chat" | "inner"),
                 (to, route) => to == route,
             })
@@ -252,15 +254,27 @@ pub(crate) fn bar(desk: Desk, title: &'static str, actions: AnyView) -> impl Int
 
 /// `They will see: your name, on Bell. Not your number.`
 pub(crate) fn what_they_see(desk: Desk) -> String {
+    what_they_see_of(desk, OWN)
+}
+
+/// The same of one of the accounts.
+pub(super) fn what_they_see_of(desk: Desk, id: IdentityId) -> String {
     use parlour_proto::frames::SignIn;
-    let name = desk.state.with(|state| state.identity().map(|me| me.name.clone()).unwrap_or_default());
+    let account = desk.state.with(|state| state.account(id).cloned());
+    let name = account.as_ref().map(|account| account.name.clone()).unwrap_or_default();
+    let app = account.map(|account| account.account.app).filter(|_| id != OWN);
+    let app_name = app.as_ref().map(|app| desk.state.with(|state| state.app_name(app)));
+    let app_name = app_name.unwrap_or_else(|| desk.app_name());
+    let sign_in = app.and_then(|app| {
+        desk.state.with(|state| state.apps.iter().find(|info| info.app == app).map(|info| info.sign_in))
+    });
     let mut out = if name.is_empty() {
-        fill(t().they_see_no_name, &[("app", &desk.app_name())])
+        fill(t().they_see_no_name, &[("app", &app_name)])
     } else {
-        fill(t().they_see, &[("name", &name), ("app", &desk.app_name())])
+        fill(t().they_see, &[("name", &name), ("app", &app_name)])
     };
     out.push(' ');
-    out.push_str(match desk.sign_in {
+    out.push_str(match sign_in.unwrap_or(desk.sign_in) {
         SignIn::Phone => t().not_number,
         SignIn::Username => t().not_username,
         SignIn::AtHandle => t().not_handle,

@@ -1,12 +1,13 @@
 //! Making a group: a title, and people from among those one talks to.
 
+use super::accounts::badge;
 use super::chats::portrait;
 use super::desk::Desk;
 use super::frame::bar;
 use crate::ui::model::route::Route;
 use crate::ui::strings::{plural, t};
 use leptos::prelude::*;
-use parlour_client::api::{Conversation, ConversationId, ConversationState, Intent, Reply, Target};
+use parlour_client::api::{Conversation, ConversationId, ConversationState, IdentityId, Intent, Reply, Target};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub(crate) fn group(desk: Desk) -> impl IntoView {
             </label>
             <fieldset class="people">
                 <legend class="label">{t().group_people}</legend>
-                {people(desk, chosen, &BTreeSet::new())}
+                {people(desk, chosen, &BTreeSet::new(), None)}
             </fieldset>
             <div class="sticky">
                 <button class="button primary wide" disabled=move || !ready()>
@@ -53,17 +54,25 @@ pub(super) fn people(
     desk: Desk,
     chosen: RwSignal<BTreeSet<ConversationId>>,
     without: &BTreeSet<[u8; 16]>,
+    of: Option<IdentityId>,
 ) -> impl IntoView + use<> {
     let fits = |chat: &&Arc<Conversation>| {
         !chat.is_group
             && chat.state == ConversationState::Open
+            && of.is_none_or(|of| of == chat.identity)
             && !chat.members.iter().any(|member| without.contains(&member.account.account.0))
     };
     let chats: Vec<Arc<Conversation>> =
-        desk.state.with_untracked(|state| state.chats().iter().filter(fits).cloned().collect());
+        desk.state.with_untracked(|state| state.chats().filter(fits).cloned().collect());
     let none = chats.is_empty().then(|| view! { <p class="hint">{t().group_nobody}</p> });
+    // One account makes a group: whom another one knows cannot be brought in by it.
+    let asks = Memo::new(move |_| {
+        let first = chosen.with(|chosen| chosen.first().copied());
+        first.and_then(|first| desk.state.with(|state| state.chat(first).map(|chat| chat.identity)))
+    });
     let one = move |chat: Arc<Conversation>| {
-        let id = chat.id;
+        let (id, identity) = (chat.id, chat.identity);
+        let barred = move || asks.get().is_some_and(|asks| asks != identity);
         let toggle = move |_| {
             chosen.update(|chosen| {
                 if !chosen.remove(&id) {
@@ -74,8 +83,8 @@ pub(super) fn people(
         view! {
             <label class="person">
                 {portrait(desk, &chat)}
-                <span class="personname"><bdi>{chat.title.clone()}</bdi></span>
-                <input type="checkbox" class="tick" prop:checked=move || chosen.read().contains(&id) on:change=toggle />
+                <span class="personname"><bdi>{chat.title.clone()}</bdi>" "{badge(desk, identity)}</span>
+                <input type="checkbox" class="tick" disabled=barred prop:checked=move || chosen.read().contains(&id) on:change=toggle />
             </label>
         }
     };

@@ -34,9 +34,15 @@ pub(super) fn leave(desk: Desk, which: Leaving, close: impl Fn() + Copy + 'stati
         Leaving::Delete => Some(Intent::DeleteAccount),
     };
     let act = move |_| {
-        let Some(first) = first.clone() else { return desk.wipe() };
+        let first = first.clone();
+        let linked: Vec<_> = desk.state.with_untracked(|state| state.linked.iter().map(|account| account.id).collect());
         busy.set(true);
         spawn_local(async move {
+            // As far as it can be: their other devices can still take this one off.
+            for identity in linked {
+                let _ = desk.ask(Intent::Unlink { identity }).await;
+            }
+            let Some(first) = first else { return desk.wipe() };
             match desk.ask(first).await {
                 Ok(_) => desk.wipe(),
                 Err(_) if which == Leaving::SignOut => drop(failed.try_set(true)),

@@ -17,6 +17,7 @@ use parlour_proto::problem::Code;
 #[derive(Clone, Copy)]
 struct Form {
     desk: Desk,
+    whose: For,
     /// Digits; or what was scanned, if it has another shape.
     code: RwSignal<String>,
     name: RwSignal<String>,
@@ -25,10 +26,20 @@ struct Form {
     problem: RwSignal<Option<String>>,
 }
 
+/// What is linked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    /// This device, to an account; the other ways in stand below.
+    Door(RwSignal<Way>),
+    /// Another account, to this app that has one already; shown as long as it is `true`.
+    Account(RwSignal<bool>),
+}
+
 /// The form, and what stands in its place while the other device is asked.
-pub(super) fn form(desk: Desk, ways: RwSignal<Way>) -> impl IntoView {
+pub(super) fn form(desk: Desk, whose: For) -> impl IntoView {
     let form = Form {
         desk,
+        whose,
         code: RwSignal::new(String::new()),
         name: RwSignal::new(suggested_name()),
         waiting: RwSignal::new(false),
@@ -36,7 +47,7 @@ pub(super) fn form(desk: Desk, ways: RwSignal<Way>) -> impl IntoView {
         problem: RwSignal::new(None),
     };
     view! {
-        {move || if form.waiting.get() { form.wait().into_any() } else { form.fields(ways).into_any() }}
+        {move || if form.waiting.get() { form.wait().into_any() } else { form.fields().into_any() }}
         {move || form.scanning.get().then(|| scan(
             t().link_scan_hold,
             t().link_no_camera,
@@ -47,18 +58,32 @@ pub(super) fn form(desk: Desk, ways: RwSignal<Way>) -> impl IntoView {
 }
 
 impl Form {
-    fn fields(self, ways: RwSignal<Way>) -> impl IntoView {
+    fn fields(self) -> impl IntoView {
         if dom::has_keyboard() {
             dom::focus_soon("link-code");
         }
+        let (title, text) = match self.whose {
+            For::Door(_) => (t().link_title, t().link_text),
+            For::Account(_) => (t().account_link, t().account_link_text),
+        };
+        let below = match self.whose {
+            For::Door(ways) => view! {
+                {other_way(t().have_account, t().sign_in, Way::In, ways)}
+                {other_way(t().no_account, t().sign_up, Way::Up, ways)}
+            }
+            .into_any(),
+            For::Account(shown) => {
+                view! { <button type="button" class="button wide" on:click=move |_| shown.set(false)>{t().cancel}</button> }.into_any()
+            }
+        };
         let submit = move |event: web_sys::SubmitEvent| {
             event.prevent_default();
             self.submit();
         };
         view! {
             <form class="entry" novalidate on:submit=submit>
-                <h2>{t().link_title}</h2>
-                <p class="lead">{t().link_text}</p>
+                <h2>{title}</h2>
+                <p class="lead">{text}</p>
                 <label class="field">
                     <span class="label">{t().link_code}</span>
                     <input id="link-code" class="input code twelve" type="text" inputmode="numeric" autocomplete="off" spellcheck="false"
@@ -76,8 +101,7 @@ impl Form {
                 <p class="hint" id="link-name-hint">{t().link_name_hint}</p>
                 {move || self.problem.get().map(|problem| view! { <p class="problem" role="alert">{icon(Icon::Warn)}<span>{problem}</span></p> })}
                 <button class="button primary wide">{t().link_button}</button>
-                {other_way(t().have_account, t().sign_in, Way::In, ways)}
-                {other_way(t().no_account, t().sign_up, Way::Up, ways)}
+                {below}
             </form>
         }
     }
@@ -142,8 +166,17 @@ impl Form {
         // The first of it may be here before the answer is.
         self.desk.devices.update(|devices| devices.coming = Some(Progress::default()));
         spawn_local(async move {
-            match self.desk.ask(Intent::Link { code, name }).await {
-                Ok(_) => self.desk.read_all().await,
+            let intent = match self.whose {
+                For::Door(_) => Intent::Link { code, name },
+                For::Account(_) => Intent::LinkAccount { code, name },
+            };
+            match self.desk.ask(intent).await {
+                Ok(_) => {
+                    self.desk.read_all().await;
+                    if let For::Account(shown) = self.whose {
+                        shown.try_set(false);
+                    }
+                }
                 Err(fault) => self.fail(&fault),
             }
         });

@@ -133,7 +133,7 @@ pub(super) fn rename(desk: Desk, chat: Arc<Conversation>, close: impl Fn() + Cop
 /// Asks whom to bring in.
 pub(super) fn add(desk: Desk, chat: Arc<Conversation>, close: impl Fn() + Copy + 'static) -> impl IntoView {
     let chosen = RwSignal::new(BTreeSet::new());
-    let id = chat.id;
+    let (id, of) = (chat.id, chat.identity);
     let without = chat.members.iter().map(|member| member.account.account.0).collect();
     let act = move |_| {
         let members = chosen.get_untracked().into_iter().map(Target::Conversation).collect();
@@ -142,7 +142,7 @@ pub(super) fn add(desk: Desk, chat: Arc<Conversation>, close: impl Fn() + Copy +
     };
     modal(t().add_people, close, move || {
         view! {
-            <div class="people scrolls">{super::group::people(desk, chosen, &without)}</div>
+            <div class="people scrolls">{super::group::people(desk, chosen, &without, Some(of))}</div>
             <div class="answers">
                 <button class="button" on:click=move |_| close()>{t().cancel}</button>
                 <button class="button primary" disabled=move || chosen.read().is_empty() on:click=act>{t().add}</button>

@@ -1,6 +1,6 @@
 //! What can be done with a message: beside it with a pointer, a sheet from below on a phone.
 
-use super::bubble::{react, write};
+use super::bubble::{my_account, react, write};
 use super::desk::{Desk, Writing};
 use super::dialog::confirm;
 use super::dom;
@@ -69,7 +69,7 @@ fn opened(
     };
     let text = message.text.clone();
     let own = message.from.is_none();
-    let mine = desk.state.with_untracked(|state| state.identity().map(|me| me.account.clone()));
+    let mine = my_account(desk);
     let given = message.reactions.iter().find(|(who, _)| Some(who) == mine.as_ref()).map(|(_, emoji)| emoji.clone());
     let quick = QUICK.map(|emoji| {
         let is_given = given.as_deref() == Some(emoji);

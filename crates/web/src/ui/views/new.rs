@@ -1,19 +1,21 @@
 //! Writing to somebody new: by address, by invite, by QR code. What they will see of me is said before anything is sent.
 
+use super::accounts::shown;
 use super::desk::Desk;
 use super::dom;
-use super::frame::{bar, what_they_see};
+use super::frame::{bar, what_they_see_of};
 use super::icon::{Icon, icon};
 use super::invite::invite_in;
 use super::mark::avatar;
 use super::scan::scan;
 use crate::ui::model::phone;
 use crate::ui::model::route::Route;
+use crate::ui::model::state::OWN;
 use crate::ui::model::text::preview;
 use crate::ui::port::Fault;
 use crate::ui::strings::{explain, fill, t};
 use leptos::prelude::*;
-use parlour_client::api::{Body, Failure, Intent, Reply, Target};
+use parlour_client::api::{Body, Failure, Identity, IdentityId, Intent, Reply, Target};
 use parlour_proto::frames::{AppId, SignIn};
 
 /// Whom it will go to, once what was typed can be understood.
@@ -121,11 +123,14 @@ fn chips(desk: Desk, typed: RwSignal<String>) -> impl IntoView {
 /// Who it goes to, what they will see, and the first words.
 fn letter(desk: Desk, target: Target, address: Option<(String, AppId)>, typed: RwSignal<String>) -> impl IntoView {
     let text = RwSignal::new(String::new());
+    let from = RwSignal::new(OWN);
+    let has_name =
+        Memo::new(move |_| desk.state.with(|state| state.account(from.get()).is_some_and(|me| !me.name.is_empty())));
     let busy = RwSignal::new(false);
     let problem = RwSignal::new(None::<String>);
     let send = move |_| {
         let body = Body::Text { text: text.get_untracked().trim().to_owned(), in_reply_to: None };
-        let intent = Intent::Send { to: target.clone(), body };
+        let intent = desk.as_account(from.get_untracked(), Intent::Send { to: target.clone(), body });
         busy.set(true);
         problem.set(None);
         leptos::task::spawn_local(async move {
@@ -158,8 +163,9 @@ fn letter(desk: Desk, target: Target, address: Option<(String, AppId)>, typed: R
             <div class="cardhead">{title}
                 <button class="iconbutton" aria-label=t().cancel on:click=move |_| typed.set(String::new())>{icon(Icon::Close)}</button>
             </div>
-            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk)}</p>
-            {move || desk.state.with(|state| state.identity().is_some_and(|me| me.name.is_empty())).then(|| your_name(desk))}
+            {sender(desk, from)}
+            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see_of(desk, from.get())}</p>
+            {move || (!has_name.get()).then(|| your_name(desk, from.get_untracked()))}
             <label class="field">
                 <span class="label">{t().first_words}</span>
                 <textarea class="input" rows="3" dir="auto" autocomplete="off" maxlength="4000" placeholder=t().first_words_example
@@ -175,10 +181,34 @@ fn letter(desk: Desk, target: Target, address: Option<(String, AppId)>, typed: R
     }
 }
 
+/// Which account writes, where there are several.
+fn sender(desk: Desk, from: RwSignal<IdentityId>) -> impl IntoView {
+    let accounts: Vec<Identity> =
+        desk.state.with_untracked(|state| state.accounts().filter(|account| !account.showing.off).cloned().collect());
+    if !accounts.iter().any(|account| account.id == OWN) {
+        accounts.first().into_iter().for_each(|first| from.set(first.id));
+    }
+    let choose = move |event| {
+        if let Ok(id) = event_target_value(&event).parse() {
+            from.set(IdentityId(id));
+        }
+    };
+    let option =
+        |account: &Identity| view! { <option value=account.id.0.to_string()>{shown(&account.address)}</option> };
+    (accounts.len() > 1).then(|| {
+        view! {
+            <label class="field">
+                <span class="label">{t().from}</span>
+                <select id="from" class="select" on:change=choose>{accounts.iter().map(option).collect_view()}</select>
+            </label>
+        }
+    })
+}
+
 /// A name, where there is none yet.
-fn your_name(desk: Desk) -> impl IntoView {
+fn your_name(desk: Desk, id: IdentityId) -> impl IntoView {
     let name = RwSignal::new(String::new());
-    let save = move || set_name(desk, name.get_untracked());
+    let save = move || set_name(desk, id, name.get_untracked());
     view! {
         <form class="inline" on:submit=move |event| { event.prevent_default(); save(); }>
             <input class="input" type="text" autocomplete="off" maxlength="60" placeholder=t().your_name aria-label=t().your_name
@@ -189,12 +219,12 @@ fn your_name(desk: Desk) -> impl IntoView {
 }
 
 /// The name people see.
-pub(super) fn set_name(desk: Desk, name: String) {
+pub(super) fn set_name(desk: Desk, id: IdentityId, name: String) {
     let name = name.trim().to_owned();
-    desk.then(Intent::SetName { name: name.clone() }, move |_| {
+    desk.then(desk.as_account(id, Intent::SetName { name: name.clone() }), move |_| {
         desk.state.update(|state| {
-            if let crate::ui::model::state::Me::Known(me) = &mut state.me {
-                me.name = name;
+            if let Some(account) = state.account_mut(id) {
+                account.name = name;
             }
         });
         desk.tell(t().saved);

@@ -1,5 +1,6 @@
 //! The requests: people who ask. Nothing of theirs is drawn before the choice, neither name nor text.
 
+use super::accounts::badge;
 use super::desk::Desk;
 use super::dom;
 use super::frame::bar;
@@ -8,11 +9,11 @@ use crate::ui::model::route::Route;
 use crate::ui::model::when::{Local, short};
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
-use parlour_client::api::{ConversationId, Intent, Reply, Request};
+use parlour_client::api::{ConversationId, IdentityId, Intent, Reply, Request};
 
 /// The page.
 pub(crate) fn requests(desk: Desk) -> impl IntoView {
-    let waiting = Memo::new(move |_| desk.state.with(|state| state.requests.clone()));
+    let waiting = Memo::new(move |_| desk.state.with(|state| state.requests().cloned().collect::<Vec<_>>()));
     view! {
         {bar(desk, t().requests, ().into_any())}
         <div class="page">
@@ -22,13 +23,13 @@ pub(crate) fn requests(desk: Desk) -> impl IntoView {
                 <a class="button" href=Route::Reach.hash()>{t().requests_reach}</a></div>
             })}
             <ul class="cards" aria-label=t().requests>
-                <For each=move || waiting.get() key=|request| request.id children=move |request| card(desk, &request) />
+                <For each=move || waiting.get() key=|(_, request)| request.id children=move |(asked, request)| card(desk, asked, &request) />
             </ul>
         </div>
     }
 }
 
-fn card(desk: Desk, request: &Request) -> impl IntoView + use<> {
+fn card(desk: Desk, asked: IdentityId, request: &Request) -> impl IntoView + use<> {
     let id = request.id;
     let app = desk.state.with_untracked(|state| state.app_name(&request.from.app));
     let at = Local::of(request.time, dom::offset_min(request.time));
@@ -48,7 +49,7 @@ fn card(desk: Desk, request: &Request) -> impl IntoView + use<> {
         <li class="card request">
             <span class="avatar neutral" aria-hidden="true">{icon(Icon::Person)}</span>
             <div class="cardtext">
-                <h2>{fill(t().request_from, &[("app", &app)])}</h2>
+                <h2>{fill(t().request_from, &[("app", &app)])}" "{badge(desk, asked)}</h2>
                 <p>{short(at, desk.today.get_untracked(), t())}" · "{t().request_hidden}</p>
             </div>
             <div class="choices">

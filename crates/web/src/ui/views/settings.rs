@@ -1,16 +1,17 @@
 //! Settings: who I am, what goes out about me, how it looks, what is here, and leaving.
 
-use super::desk::{Desk, Reports};
+use super::accounts::shown;
+use super::desk::Desk;
 use super::face::{own_face, shrink};
 use super::frame::{bar, what_they_see};
 use super::icon::{Icon, icon};
 use super::leave::{Leaving, leave, sign_out_says};
 use super::new::set_name;
-use crate::ui::model::phone;
 use crate::ui::model::route::Route;
+use crate::ui::model::state::OWN;
 use crate::ui::strings::{LANGUAGES, plural, t};
 use leptos::prelude::*;
-use parlour_client::api::{Intent, Picture, Reply, Status};
+use parlour_client::api::{Identity, Intent, Picture, Reply, Reports, Status};
 
 /// The page.
 pub(crate) fn settings(desk: Desk) -> impl IntoView {
@@ -40,16 +41,12 @@ fn profile(desk: Desk) -> impl IntoView {
         Memo::new(move |_| desk.state.with(|state| state.identity().map(|me| me.name.clone()).unwrap_or_default()));
     let address = me.as_ref().map(|me| me.address.clone()).unwrap_or_default();
     let seed = me.as_ref().map_or([0; 16], |me| me.account.account.0);
-    let shown = address
-        .split_once('@')
-        .filter(|_| address.starts_with('+'))
-        .map(|(handle, app)| format!("{}@{app}", phone::grouped(handle)));
-    let shown = shown.unwrap_or(address);
+    let shown = shown(&address);
     view! {
         <section class="group me">
             <div class="meline">
                 {picture(desk, seed, known)}
-                <form class="mename" on:submit=move |event| { event.prevent_default(); set_name(desk, name.get_untracked()); }>
+                <form class="mename" on:submit=move |event| { event.prevent_default(); set_name(desk, OWN, name.get_untracked()); }>
                     <label class="field">
                         <span class="label">{t().your_name}</span>
                         <span class="inline">
@@ -99,7 +96,7 @@ fn picture(desk: Desk, seed: [u8; 16], name: Memo<String>) -> impl IntoView {
     }
 }
 
-/// The way to the account's devices.
+/// The way to the account's devices, and to other accounts.
 fn linked(desk: Desk) -> impl IntoView {
     let count = Memo::new(move |_| desk.devices.with(|devices| devices.all.len()));
     let says = move || match count.get() {
@@ -107,27 +104,35 @@ fn linked(desk: Desk) -> impl IntoView {
         1 => t().devices_only.to_owned(),
         count => plural(t().devices_count, count),
     };
+    let linked = Memo::new(move |_| {
+        let address = |one: &Identity| shown(&one.address);
+        desk.state.with(|state| state.linked.iter().map(address).collect::<Vec<_>>().join(", "))
+    });
+    let answers_for = move || if linked.read().is_empty() { t().accounts_only.to_owned() } else { linked.get() };
     view! {
         <section class="group">
             <a class="item" href=Route::Devices.hash()>{icon(Icon::Laptop)}<span>{t().devices}<small>{says}</small></span>{icon(Icon::Next)}</a>
+            <a class="item" href=Route::Accounts.hash()>{icon(Icon::Person)}<span>{t().accounts}<small>{answers_for}</small></span>{icon(Icon::Next)}</a>
         </section>
     }
 }
 
 fn privacy(desk: Desk) -> impl IntoView {
+    let reports = Memo::new(move |_| desk.state.with(|state| state.identity().map(|me| me.reports)));
     let switch = move |name: &'static str,
                        says: &'static str,
                        is: fn(&Reports) -> bool,
                        set: fn(&mut Reports, bool)| {
         let toggle = move |event| {
-            let mut reports = desk.reports.get_untracked();
-            set(&mut reports, event_target_checked(&event));
-            desk.set_reports(reports);
+            if let Some(mut reports) = reports.get_untracked() {
+                set(&mut reports, event_target_checked(&event));
+                desk.set_reports(reports);
+            }
         };
         view! {
             <label class="item">
                 <span>{name}<small>{says}</small></span>
-                <input type="checkbox" role="switch" class="switch" prop:checked=move || is(&desk.reports.get()) on:change=toggle />
+                <input type="checkbox" role="switch" class="switch" prop:checked=move || reports.get().is_some_and(|reports| is(&reports)) on:change=toggle />
             </label>
         }
     };
@@ -143,6 +148,7 @@ fn privacy(desk: Desk) -> impl IntoView {
                 </label>
             })}
             {switch(t().reports_delivered, t().reports_delivered_says, |reports| reports.delivered, |reports, on| reports.delivered = on)}
+            {switch(t().reports_typing, t().reports_typing_says, |reports| reports.typing, |reports, on| reports.typing = on)}
         </section>
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn welcome(desk: Desk) -> impl IntoView {
             <section class="doorform">
                 {invited.then(|| view! { <p class="invited">{icon(Icon::Link)}<span>{t().invited}</span></p> })}
                 {move || match way.get() {
-                    Way::Link => link::form(desk, way).into_any(),
+                    Way::Link => link::form(desk, link::For::Door(way)).into_any(),
                     known => form(desk, known, way).into_any(),
                 }}
             </section>
