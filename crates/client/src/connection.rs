@@ -15,7 +15,7 @@ use rand_core::CryptoRngCore;
 const FIRST_RETRY_MS: u64 = 500;
 const LONGEST_RETRY_MS: u64 = 60_000;
 /// So far apart, at most, do a home's accounts begin to connect.
-const APART_MS: u64 = 3_000;
+const APART_MS: u64 = 1_000;
 const IDLE_MS: u64 = 60_000;
 /// A request that is not answered by then will not be.
 const ANSWER_MS: u64 = 30_000;
@@ -272,7 +272,8 @@ impl Engine {
         } else if self.signed_in {
             Connection::CatchingUp
         } else {
-            Connection::Waiting(self.inbox.not_before)
+            // Until when, only after a failure: the wait before the first try is nobody's concern.
+            Connection::Waiting(if self.inbox.failures > 0 { self.inbox.not_before } else { UnixMillis(0) })
         };
         if self.shown_connection != Some(state) {
             self.shown_connection = Some(state);

@@ -5,7 +5,7 @@
 //!
 //! | intent | to |
 //! |---|---|
-//! | about a conversation | the identity whose it is |
+//! | about a conversation, or to an address that one of them talks with | the identity whose it is |
 //! | [`Intent::As`] | the one that it names |
 //! | lists, `Status`, `Sync`, `GoOffline` | all; one answer |
 //! | [`Intent::LinkAccount`] | a new one, kept if the link succeeds |
@@ -166,7 +166,9 @@ impl Identities {
         let by_conversation = |id: &ConversationId| self.find(|engine| engine.has_conversation(id));
         let by_target = |target: &Target| match target {
             Target::Conversation(id) => by_conversation(id),
-            Target::Address(_) | Target::Invite(_) => None,
+            // Who talks with them already, goes on.
+            Target::Address(text) => self.find(|engine| engine.talks_with(text)),
+            Target::Invite(_) => None,
         };
         let by_account = |account: &AccountRef| self.find(|engine| engine.knows(account));
         let found = match intent {

@@ -5,6 +5,7 @@ use crate::engine::{Engine, Purpose};
 use crate::rows::{LAZY, prefixes};
 use crate::signing;
 use crate::state::{Identity as Stored, Saying, Stage};
+use parlour_proto::address::Address;
 use parlour_proto::frames::{AccountRef, Answer, Request, SignedIn, delete_account_bytes};
 use parlour_proto::ids::{DeviceId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
@@ -63,6 +64,12 @@ impl Engine {
 
     pub(crate) fn has_conversation(&self, id: &ConversationId) -> bool {
         self.s.conversations.contains(id)
+    }
+
+    /// Whether there is a conversation with this address.
+    pub(crate) fn talks_with(&self, address: &str) -> bool {
+        let account = Address::parse(address).ok().and_then(|address| self.account_of_address(&address));
+        account.is_some_and(|account| self.conversation_with(&account).is_some())
     }
 
     /// Whether somebody is this account or one of its contacts.

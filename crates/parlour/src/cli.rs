@@ -3,8 +3,8 @@
 mod client;
 
 pub(crate) use client::{
-    AllowedName, ClientArgs, ClientCommand, DeviceCommand, GroupCommand, InviteArgs, LinkArgs, ProofArgs, ReachCommand,
-    ReadArgs, RoleName, Rule, SendArgs, ServerArgs, SignInArgs, SignUpArgs,
+    AccountCommand, AllowedName, ClientArgs, ClientCommand, DeviceCommand, GroupCommand, InviteArgs, LinkArgs,
+    ProofArgs, ReachCommand, ReadArgs, RoleName, Rule, SendArgs, ServerArgs, SignInArgs, SignUpArgs,
 };
 
 use clap::{Args, Parser, Subcommand};

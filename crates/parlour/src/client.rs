@@ -1,6 +1,7 @@
 //! `parlour client …`: one home, one command.
 
 mod account;
+mod accounts;
 mod ask;
 mod device;
 mod find;
@@ -44,6 +45,7 @@ async fn dispatch(args: &ClientArgs, out: Out) -> Result<(), Trouble> {
         C::SignUp(_) | C::SignIn(_) | C::Link(_) | C::Device(_) | C::DeleteAccount { .. } => {
             unreachable!("handled above")
         }
+        C::Account(command) => accounts::account(&mut session, command).await,
         C::Whoami => account::whoami(&mut session).await,
         C::Send(send) => send::send(&mut session, send).await,
         C::React { conversation, message, emoji } => send::react(&mut session, conversation, message, emoji).await,

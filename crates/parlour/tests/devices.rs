@@ -168,3 +168,43 @@ fn devices_are_added_named_and_removed_on_the_command_line() {
     cellar.run(&["whoami"]).with_code(9);
     assert!(!cellar.home.join("rows.db").exists());
 }
+
+#[test]
+fn one_home_answers_for_an_account_of_another_app() {
+    let server = Server::up();
+    let (den, porch) =
+        (Person::with_password(&server, "den", "maya"), Person::with_password(&server, "porch", "mlane"));
+    let ned = Person::with_password(&server, "den", "ned");
+    ned.run(&["send", "maya@den", "Hello at home"]).ok();
+    den.run(&["accept", &den.request()]).ok();
+    let mut bot = den.bot();
+    bot.until(|line| line["state"] == "online");
+
+    let code = code(&mut bot);
+    let command = porch.command(&["account", "link", "--code", &code, "--name", "Porch", "--json"]);
+    let under_way = std::thread::spawn(move || end(command));
+    bot.until(|line| line["type"] == "link_asked");
+    bot.ask(json!({"do": "device_confirm", "yes": true}));
+    let ended = under_way.join().unwrap().ok();
+    assert!(ended.lines().iter().any(|line| line["ok"]["address"] == "maya@den"), "{ended:?}");
+    let listed = porch.json(&["account", "list"]).ok().lines();
+    let linked: Vec<_> = listed.iter().map(|line| (&line["account"]["address"], &line["account"]["linked"])).collect();
+    assert_eq!(linked, [(&json!("@mlane@porch"), &json!(false)), (&json!("maya@den"), &json!(true))]);
+
+    // What came to Den is read here, and answered as Den.
+    assert!(porch.read("ned@den").contains(&"Hello at home".to_owned()));
+    porch.run(&["send", "ned@den", "from the porch"]).ok();
+    assert!(ned.read("maya@den").contains(&"from the porch".to_owned()));
+    porch.run(&["account", "show", "maya@den", "--off", "--quiet", "22:00-07:00"]).ok();
+    let listed = porch.json(&["account", "list"]).ok().lines();
+    assert_eq!(
+        (&listed[1]["account"]["off"], &listed[1]["account"]["quiet_minutes"]),
+        (&json!(true), &json!([1320, 420]))
+    );
+
+    porch.run(&["account", "unlink", "maya@den"]).ok();
+    assert_eq!(porch.json(&["account", "list"]).ok().lines().len(), 1);
+    assert!(!porch.run(&["conversations"]).ok().stdout.contains("ned"));
+    bot.finish();
+    assert_eq!(devices(&den).len(), 1);
+}

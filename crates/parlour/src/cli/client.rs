@@ -58,6 +58,9 @@ pub(crate) enum ClientCommand {
     /// The account's devices: which there are, adding, naming, removing
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Accounts of other apps that this home answers for, too
+    #[command(subcommand)]
+    Account(AccountCommand),
     /// Who am I here
     Whoami,
     /// Writes to somebody; a first message arrives as a request
@@ -250,6 +253,37 @@ pub(crate) struct LinkArgs {
 }
 
 #[derive(Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Shows for which accounts this home answers
+    List,
+    /// Answers for another account, too, by a code that one of its devices shows
+    Link {
+        /// The digits that the other device shows (asked for at a terminal)
+        #[arg(long)]
+        code: Option<String>,
+        /// What the account's other devices call this one
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Does not answer for a linked account any more, and erases everything of it here
+    Unlink {
+        /// Its address
+        address: String,
+    },
+    /// Says whether and when messages of an account are shown here; they go on coming
+    Show {
+        /// Its address
+        address: String,
+        /// They are read elsewhere
+        #[arg(long)]
+        off: bool,
+        /// Shown without a sound in these hours, such as 22:00-07:00
+        #[arg(long, value_name = "FROM-UNTIL")]
+        quiet: Option<String>,
+    },
+}
+
+#[derive(Subcommand)]
 pub(crate) enum DeviceCommand {
     /// Shows which devices there are
     List,
@@ -289,6 +323,9 @@ pub(crate) struct SendArgs {
     /// `handle@app` or a conversation, then the text (`-`: stdin)
     #[arg(value_name = "ADDRESS> <TEXT", required = true, num_args = 1..=2)]
     pub(crate) words: Vec<String>,
+    /// Writes from this account, where the home answers for several (a conversation has its own)
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: Option<String>,
     /// Answers a message (its id, as `read` shows it)
     #[arg(long, value_name = "MESSAGE")]
     pub(crate) reply_to: Option<String>,

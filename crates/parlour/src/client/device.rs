@@ -64,7 +64,7 @@ pub(super) fn default_name() -> String {
 }
 
 /// Waits for a history's end; `false` when nothing more comes for a while.
-async fn history(session: &mut Session, is_it: fn(&Event) -> bool) -> Result<bool, Trouble> {
+pub(super) async fn history(session: &mut Session, is_it: fn(&Event) -> bool) -> Result<bool, Trouble> {
     let mut progress = session.progress();
     loop {
         tokio::select! {

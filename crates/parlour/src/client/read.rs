@@ -246,5 +246,7 @@ pub(super) async fn status(session: &mut Session) -> Result<(), Trouble> {
         ("could not be shown", s.unreadable),
     ];
     rows.iter().for_each(|(name, count)| out.line(format!("{count:>8}  {name}")));
+    let backup = if s.backed_up { "has all that the recovery key brings back" } else { "is not up to date yet" };
+    out.line(format!("  backup  {backup}"));
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! Writing: messages, reactions, edits, deletions.
 
 use super::session::{PATIENCE, Session, connection, has_failed, unexpected};
-use super::{ask, find, view};
+use super::{accounts, ask, find, view};
 use crate::cli::SendArgs;
 use crate::client::progress::Progress;
 use crate::exit::{Exit, Trouble};
 use crate::out::Style;
 use parlour_client::api::{
-    Body, Conversation, ConversationId, ConversationState, Event, Intent, MessageState, Reply, Target,
+    Body, Conversation, ConversationId, ConversationState, Event, IdentityId, Intent, MessageState, Reply, Target,
 };
 use parlour_proto::ids::MessageId;
 use serde_json::json;
@@ -26,8 +26,12 @@ pub(super) async fn send(session: &mut Session, args: &SendArgs) -> Result<(), T
         Some(typed) => Some(replied(session, &to, typed).await?),
         None => None,
     };
+    let from = match (&args.from, &to) {
+        (Some(_), Target::Conversation(_)) | (None, _) => None,
+        (Some(address), _) => Some(accounts::find(session, address).await?.id),
+    };
     let body = Body::Text { text: ask::text(text)?, in_reply_to };
-    deliver(session, to, body, patience(args)).await
+    deliver(session, from, to, body, patience(args)).await
 }
 
 async fn replied(session: &mut Session, to: &Target, typed: &str) -> Result<MessageId, Trouble> {
@@ -42,19 +46,19 @@ async fn replied(session: &mut Session, to: &Target, typed: &str) -> Result<Mess
 /// `react`.
 pub(super) async fn react(session: &mut Session, within: &str, typed: &str, emoji: &str) -> Result<(), Trouble> {
     let (to, message) = place(session, within, typed).await?;
-    deliver(session, to, Body::Reaction { message, emoji: emoji.to_owned() }, Patience::default()).await
+    deliver(session, None, to, Body::Reaction { message, emoji: emoji.to_owned() }, Patience::default()).await
 }
 
 /// `edit`.
 pub(super) async fn edit(session: &mut Session, within: &str, typed: &str, text: &str) -> Result<(), Trouble> {
     let (to, message) = place(session, within, typed).await?;
-    deliver(session, to, Body::Edit { message, text: ask::text(text)? }, Patience::default()).await
+    deliver(session, None, to, Body::Edit { message, text: ask::text(text)? }, Patience::default()).await
 }
 
 /// `delete`.
 pub(super) async fn delete(session: &mut Session, within: &str, typed: &str) -> Result<(), Trouble> {
     let (to, message) = place(session, within, typed).await?;
-    deliver(session, to, Body::Delete { message }, Patience::default()).await
+    deliver(session, None, to, Body::Delete { message }, Patience::default()).await
 }
 
 async fn place(session: &mut Session, within: &str, typed: &str) -> Result<(Target, MessageId), Trouble> {
@@ -98,13 +102,19 @@ enum Outcome {
 }
 
 /// Queues what was written and waits until the server has it.
-async fn deliver(session: &mut Session, to: Target, body: Body, patience: Patience) -> Result<(), Trouble> {
+async fn deliver(
+    session: &mut Session,
+    from: Option<IdentityId>,
+    to: Target,
+    body: Body,
+    patience: Patience,
+) -> Result<(), Trouble> {
     let (is_text, to_shown) = (matches!(body, Body::Text { .. }), shown(&to));
     let mut wait = Wait::new(patience);
     if patience.connect {
         wait.connect(session).await?;
     }
-    let (conversation, message) = wait.queue(session, to, body).await?;
+    let (conversation, message) = wait.queue(session, from, to, body).await?;
     let outcome = match patience.connect {
         true => wait.until_sent(session, conversation, message, is_text).await?,
         false => Outcome::Stored,
@@ -160,11 +170,17 @@ impl Wait {
     async fn queue(
         &mut self,
         session: &mut Session,
+        from: Option<IdentityId>,
         to: Target,
         body: Body,
     ) -> Result<(ConversationId, MessageId), Trouble> {
+        let send = Intent::Send { to, body };
+        let send = match from {
+            Some(identity) => Intent::As(identity, Box::new(send)),
+            None => send,
+        };
         let mut progress = Progress::new(session.out);
-        let stored = session.runner.submit(Intent::Send { to, body }).await?.done();
+        let stored = session.runner.submit(send).await?.done();
         tokio::pin!(stored);
         loop {
             tokio::select! {

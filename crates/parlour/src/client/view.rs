@@ -107,7 +107,11 @@ pub(super) fn app(app: &AppInfo) -> Value {
 }
 
 pub(super) fn identity(identity: &Identity) -> Value {
-    json!({"account": account(&identity.account), "address": identity.address, "name": identity.name})
+    json!({
+        "account": account(&identity.account), "address": identity.address, "name": identity.name,
+        "linked": identity.id.0 != 0, "off": identity.showing.off,
+        "quiet_minutes": identity.showing.quiet.map(|(from, until)| [from, until]),
+    })
 }
 
 pub(super) fn device(d: &Device) -> Value {
@@ -191,7 +195,7 @@ pub(super) fn reach(rules: &[(parlour_proto::frames::AppId, ReachRule)]) -> Valu
 pub(super) fn status(s: &Status) -> Value {
     json!({
         "received": s.received, "unreadable": s.unreadable, "queued": s.queued, "held": s.held, "repairs": s.repairs,
-        "conversations": s.conversations, "requests": s.requests,
+        "conversations": s.conversations, "requests": s.requests, "backed_up": s.backed_up,
     })
 }
 
