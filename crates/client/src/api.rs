@@ -190,7 +190,7 @@ pub enum Intent {
     OfferLink,
     /// Whether who asked ([`Event::LinkAsked`]) is to be linked. → [`Reply::Ok`] when it is on the account's list
     ConfirmLink { yes: bool },
-    /// The code is void from now on. → [`Reply::Ok`]
+    /// The code is void from now on; where one was typed: gives up. → [`Reply::Ok`]
     CancelLink,
     /// On an empty home: makes this device one of the account whose device shows the code. `name` is what the other devices
     /// call this one. Answered when the other side has confirmed. → [`Reply::Linked`]; [`Event::History`] follows

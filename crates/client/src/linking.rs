@@ -222,6 +222,7 @@ impl Engine {
 
     pub(crate) fn cancel_link(&mut self, intent: IntentId) {
         self.drop_offer();
+        self.fail_joining(Failure::BadInput("it was given up here".into()));
         self.done(intent, Ok(Reply::Ok));
     }
 

@@ -54,9 +54,10 @@ fn two_homes_of_one_account_hear_and_say_the_same() {
     let with_ned = maya.request();
     maya.run(&["accept", &with_ned]).ok();
     maya.run(&["send", &with_ned, "Long ago"]).ok();
+    maya.run(&["read"]).ok();
     let (mut maya, mut ned) = (maya.bot(), ned.bot());
-    maya.until(|line| line["type"] == "ready");
-    ned.until(|line| line["type"] == "ready");
+    maya.until(|line| line["state"] == "online");
+    ned.until(|line| line["state"] == "online");
     maya.ask(json!({"do": "put_draft", "conversation": with_ned, "text": "Half a sen"}));
     let kitchen = linked(&server, &mut maya, "Kitchen");
 
@@ -100,7 +101,7 @@ fn a_code_works_for_one_try_and_only_with_a_yes() {
     let server = Server::up();
     let maya = Person::with_password(&server, "den", "maya");
     let mut bot = maya.bot();
-    bot.until(|line| line["type"] == "ready");
+    bot.until(|line| line["state"] == "online");
     let other = Person::new(&server, "other");
     let right = code(&mut bot);
     let (most, last) = right.split_at(right.len() - 1);
@@ -161,7 +162,7 @@ fn devices_are_added_named_and_removed_on_the_command_line() {
 
     // Of two, this one can go; its home goes with it.
     let mut bot = maya.bot();
-    bot.until(|line| line["type"] == "ready");
+    bot.until(|line| line["state"] == "online");
     let cellar = linked(&server, &mut bot, "Cellar");
     cellar.run(&["device", "remove", "Cellar", "--yes"]).ok();
     cellar.run(&["whoami"]).with_code(9);

@@ -63,36 +63,45 @@ impl Call {
         match self {
             Call::Keep { .. } | Call::Kept { .. } => true,
             Call::Wipe => false,
-            Call::Intent(intent) => matches!(
-                intent,
-                Intent::Apps
-                    | Intent::WhoAmI
-                    | Intent::Sync
-                    | Intent::GoOffline
-                    | Intent::Conversations
-                    | Intent::Messages { .. }
-                    | Intent::MarkRead { .. }
-                    | Intent::Requests
-                    | Intent::Reach
-                    | Intent::SetReach { .. }
-                    | Intent::SafetyNumber { .. }
-                    | Intent::SetVerified { .. }
-                    | Intent::SetReports { .. }
-                    | Intent::SetName { .. }
-                    | Intent::SetProfile { .. }
-                    | Intent::Picture { .. }
-                    | Intent::Rename { .. }
-                    | Intent::SetRole { .. }
-                    | Intent::SetRules { .. }
-                    | Intent::OfferLink
-                    | Intent::CancelLink
-                    | Intent::Devices
-                    | Intent::NameDevice { .. }
-                    | Intent::PutDraft { .. }
-                    | Intent::Drafts
-                    | Intent::Status
-            ),
+            Call::Intent(intent) => may_be_repeated(intent),
         }
+    }
+}
+
+fn may_be_repeated(intent: &Intent) -> bool {
+    match intent {
+        Intent::As(_, intent) => may_be_repeated(intent),
+        intent => matches!(
+            intent,
+            Intent::Apps
+                | Intent::WhoAmI
+                | Intent::Sync
+                | Intent::GoOffline
+                | Intent::Conversations
+                | Intent::Messages { .. }
+                | Intent::Readers { .. }
+                | Intent::MarkRead { .. }
+                | Intent::Requests
+                | Intent::Reach
+                | Intent::SetReach { .. }
+                | Intent::SafetyNumber { .. }
+                | Intent::SetVerified { .. }
+                | Intent::SetReports { .. }
+                | Intent::SetName { .. }
+                | Intent::SetProfile { .. }
+                | Intent::Picture { .. }
+                | Intent::Rename { .. }
+                | Intent::SetRole { .. }
+                | Intent::SetRules { .. }
+                | Intent::OfferLink
+                | Intent::CancelLink
+                | Intent::Devices
+                | Intent::NameDevice { .. }
+                | Intent::SetShowing { .. }
+                | Intent::PutDraft { .. }
+                | Intent::Drafts
+                | Intent::Status
+        ),
     }
 }
 

@@ -119,8 +119,7 @@ pub static DE: Strings = Strings {
     link_wait_text: "Es fragt, ob „{name}“ verbunden werden soll. Lass beide Geräte offen.",
     link_lack: "Der Code hat {of} Ziffern.",
     link_name_lack: "Bitte gib diesem Gerät einen Namen.",
-    link_void: "Dieser Code gilt nicht oder nicht mehr. Lass dir auf dem anderen Gerät einen neuen zeigen: jeder gilt für einen Versuch.",
-    link_declined: "Das andere Gerät hat nicht zugestimmt.",
+    link_void: "Dieser Code ist falsch oder zu alt, oder das andere Gerät hat nicht zugestimmt. Lass dir dort einen neuen zeigen: jeder gilt für einen Versuch.",
     device_name: "{browser} auf {system}",
 
     // der Wiederherstellungsschlüssel

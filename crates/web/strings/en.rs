@@ -142,8 +142,7 @@ english! {
     link_wait_text: "It asks whether “{name}” is to be linked. Leave both devices open.",
     link_lack: "The code has {of} digits.",
     link_name_lack: "Please give this device a name.",
-    link_void: "This code does not work, or no longer. Let your other device show a new one: each works for one try.",
-    link_declined: "Your other device did not agree.",
+    link_void: "This code is wrong or too old, or your other device did not agree. Let it show a new one: each works for one try.",
     device_name: "{browser} on {system}",
 
     // the recovery key

@@ -1,7 +1,7 @@
 //! Signing up and in, who am I, deleting the account.
 
 use super::session::{Door, Session, unexpected};
-use super::{ask, view};
+use super::{ask, device, view};
 use crate::cli::{ProofArgs, ServerArgs, SignInArgs, SignUpArgs};
 use crate::exit::Trouble;
 use crate::out::{Out, Style};
@@ -35,6 +35,7 @@ async fn sign_up_with(session: &mut Session, app: &AppInfo, args: &SignUpArgs) -
         }
     })?;
     let Reply::SignedUp { address, recovery_key, account } = &reply else { return Err(unexpected(&reply)) };
+    session.intent(Intent::NameDevice { name: device::default_name() }).await?;
     let out = session.out;
     match key_file {
         Some(mut file) => {
@@ -79,6 +80,7 @@ async fn sign_in_with(session: &mut Session, app: &AppInfo, args: &SignInArgs) -
     };
     let (app, handle) = (app.app.clone(), args.proof.handle.clone());
     session.network_intent(Intent::SignIn { app, handle, proof, recovery_key }).await?;
+    session.intent(Intent::NameDevice { name: device::default_name() }).await?;
     whoami(session).await
 }
 

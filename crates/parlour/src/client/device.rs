@@ -44,7 +44,7 @@ async fn link_with(
     session.home.set_server(server)?;
     session.out.remark("Waiting until the other device confirms.");
     let code = code.chars().filter(|c| !c.is_whitespace() && *c != '-').collect();
-    let name = args.name.clone().unwrap_or_else(|| format!("Command line on {}", std::env::consts::OS));
+    let name = args.name.clone().unwrap_or_else(default_name);
     let reply = session.network_intent(Intent::Link { code, name }).await?;
     let Reply::Linked { address, .. } = &reply else { return Err(unexpected(&reply)) };
     let out = session.out;
@@ -56,6 +56,11 @@ async fn link_with(
         out.remark("Not everything has come yet; the next command that connects fetches the rest.");
     }
     session.settle().await
+}
+
+/// What a home is called until somebody says something better.
+pub(super) fn default_name() -> String {
+    format!("Command line on {}", std::env::consts::OS)
 }
 
 /// Waits for a history's end; `false` when nothing more comes for a while.
@@ -271,10 +276,11 @@ fn ended(why: LinkEnd) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use parlour_client::api::Showing;
     use parlour_proto::ids::{DeviceId, UnixMillis};
 
     fn device(n: u8, name: &str) -> Device {
-        Device { id: DeviceId([n; 16]), name: name.to_owned(), this: n == 1, added: UnixMillis(0), seen: None }
+        Device { id: DeviceId([n; 16]), name: name.to_owned(), this: n == 1, added: UnixMillis(0), seen: None, showing: Showing::default() }
     }
 
     #[test]

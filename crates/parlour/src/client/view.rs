@@ -30,8 +30,8 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         }
         Event::LinkAsked { name } => json!({"type": "link_asked", "name": name}),
         Event::LinkEnded { why } => json!({"type": "link_ended", "why": link_end(*why)}),
-        Event::Devices { devices, new } => json!({
-            "type": "devices", "devices": devices.iter().map(device).collect::<Vec<_>>(),
+        Event::Devices { identity, devices, new } => json!({
+            "type": "devices", "identity": identity.0, "devices": devices.iter().map(device).collect::<Vec<_>>(),
             "new": new.map(|new| hex::encode(new.0)),
         }),
         Event::History { to, done, of } => {
@@ -39,6 +39,9 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         }
         Event::Draft { conversation, text } => {
             json!({"type": "draft", "conversation": hex::encode(conversation.0), "text": text})
+        }
+        Event::Identities(all) => {
+            json!({"type": "identities", "identities": all.iter().map(self::identity).collect::<Vec<_>>()})
         }
         Event::SignedOut { why, .. } => json!({"type": "signed_out", "why": why}),
     })
@@ -72,6 +75,10 @@ pub(super) fn reply(reply: &Reply) -> Value {
         Reply::LinkCode { code, scan, until } => json!({"code": code, "scan": scan, "until_ms": until.0}),
         Reply::Linked { account: who, address } => json!({"account": account(who), "address": address}),
         Reply::Devices(all) => json!({"devices": all.iter().map(device).collect::<Vec<_>>()}),
+        Reply::Readers(all) => {
+            let readers = all.iter().map(|(who, state)| (account(who), Value::from(message_state(*state))));
+            json!({"readers": Value::Object(readers.collect())})
+        }
         Reply::Drafts(all) => {
             let drafts = all.iter().map(|(of, text)| json!({"conversation": hex::encode(of.0), "text": text}));
             json!({"drafts": drafts.collect::<Vec<_>>()})

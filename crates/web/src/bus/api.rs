@@ -4,7 +4,7 @@ use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
     Allowed, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure, GroupRole,
     GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, LinkEnd, Member, Message, MessageState, Picture,
-    Preview, Proof, Reply, Request, Status, Target,
+    Preview, Proof, Reply, Request, Showing, Status, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
 use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, RoomId, UnixMillis};
@@ -22,7 +22,7 @@ wire_struct! { Digest(bytes) }
 wire_struct! { AccountRef { app, account } }
 wire_struct! { AppInfo { app, name, domain, sign_in, expiry_s } }
 wire_struct! { Problem { code, detail, retry_after_ms, head, successor } }
-wire_struct! { Identity { id, account, address, name } }
+wire_struct! { Identity { id, account, address, name, showing } }
 wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, last, last_activity, verified, group } }
 wire_struct! { GroupRules { add, write, change } }
 wire_struct! { GroupView { role, rules, roles } }
@@ -32,7 +32,8 @@ wire_struct! {
     Message { id, order, from, from_name, text, in_reply_to, edited, deleted, reactions, time, state }
 }
 wire_struct! { Request { id, from, time, text, claimed_name, claimed_address } }
-wire_struct! { Device { id, name, this, added, seen } }
+wire_struct! { Showing { off, quiet } }
+wire_struct! { Device { id, name, this, added, seen, showing } }
 wire_struct! { Status { received, unreadable, queued, held, repairs, conversations, requests } }
 
 wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
@@ -100,6 +101,11 @@ wire_enum! {
         41 RevokeDevice { device },
         42 PutDraft { conversation, text },
         43 Drafts,
+        44 LinkAccount { code, name },
+        45 Unlink { identity },
+        46 As(identity, intent),
+        47 SetShowing { device, showing },
+        48 Readers { conversation, message },
     }
 }
 
@@ -117,9 +123,10 @@ wire_enum! {
         9 Profile(member),
         10 LinkAsked { name },
         11 LinkEnded { why },
-        12 Devices { devices, new },
+        12 Devices { identity, devices, new },
         13 History { to, done, of },
         14 Draft { conversation, text },
+        15 Identities(identities),
     }
 }
 
@@ -143,6 +150,7 @@ wire_enum! {
         15 Linked { account, address },
         16 Devices(devices),
         17 Drafts(drafts),
+        18 Readers(readers),
     }
 }
 
@@ -161,7 +169,7 @@ wire_enum! {
 
 lists! {
     AppInfo, Identity, Conversation, Device, Member, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
-    (AccountRef, GroupRole), (ConversationId, String), (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
+    (AccountRef, GroupRole), (AccountRef, MessageState), (ConversationId, String), (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
 }
 
 impl Wire for AppId {

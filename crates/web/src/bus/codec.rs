@@ -89,6 +89,15 @@ impl<T: Wire> Wire for Option<T> {
     }
 }
 
+impl<T: Wire> Wire for Box<T> {
+    fn put(&self, out: &mut Out) {
+        (**self).put(out);
+    }
+    fn take(input: &mut In<'_>) -> Option<Self> {
+        T::take(input).map(Box::new)
+    }
+}
+
 impl<T: Wire, E: Wire> Wire for Result<T, E> {
     fn put(&self, out: &mut Out) {
         self.is_ok().put(out);

@@ -1,7 +1,7 @@
 //! What is written is read again.
 
 use super::*;
-use parlour_client::api::{Body, ConversationId, Device, LinkEnd, Message, MessageState, Target};
+use parlour_client::api::{Body, ConversationId, Device, Identity, LinkEnd, Message, MessageState, Showing, Target};
 use parlour_proto::frames::{AccountRef, AppId};
 use parlour_proto::ids::{AccountId, DeviceId, MessageId, UnixMillis};
 
@@ -71,15 +71,34 @@ fn devices_and_drafts_come_back_as_they_were() {
         Intent::PutDraft { conversation, text: None },
         Intent::PutDraft { conversation, text: Some("so far".to_owned()) },
         Intent::Drafts,
+        Intent::As(IdentityId(1), Box::new(Intent::Drafts)),
+        Intent::LinkAccount { code: "482719356021".to_owned(), name: "Firefox on Linux".to_owned() },
+        Intent::Unlink { identity: IdentityId(1) },
+        Intent::SetShowing { device: DeviceId([4; 16]), showing: Showing { off: true, quiet: Some((1320, 420)) } },
+        Intent::Readers { conversation, message: MessageId([1; 16]) },
     ] {
         there_and_back(&call(intent));
     }
-    let device =
-        Device { id: DeviceId([4; 16]), name: "Kitchen".to_owned(), this: true, added: UnixMillis(1), seen: None };
+    let device = Device {
+        id: DeviceId([4; 16]),
+        name: "Kitchen".to_owned(),
+        this: true,
+        added: UnixMillis(1),
+        seen: None,
+        showing: Showing::default(),
+    };
     let other = Device { this: false, seen: Some(UnixMillis(2)), ..device.clone() };
     let account = AccountRef { app: AppId::parse("bell").unwrap(), account: AccountId([3; 16]) };
     let digits = "482719356021".to_owned();
+    let identity = Identity {
+        id: IdentityId(1),
+        account: account.clone(),
+        address: "ana@den".to_owned(),
+        name: "Ana".to_owned(),
+        showing: Showing { off: false, quiet: Some((0, 1)) },
+    };
     for reply in [
+        Reply::Readers(vec![(account.clone(), MessageState::Read)]),
         Reply::LinkCode { code: digits.clone(), scan: digits, until: UnixMillis(600_000) },
         Reply::Linked { account, address: "ana@den".to_owned() },
         Reply::Devices(vec![device.clone(), other.clone()]),
@@ -91,7 +110,8 @@ fn devices_and_drafts_come_back_as_they_were() {
     let mut events: Vec<Event> = ends.map(|why| Event::LinkEnded { why }).into();
     events.extend([
         Event::LinkAsked { name: "Firefox on Linux".to_owned() },
-        Event::Devices { devices: vec![device, other], new: Some(DeviceId([4; 16])) },
+        Event::Devices { identity: IdentityId(0), devices: vec![device, other], new: Some(DeviceId([4; 16])) },
+        Event::Identities(vec![identity]),
         Event::History { to: None, done: 3, of: 1200 },
         Event::History { to: Some(DeviceId([4; 16])), done: 0, of: 0 },
         Event::Draft { conversation, text: Some("so far".to_owned()) },
@@ -106,6 +126,8 @@ fn nothing_that_changes_the_world_twice_is_repeated() {
     assert!(Call::Intent(Intent::Conversations).is_repeatable());
     let device = DeviceId([4; 16]);
     for once in [Intent::ConfirmLink { yes: true }, Intent::RevokeDevice { device }] {
-        assert!(!Call::Intent(once).is_repeatable());
+        assert!(!Call::Intent(once.clone()).is_repeatable());
+        assert!(!Call::Intent(Intent::As(IdentityId(1), Box::new(once))).is_repeatable());
     }
+    assert!(Call::Intent(Intent::As(IdentityId(1), Box::new(Intent::Drafts))).is_repeatable());
 }

@@ -10,7 +10,7 @@
 //! | `Shown`, `Asked`, `Linking` | the code is void | `Ended` |
 //! | any | closed; the engine failed | none |
 
-use parlour_client::api::{Device, Event, LinkEnd};
+use parlour_client::api::{Device, Event, IdentityId, LinkEnd};
 use parlour_proto::ids::{DeviceId, UnixMillis};
 
 /// How many digits a code has.
@@ -75,7 +75,8 @@ impl Devices {
     /// Takes in an event; whether it was about devices.
     pub fn apply(&mut self, event: &Event) -> bool {
         match event {
-            Event::Devices { devices, new } => {
+            // The devices of a linked account are others.
+            Event::Devices { identity: IdentityId(0), devices, new } => {
                 self.set(devices.clone());
                 self.unknown.extend(new.filter(|new| !self.unknown.contains(new)));
             }
@@ -215,6 +216,7 @@ pub fn is_handheld(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use parlour_client::api::Showing;
 
     fn device(n: u8, added: u64) -> Device {
         Device {
@@ -275,11 +277,11 @@ mod tests {
     fn a_device_that_nobody_here_linked_stays_unknown_until_it_is_gone() {
         let mut devices = Devices::default();
         let all = vec![device(2, 20), device(1, 10), device(3, 30)];
-        devices.apply(&Event::Devices { devices: all.clone(), new: Some(DeviceId([3; 16])) });
+        devices.apply(&Event::Devices { identity: IdentityId(0), devices: all.clone(), new: Some(DeviceId([3; 16])) });
         assert_eq!(devices.all.iter().map(|device| device.id.0[0]).collect::<Vec<_>>(), [1, 3, 2]);
-        devices.apply(&Event::Devices { devices: all, new: None });
+        devices.apply(&Event::Devices { identity: IdentityId(0), devices: all, new: None });
         assert_eq!(devices.newest_unknown().map(|device| device.id.0[0]), Some(3));
-        devices.apply(&Event::Devices { devices: vec![device(1, 10)], new: None });
+        devices.apply(&Event::Devices { identity: IdentityId(0), devices: vec![device(1, 10)], new: None });
         assert_eq!((devices.newest_unknown(), devices.unknown.len()), (None, 0));
     }
 

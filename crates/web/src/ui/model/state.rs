@@ -7,7 +7,8 @@
 //! | `Known` | signed out (revoked, deleted) | `Gone` |
 
 use parlour_client::api::{
-    Connection, Conversation, ConversationId, ConversationState, Event, Identity, Member, Message, Preview, Request,
+    Connection, Conversation, ConversationId, ConversationState, Event, Identity, IdentityId, Member, Message, Preview,
+    Request,
 };
 use parlour_proto::frames::{AppId, AppInfo};
 use std::sync::Arc;
@@ -64,7 +65,8 @@ impl AppState {
             Event::SignedOut { why, .. } => self.me = Me::Gone(why.clone()),
             Event::KeysChanged { conversation, .. } => return Some(News::KeysChanged(*conversation)),
             Event::Profile(member) => self.put_profile(member),
-            Event::Devices { new: Some(_), .. } => return Some(News::Device),
+            Event::Devices { identity: IdentityId(0), new: Some(_), .. } => return Some(News::Device),
+            Event::Identities(all) => self.put_identities(all),
             Event::Devices { .. } | Event::LinkAsked { .. } | Event::LinkEnded { .. } => {}
             Event::History { .. } | Event::Draft { .. } => {}
             Event::NotSent { .. } | Event::Done(..) | Event::Progress { .. } => {}
@@ -166,6 +168,13 @@ impl AppState {
             && last.id == message.id
         {
             *last = preview(message);
+        }
+    }
+
+    /// Another own device changed one's name.
+    fn put_identities(&mut self, all: &[Identity]) {
+        if let (Me::Known(me), Some(first)) = (&mut self.me, all.first()) {
+            me.clone_from(first);
         }
     }
 

@@ -30,6 +30,7 @@ pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
     let draft = desk.drafts.with_untracked(|drafts| drafts.get(&id).cloned()).unwrap_or_default();
     let composer =
         Composer { desk, id, text: RwSignal::new(draft), area: NodeRef::new(), picking: RwSignal::new(false) };
+    desk.has_typed.set_value(false);
     composer.keep_drafts();
     composer.follow_other_devices();
     composer.follow_writing();
@@ -45,7 +46,7 @@ pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
                 <textarea id="composer" node_ref=composer.area rows="1" dir="auto" autocomplete="off" enterkeyhint="send"
                     placeholder=t().write aria-label=t().write maxlength="16000"
                     prop:value=move || composer.text.get()
-                    on:input=move |event| composer.text.set(event_target_value(&event))
+                    on:input=move |event| { desk.has_typed.set_value(true); composer.text.set(event_target_value(&event)); }
                     on:keydown=move |event| composer.key(&event)></textarea>
                 <button class="sendbutton" aria-label=move || if editing() { t().save } else { t().send } disabled=move || !can_send.get()
                     on:click=move |_| composer.send()>{move || icon(if editing() { Icon::Check } else { Icon::Send })}</button>
@@ -117,6 +118,7 @@ impl Composer {
             if let (Some(()), Some((id, text)), false) = (before, heard, is_editing)
                 && id == self.id
             {
+                self.desk.has_typed.set_value(false);
                 self.text.set(text);
             }
         });

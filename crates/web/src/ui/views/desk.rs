@@ -74,6 +74,8 @@ pub(crate) struct Desk {
     pub drafts: RwSignal<HashMap<ConversationId, String>>,
     /// The last of them that another device wrote, for the field that shows it.
     pub heard_draft: RwSignal<Option<(ConversationId, String)>>,
+    /// Whether somebody has typed into the field since it was filled.
+    pub has_typed: StoredValue<bool>,
     /// The account's devices, and what goes on between them.
     pub devices: RwSignal<Devices>,
     pub keys_changed: RwSignal<HashMap<ConversationId, UnixMillis>>,
@@ -104,6 +106,7 @@ impl Desk {
             writing: RwSignal::new(Writing::New),
             drafts: RwSignal::new(HashMap::new()),
             heard_draft: RwSignal::new(None),
+            has_typed: StoredValue::new(false),
             devices: RwSignal::new(Devices::default()),
             keys_changed: RwSignal::new(HashMap::new()),
             route: RwSignal::new(Route::parse(&dom::hash())),

@@ -7,13 +7,13 @@ use super::frame::bar;
 use super::icon::{Icon, icon};
 use super::leave::{Leaving, leave};
 use super::offer::{offer, show_code};
-use crate::ui::model::devices::is_handheld;
+use crate::ui::model::devices::{browser_and_system, is_handheld};
 use crate::ui::model::route::{id_from_hex, id_hex};
 use crate::ui::model::when::{Local, day_name};
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use parlour_client::api::{ConversationId, Device, Event, Intent, Reply};
+use parlour_client::api::{ConversationId, Device, Event, IdentityId, Intent, Reply};
 use parlour_proto::ids::{DeviceId, UnixMillis};
 
 /// Notes of devices that nobody here has linked begin like this.
@@ -50,7 +50,7 @@ impl Desk {
         let was_coming = self.devices.with_untracked(|devices| devices.coming.is_some());
         self.devices.maybe_update(|devices| devices.apply(event));
         match event {
-            Event::Devices { new: Some(device), .. } => {
+            Event::Devices { identity: IdentityId(0), new: Some(device), .. } => {
                 self.keep(format!("{UNKNOWN}{}", id_hex(&device.0)), Some(vec![1]));
             }
             Event::History { to: None, done, of } if done >= of && was_coming => {
@@ -77,7 +77,7 @@ impl Desk {
     /// Another device's draft takes the place of what is here, but never of what somebody is writing just now.
     fn hear_draft(self, id: ConversationId, text: Option<String>) {
         let is_open = self.thread.with_untracked(|thread| thread.id()) == Some(id);
-        if is_open && dom::is_typing_in("composer") {
+        if is_open && self.has_typed.get_value() && dom::is_typing_in("composer") {
             return;
         }
         self.drafts.update(|drafts| match text.clone() {
@@ -91,6 +91,14 @@ impl Desk {
 /// As it is called.
 pub(super) fn name_of(device: &Device) -> String {
     if device.name.is_empty() { t().device_unnamed.to_owned() } else { device.name.clone() }
+}
+
+/// What a browser may be called: `Firefox on Linux`.
+pub(super) fn suggested_name() -> String {
+    match browser_and_system(&dom::user_agent()) {
+        (browser, "") | ("", browser) => browser.to_owned(),
+        (browser, system) => fill(t().device_name, &[("browser", browser), ("system", system)]),
+    }
 }
 
 /// The page.

@@ -1,11 +1,12 @@
 //! The way in with another device of one's own: its code, and a name for this one. The other device confirms.
 
 use super::desk::Desk;
+use super::devices::suggested_name;
 use super::dom;
 use super::icon::{Icon, icon};
 use super::scan::{can_scan, scan};
 use super::sign_up::{Way, other_way};
-use crate::ui::model::devices::{CODE_DIGITS, Progress, browser_and_system, caret_behind, digits_in, in_threes};
+use crate::ui::model::devices::{CODE_DIGITS, Progress, caret_behind, digits_in, in_threes};
 use crate::ui::port::Fault;
 use crate::ui::strings::{explain, fill, t};
 use leptos::prelude::*;
@@ -29,7 +30,7 @@ pub(super) fn form(desk: Desk, ways: RwSignal<Way>) -> impl IntoView {
     let form = Form {
         desk,
         code: RwSignal::new(String::new()),
-        name: RwSignal::new(suggestion()),
+        name: RwSignal::new(suggested_name()),
         waiting: RwSignal::new(false),
         scanning: RwSignal::new(false),
         problem: RwSignal::new(None),
@@ -42,14 +43,6 @@ pub(super) fn form(desk: Desk, ways: RwSignal<Way>) -> impl IntoView {
             move |text| form.scanned(text),
             move || form.scanning.set(false),
         ))}
-    }
-}
-
-/// `Firefox on Linux`.
-fn suggestion() -> String {
-    match browser_and_system(&dom::user_agent()) {
-        (browser, "") | ("", browser) => browser.to_owned(),
-        (browser, system) => fill(t().device_name, &[("browser", browser), ("system", system)]),
     }
 }
 
@@ -163,7 +156,6 @@ impl Form {
             return;
         }
         let text = match fault {
-            Fault::Failed(Failure::NotReachable) => t().link_declined.to_owned(),
             Fault::Failed(Failure::NotFound(_) | Failure::BadInput(_)) => t().link_void.to_owned(),
             Fault::Failed(Failure::Refused(problem))
                 if matches!(problem.code, Code::Expired | Code::NotAuthenticated | Code::TriesExhausted) =>

@@ -5,6 +5,7 @@
 //! others in their session files, where it outlives a sign-out. (Password managers go by the password field.)
 
 use super::desk::{Desk, Newborn};
+use super::devices::suggested_name;
 use super::dom;
 use super::icon::{Icon, icon};
 use crate::ui::model::phone::{self, Lack};
@@ -305,11 +306,13 @@ impl Form {
         self.problem.set(None);
         spawn_local(async move {
             match self.desk.ask(intent).await {
-                Ok(Reply::SignedUp { address, recovery_key, .. }) => {
-                    self.desk.newborn.set(Some(Newborn { address, words: recovery_key, kept: false }));
+                Ok(reply) => {
+                    if let Reply::SignedUp { address, recovery_key, .. } = reply {
+                        self.desk.newborn.set(Some(Newborn { address, words: recovery_key, kept: false }));
+                    }
+                    self.desk.please(Intent::NameDevice { name: suggested_name() });
                     self.desk.read_all().await;
                 }
-                Ok(_) => self.desk.read_all().await,
                 Err(fault) => self.fail(&fault),
             }
             self.busy.try_set(false);
