@@ -398,7 +398,7 @@ pub static DE: Strings = Strings {
     // Konten mehrerer Apps
     accounts: "Konten",
     accounts_only: "Nur dieses",
-    accounts_lead: "Du hast noch eine App? Verbinde ihr Konto, dann kommen ihre Nachrichten auch hier an. Für andere bleiben es zwei: Niemand sieht, dass beide dir gehören.",
+    accounts_lead: "Du hast noch eine App? Verbinde ihr Konto, dann kommen ihre Nachrichten auch hier an. Niemand, dem du schreibst, erfährt, dass beide dir gehören.",
     account_own: "diese App, {app}",
     account_link: "Konto verbinden",
     account_link_text: "Öffne die andere App auf dem Gerät, auf dem du sie nutzt: Einstellungen, Geräte, „Gerät hinzufügen“. Sie zeigt einen Code: Gib ihn hier ein.",

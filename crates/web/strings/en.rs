@@ -421,7 +421,7 @@ english! {
     // accounts of several apps
     accounts: "Accounts",
     accounts_only: "Only this one",
-    accounts_lead: "You have another app, too? Link its account, and its messages come here as well. To other people the two stay two: nobody sees that they are yours.",
+    accounts_lead: "You have another app, too? Link its account, and its messages come here as well. Nobody you write to learns that both are yours.",
     account_own: "this app, {app}",
     account_link: "Link an account",
     account_link_text: "Open the other app on the device where you use it: Settings, Devices, “Add a device”. It shows a code: type it here.",
