@@ -26,6 +26,7 @@ mod notices;
 mod notify;
 mod offer;
 mod reach;
+mod readers;
 mod recovery;
 mod requests;
 mod safety;

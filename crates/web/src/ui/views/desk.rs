@@ -261,6 +261,16 @@ impl Desk {
             self.hear_of_devices(event);
         }
         self.announce(&news);
+        // Another tab has linked an account.
+        let is_new = |state: &AppState| {
+            let of = |event: &Event| matches!(event, Event::Conversation(one) if state.account(one.identity).is_none());
+            state.identity().is_some() && events.iter().any(of)
+        };
+        if self.state.with_untracked(is_new) {
+            spawn_local(async move {
+                let _ = self.read_me().await;
+            });
+        }
     }
 
     /// What happens to linked accounts.

@@ -6,6 +6,7 @@ use super::dialog::confirm;
 use super::dom;
 use super::emoji::QUICK;
 use super::icon::{Icon, icon};
+use super::readers::readers;
 use super::stream::Stream;
 use crate::ui::model::thread::can_edit;
 use crate::ui::strings::t;
@@ -25,6 +26,7 @@ pub(super) struct Menu {
 /// The menu, while it is open.
 pub(super) fn menu(stream: Stream, desk: Desk) -> impl IntoView {
     let deleting = RwSignal::new(None::<MessageId>);
+    let asking = RwSignal::new(None::<MessageId>);
     let delete = move || {
         if let (Some(message), Some(id)) = (deleting.get_untracked(), desk.thread.with_untracked(|thread| thread.id()))
         {
@@ -35,8 +37,9 @@ pub(super) fn menu(stream: Stream, desk: Desk) -> impl IntoView {
     view! {
         {move || stream.menu.get().and_then(|menu| {
             let message = desk.thread.with_untracked(|thread| thread.message(menu.message).cloned())?;
-            Some(opened(stream, desk, menu, message, deleting))
+            Some(opened(stream, desk, menu, message, deleting, asking))
         })}
+        {move || asking.get().zip(desk.thread.with_untracked(|thread| thread.id())).map(|(message, id)| readers(desk, id, message, move || asking.set(None)))}
         {move || deleting.get().map(|_| confirm(t().delete_question, t().delete_text, t().delete_for_all, delete, move || deleting.set(None)))}
     }
 }
@@ -47,6 +50,7 @@ fn opened(
     menu: Menu,
     message: Arc<Message>,
     deleting: RwSignal<Option<MessageId>>,
+    asking: RwSignal<Option<MessageId>>,
 ) -> impl IntoView {
     let dialog = NodeRef::<html::Dialog>::new();
     Effect::new(move |_| {
@@ -90,6 +94,10 @@ fn opened(
         desk.tell(t().copied);
     }));
     let editable = can_edit(&message);
+    let in_group = desk
+        .thread
+        .with_untracked(|thread| thread.id())
+        .is_some_and(|open| desk.state.with_untracked(|state| state.chat(open).is_some_and(|chat| chat.is_group)));
     view! {
         <dialog class="menu popup" node_ref=dialog aria-label=t().message_menu on:close=move |_| leave()
             on:click=move |event| if is_backdrop(&event) { leave() }
@@ -98,6 +106,9 @@ fn opened(
                 <div class="quicks">{quick.collect_view()}</div>
                 <button class="menuitem" on:click=writes(Writing::Reply(id))>{icon(Icon::Reply)}{t().reply}</button>
                 <button class="menuitem" on:click=copy>{icon(Icon::Copy)}{t().copy}</button>
+                {(own && editable && in_group).then(|| view! {
+                    <button class="menuitem" on:click=with(Box::new(move || asking.set(Some(id))))>{icon(Icon::Eye)}{t().readers}</button>
+                })}
                 {(own && editable).then(|| view! {
                     <button class="menuitem" on:click=writes(Writing::Edit(id))>{icon(Icon::Edit)}{t().edit}</button>
                     <button class="menuitem bad" on:click=with(Box::new(move || deleting.set(Some(id))))>{icon(Icon::Trash)}{t().delete_for_all}</button>

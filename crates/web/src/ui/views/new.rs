@@ -165,7 +165,7 @@ fn letter(desk: Desk, target: Target, address: Option<(String, AppId)>, typed: R
             </div>
             {sender(desk, from)}
             <p class="privacy">{icon(Icon::Eye)}{move || what_they_see_of(desk, from.get())}</p>
-            {move || (!has_name.get()).then(|| your_name(desk, from.get_untracked()))}
+            {move || (!has_name.get()).then(|| your_name(desk, from.get()))}
             <label class="field">
                 <span class="label">{t().first_words}</span>
                 <textarea class="input" rows="3" dir="auto" autocomplete="off" maxlength="4000" placeholder=t().first_words_example
