@@ -30,7 +30,7 @@ pub(crate) fn run(cli: &Cli, bin: &ServerBin, report: &mut Report) -> Result<()>
 async fn measure(server: &Server, members: usize) -> Result<[f64; 3]> {
     let (to, url, homes) = (server.endpoint(), server.url(), server.scratch().join("homes"));
     let app = device::phone_app(&to)?;
-    let founder = Client::sign_up(&to, &url, &app, &homes.join("founder")).await?;
+    let mut founder = Client::sign_up(&to, &url, &app, &homes.join("founder")).await?;
     let mut friends = Vec::with_capacity(members);
     let mut targets = Vec::with_capacity(members);
     for number in 1..members {
@@ -42,7 +42,9 @@ async fn measure(server: &Server, members: usize) -> Result<[f64; 3]> {
             founder.send(Target::Conversation(conversation), format!("message {message}")).await?;
         }
         friend.message(&format!("message {}", MESSAGES - 1)).await?;
+        // An engine waits for who does not read its events.
         friend.forget_events();
+        founder.forget_events();
         targets.push(Target::Conversation(conversation));
         friends.push(friend);
     }
@@ -58,7 +60,8 @@ async fn measure(server: &Server, members: usize) -> Result<[f64; 3]> {
     anyhow::ensure!(group.members.len() == members - 1, "{} members", group.members.len());
 
     let new = Client::start(&url, &homes.join("second")).await?;
-    let linked = link(&founder, new, members).await?;
+    founder.forget_events();
+    let linked = link(&mut founder, new, members).await?;
     for friend in friends {
         friend.stop().await;
     }
@@ -67,13 +70,12 @@ async fn measure(server: &Server, members: usize) -> Result<[f64; 3]> {
 }
 
 /// From the code that was typed until every conversation and every message is there.
-async fn link(founder: &Client, mut new: Client, members: usize) -> Result<std::time::Duration> {
+async fn link(founder: &mut Client, mut new: Client, members: usize) -> Result<std::time::Duration> {
     let Reply::LinkCode { code, .. } = founder.runner().intent(Intent::OfferLink).await? else { bail!("no code") };
     let started = Instant::now();
     let joining = new.runner().submit(Intent::Link { code, name: "second".to_owned() }).await?;
-    while founder.runner().intent(Intent::ConfirmLink { yes: true }).await.is_err() {
-        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-    }
+    founder.until(|event| matches!(event, Event::LinkAsked { .. }).then_some(())).await?;
+    founder.runner().intent(Intent::ConfirmLink { yes: true }).await?;
     joining.done().await?;
     new.runner().intent(Intent::Sync).await?;
     let whole = |event| match event {
