@@ -34,7 +34,7 @@ use clap::Parser as _;
 use cli::Cli;
 use metric::Report;
 use process::ServerBin;
-use runs::{deliver, fanout, first_message, group, idle, latency, offline, start};
+use runs::{deliver, fanout, first_message, group, idle, large, latency, offline, start};
 use std::process::ExitCode;
 
 /// Progress for people, on standard error.
@@ -57,6 +57,7 @@ const RUNS: &[(&[&str], Run)] = &[
     (offline::FIGURES, offline::run),
     (fanout::FIGURES, fanout::run),
     (group::FIGURES, group::run),
+    (large::FIGURES, large::run),
     (idle::FIGURES, idle::run),
 ];
 

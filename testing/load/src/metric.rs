@@ -72,6 +72,18 @@ pub(crate) const METRICS: &[Metric] = &[
     ),
     metric("group_100_all_ms", "ms", Target::None, "the same, until the last of them sees it"),
     metric("link_100_ms", "ms", Target::None, "a new device with 100 conversations: code typed to everything there"),
+    metric("welcome_part_bytes", "B", Target::AtMost(8_000.0), "a group of 1,000: what one joiner's Welcome adds"),
+    metric("welcome_shared_bytes", "B", Target::AtMost(3_000_000.0), "the same: the tree, stored once, sealed"),
+    metric("large_join_ms", "ms", Target::None, "the same: joining it"),
+    metric(
+        "update_warm_bytes",
+        "B",
+        Target::AtMost(60_000.0),
+        "the same: a renewed leaf, every 32nd device renewed before",
+    ),
+    metric("update_cold_bytes", "B", Target::None, "the same, where nobody has renewed a leaf"),
+    metric("update_read_ms", "ms", Target::None, "the same: following somebody's renewal"),
+    metric("large_state_bytes", "B", Target::None, "the same: a device's rows of the group"),
     metric("engines_decrypted", "messages", Target::None, "read by real clients while the load ran"),
 ];
 

@@ -5,6 +5,7 @@ pub(crate) mod fanout;
 pub(crate) mod first_message;
 pub(crate) mod group;
 pub(crate) mod idle;
+pub(crate) mod large;
 pub(crate) mod latency;
 pub(crate) mod offline;
 pub(crate) mod start;
