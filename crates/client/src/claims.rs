@@ -288,6 +288,9 @@ impl Engine {
                 since: 0,
                 own_devices: Vec::new(),
                 tell_list: false,
+                renewed: self.server_time(),
+                day: 0,
+                day_bytes: 0,
             },
         );
         self.keep_group(room, group);

@@ -12,6 +12,7 @@
 use crate::api::{Failure, Role};
 use crate::contacts::e2ee_account;
 use crate::engine::{Engine, Purpose};
+use crate::groups::MOST_ADDED;
 use crate::incoming::newest_voids;
 use crate::mls::Ready;
 use crate::rules;
@@ -127,9 +128,15 @@ impl Engine {
         }
     }
 
-    /// Whose key packages are to be claimed next: what is added together is one commit, once all of them are here.
+    /// Whose key packages are to be claimed next: what is added together is one commit, once all of them are here or there are
+    /// as many as a commit takes.
     fn claims_wanted(&self, room: &RoomId) -> Vec<AccountRef> {
         let wants = self.s.work.get(room).map_or(&[][..], |work| &work.wants);
+        let is_full =
+            |want: &Want| matches!(want, Want::Add { devices, .. } if devices.len() + MOST_CLAIMS > MOST_ADDED);
+        if wants.first().is_some_and(is_full) {
+            return Vec::new();
+        }
         let claims = wants.iter().filter_map(|want| match want {
             Want::Claim { account } => Some(account.clone()),
             _ => None,
@@ -180,6 +187,7 @@ impl Engine {
                 let package = self.packages(std::slice::from_ref(joiner))?.pop()?;
                 Some((Change::swap(leaf, package), vec![joiner.clone()]))
             }
+            Want::Renew => Some((Change::update(Update::KeepMemberKey), Vec::new())),
             Want::Update { for_voids } => {
                 let voids = self.s.rooms.get(room).is_some_and(|r| !r.voids.is_empty());
                 (voids || !for_voids).then(|| (Change::update(Update::KeepMemberKey), Vec::new()))
@@ -218,6 +226,7 @@ impl Engine {
 
     fn commit_change(&mut self, room: RoomId, change: Change, joiners: &[Joiner], rng: &mut dyn CryptoRngCore) {
         let commit_id = MessageId::random(rng);
+        let puts_off = self.s.work.get(&room).is_some_and(|work| matches!(work.wants.first(), Some(Want::Renew)));
         let made = self.with_identity(&room, |group, me| {
             if group.has_pending() {
                 // Of a commit whose bytes we no longer have: it was never sent.
@@ -227,6 +236,11 @@ impl Engine {
             group.commit(me, change, commit_id.0, rng).map(|made| (signer, made))
         });
         match made {
+            Some(Ok((_, made))) if puts_off && !self.may_weigh(&room, made.commit.len()) => {
+                self.with_group(&room, |group| group.clear_pending().ok());
+                self.put_off(&room);
+                self.want_done(room);
+            }
             Some(Ok((signer, made))) => self.store_commit(room, &signer[..], made, joiners),
             Some(Err(error)) => {
                 tracing::warn!(%error, "a wanted change is not possible");
@@ -331,9 +345,10 @@ impl Engine {
 
     /// Our pending commit is in the room, at this sequence.
     pub(crate) fn commit_accepted(&mut self, room: RoomId, room_seq: u64) {
-        if self.s.work.get(&room).is_none_or(|work| work.pending.is_none()) {
-            return;
-        }
+        let Some(work) = self.s.work.get(&room) else { return };
+        let Some(weight) = work.pending.as_ref().map(|pending| pending.payload.len()) else { return };
+        // A commit that only adds leaves the committer's leaf as it is (RFC 9420 §12.4).
+        let has_path = !matches!(work.wants.first(), Some(Want::Add { .. }));
         let merged = self.with_group(&room, |group| group.merge_pending(room_seq));
         if !matches!(merged, Some(Ok(()))) {
             tracing::error!("an accepted commit could not be merged");
@@ -343,6 +358,10 @@ impl Engine {
         self.s.work(room).pending = None;
         self.behind.remove(&room);
         self.let_in(room);
+        self.weighed(&room, weight);
+        if has_path {
+            self.renewed(&room);
+        }
         let secret = self.group(&room).map(|group: &mut Group| group.member_key_pair().to_bytes().to_vec());
         let Some(r) = self.s.rooms.get_mut(&room) else { return };
         r.head = r.head.max(room_seq);

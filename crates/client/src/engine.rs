@@ -166,6 +166,8 @@ pub struct Engine {
     pub(crate) relay: crate::linking::RelayOut,
     /// Devices or rooms changed: somebody may be missing somewhere.
     pub(crate) look: bool,
+    /// When leaves are looked at for their age.
+    pub(crate) renewals_due: Option<UnixMillis>,
     /// When it is our turn to bring a device in.
     pub(crate) turn: Option<UnixMillis>,
     /// Since when a device is missing in a room.
@@ -276,6 +278,7 @@ impl Engine {
             joining: None,
             relay: crate::linking::RelayOut::default(),
             look: true,
+            renewals_due: None,
             turn: None,
             noticed: Sorted::new(),
             told_rooms: Sorted::new(),
@@ -404,6 +407,7 @@ impl Engine {
                 self.settle_starts(rng);
                 self.settle_doors(rng);
                 self.settle_leaves(rng);
+                self.settle_renewals(rng);
                 self.settle_work(rng);
                 self.ask_for_missing(rng);
                 self.settle_profiles(rng);

@@ -207,12 +207,19 @@ impl Engine {
     }
 }
 
-/// Neighbouring additions become one commit.
+/// So many devices come in by one commit: it carries their key packages and a Welcome with the whole tree, and must fit a frame.
+pub(crate) const MOST_ADDED: usize = 128;
+
+/// Neighbouring additions become one commit, of bounded size.
 pub(crate) fn join_adds(wants: &mut Vec<Want>) {
     let mut joined: Vec<Want> = Vec::new();
     for want in std::mem::take(wants) {
         match (joined.last_mut(), want) {
-            (Some(Want::Add { devices, .. }), Want::Add { devices: more, .. }) => devices.extend(more),
+            (Some(Want::Add { devices, .. }), Want::Add { devices: more, .. })
+                if devices.len() + more.len() <= MOST_ADDED =>
+            {
+                devices.extend(more);
+            }
             (_, want) => joined.push(want),
         }
     }

@@ -284,6 +284,9 @@ impl Engine {
             return self.break_room(row.room);
         }
         self.head_moved(row.room, row.room_seq);
+        if let RowBody::Commit { payload, .. } = &row.body {
+            self.weighed(&row.room, payload.len());
+        }
         self.let_in(row.room);
         if let Some(room) = self.s.rooms.get_mut(&row.room) {
             room.voids.clear();

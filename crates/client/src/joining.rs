@@ -136,6 +136,9 @@ impl Engine {
                 since,
                 own_devices: Vec::new(),
                 tell_list: false,
+                renewed: self.server_time(),
+                day: 0,
+                day_bytes: 0,
             },
         );
         self.s.work(row.room).repair = None;

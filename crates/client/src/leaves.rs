@@ -24,7 +24,7 @@ const TURN_MS: u64 = 30_000;
 /// Rooms that are worked on at one time.
 const MOST_AT_ONCE: usize = 16;
 /// A device that has no key packages: asked again, soon when it is new.
-const SOON_MS: u64 = 2_000;
+const SOON_MS: u64 = 400;
 const LATER_MS: u64 = 600_000;
 
 impl Engine {

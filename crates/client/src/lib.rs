@@ -44,6 +44,7 @@ mod own;
 mod pages;
 mod profiles;
 mod rebuild;
+mod renewal;
 mod repair;
 mod requests;
 mod rules;

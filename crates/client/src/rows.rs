@@ -209,6 +209,45 @@ mod tests {
         assert_eq!(again.get(&RoomId([1; 16])), Some(&7));
     }
 
+    mod grown {
+        use crate::rows::codec::record;
+
+        record! {
+            /// As it was.
+            struct Before {
+                name: String,
+            }
+        }
+
+        record! {
+            /// With what came later.
+            struct After {
+                name: String,
+                since: u64,
+                often: Option<bool>,
+                others: Vec<String>,
+            }
+        }
+
+        record! {
+            /// With what cannot be guessed.
+            struct Wrong {
+                name: String,
+                key: [u8; 32],
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_of_before_it_grew_reads() {
+        let before = encode(&grown::Before { name: "a".into() });
+        let after: grown::After = decode(&before).unwrap();
+        assert_eq!((after.since, after.often, after.others), (0, None, Vec::new()));
+        assert!(decode::<grown::Wrong>(&before).is_err());
+        let after = encode(&grown::After { name: after.name, since: 1, often: Some(true), others: Vec::new() });
+        assert!(decode::<grown::Before>(&after).is_err(), "of a newer version");
+    }
+
     #[test]
     fn a_record_of_another_version_is_refused() {
         let mut bytes = encode(&7u64);

@@ -97,7 +97,7 @@ fn conversation(n: u16) -> Conversation {
     }
 }
 
-fn room(n: u16) -> Room {
+pub(crate) fn room(n: u16) -> Room {
     Room {
         conversation: ConversationId(numbered(n)),
         phase: Phase::Live,
@@ -115,6 +115,9 @@ fn room(n: u16) -> Room {
         missing: Vec::new(),
         own_devices: Vec::new(),
         tell_list: false,
+        renewed: NOW,
+        day: 0,
+        day_bytes: 0,
         since: 0,
     }
 }

@@ -1,6 +1,7 @@
 //! How records become CBOR: arrays in field order, ids as byte strings, enums as `[number, fields…]`.
 //!
-//! A reader refuses what it does not know in full: another shape needs another version byte.
+//! A record may grow: new fields go to its end, and read as [`Stored::absent`] in rows of before. A reader refuses what it does
+//! not know in full: any other change of shape needs another version byte.
 
 use crate::api::ConversationId;
 use crate::rows::RowKey;
@@ -28,6 +29,10 @@ impl From<minicbor::decode::Error> for BrokenRow {
 pub(crate) trait Stored: Sized {
     fn put(&self, out: &mut Enc);
     fn take(input: &mut Dec<'_>) -> Result<Self, BrokenRow>;
+    /// What a record holds that was stored before it had this field; `None`: it always had.
+    fn absent() -> Option<Self> {
+        None
+    }
 }
 
 /// Starts an array (writing to memory cannot fail).
@@ -38,6 +43,23 @@ pub(crate) fn put_array(out: &mut Enc, len: usize) {
 /// Reads the head of an array of just this length.
 pub(crate) fn take_array(input: &mut Dec<'_>, len: usize) -> Result<(), BrokenRow> {
     if input.array()? == Some(len as u64) { Ok(()) } else { Err(BrokenRow) }
+}
+
+/// Reads the head of a record of at most so many fields: how many it has.
+pub(crate) fn take_fields(input: &mut Dec<'_>, most: usize) -> Result<usize, BrokenRow> {
+    let len = take_len(input)?;
+    usize::try_from(len).ok().filter(|len| *len <= most).ok_or(BrokenRow)
+}
+
+/// Reads the next field, of which `left` are left.
+pub(crate) fn take_field<T: Stored>(input: &mut Dec<'_>, left: &mut usize) -> Result<T, BrokenRow> {
+    match left.checked_sub(1) {
+        Some(after) => {
+            *left = after;
+            T::take(input)
+        }
+        None => T::absent().ok_or(BrokenRow),
+    }
 }
 
 fn take_len(input: &mut Dec<'_>) -> Result<u64, BrokenRow> {
@@ -52,6 +74,9 @@ macro_rules! number {
             }
             fn take(input: &mut Dec<'_>) -> Result<Self, BrokenRow> {
                 Ok(input.$ty()?)
+            }
+            fn absent() -> Option<Self> {
+                Some($ty::default())
             }
         }
     )*};
@@ -75,6 +100,9 @@ macro_rules! id {
             }
             fn take(input: &mut Dec<'_>) -> Result<Self, BrokenRow> {
                 Ok($ty(Stored::take(input)?))
+            }
+            fn absent() -> Option<Self> {
+                Stored::absent().map($ty)
             }
         }
     )*};
@@ -169,6 +197,9 @@ impl Stored for String {
     fn take(input: &mut Dec<'_>) -> Result<Self, BrokenRow> {
         Ok(input.str()?.to_owned())
     }
+    fn absent() -> Option<Self> {
+        Some(Self::new())
+    }
 }
 
 impl Stored for Zeroizing<String> {
@@ -245,6 +276,9 @@ impl<T: Stored> Stored for Option<T> {
             _ => Err(BrokenRow),
         }
     }
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
 }
 
 impl<T: Stored> Stored for Vec<T> {
@@ -257,6 +291,9 @@ impl<T: Stored> Stored for Vec<T> {
     fn take(input: &mut Dec<'_>) -> Result<Self, BrokenRow> {
         let len = take_len(input)?;
         (0..len).map(|_| T::take(input)).collect()
+    }
+    fn absent() -> Option<Self> {
+        Some(Self::new())
     }
 }
 
@@ -271,6 +308,9 @@ impl<T: Stored + Ord> Stored for BTreeSet<T> {
         let len = take_len(input)?;
         (0..len).map(|_| T::take(input)).collect()
     }
+    fn absent() -> Option<Self> {
+        Some(Self::new())
+    }
 }
 
 impl<K: Stored + Ord, V: Stored> Stored for BTreeMap<K, V> {
@@ -284,6 +324,9 @@ impl<K: Stored + Ord, V: Stored> Stored for BTreeMap<K, V> {
     fn take(input: &mut Dec<'_>) -> Result<Self, BrokenRow> {
         let len = take_len(input)?;
         (0..len).map(|_| Ok((K::take(input)?, V::take(input)?))).collect()
+    }
+    fn absent() -> Option<Self> {
+        Some(Self::new())
     }
 }
 
@@ -314,8 +357,8 @@ macro_rules! record {
                 $(self.$field.put(out);)*
             }
             fn take(input: &mut $crate::rows::codec::Dec<'_>) -> Result<Self, $crate::rows::codec::BrokenRow> {
-                $crate::rows::codec::take_array(input, [$(stringify!($field)),*].len())?;
-                Ok(Self { $($field: $crate::rows::codec::Stored::take(input)?,)* })
+                let mut left = $crate::rows::codec::take_fields(input, [$(stringify!($field)),*].len())?;
+                Ok(Self { $($field: $crate::rows::codec::take_field(input, &mut left)?,)* })
             }
         }
     };

@@ -296,6 +296,11 @@ record! {
         own_devices: Vec<DeviceId>,
         /// The others are to hear our device list: a device is gone from it.
         tell_list: bool,
+        /// When the own leaf was made or renewed last, by the server's clock.
+        renewed: UnixMillis,
+        /// The server's day of the newest handshake, and what that day's handshakes weighed in bytes ([`crate::renewal`]).
+        day: u64,
+        day_bytes: u64,
     }
 }
 
@@ -323,6 +328,8 @@ choice! {
         5 Swap { old: MemberKey, joiner: Joiner, },
         /// A fresh own leaf; `for_voids`: only to undo void rows.
         6 Update { for_voids: bool, },
+        /// A fresh own leaf, because it is old: put off where it would weigh too much today.
+        12 Renew,
         /// A role: 0 member, 1 admin, 2 owner.
         7 Role { account: AccountRef, role: u32, },
         /// Rules: for each, whether only admins may.
