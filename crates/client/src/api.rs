@@ -6,6 +6,7 @@
 
 pub use parlour_e2ee::{Allowed, Role as GroupRole};
 pub use parlour_proto::content::Picture;
+pub use parlour_proto::content::mention::Mention;
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ClientFrame, ReachRule, ServerFrame};
 use parlour_proto::ids::{DeviceId, Digest, MessageId, UnixMillis};
 use zeroize::Zeroizing;
@@ -180,6 +181,10 @@ pub enum Intent {
     RemoveMember { conversation: ConversationId, member: AccountRef },
     /// Changes a group's title, for all. → [`Reply::Ok`]
     Rename { conversation: ConversationId, title: String },
+    /// Changes a group's picture, for all; `None` takes it away. → [`Reply::Ok`]
+    SetGroupPicture { conversation: ConversationId, picture: Option<Picture> },
+    /// A group's picture. → [`Reply::Picture`]
+    GroupPicture { conversation: ConversationId },
     /// Gives a member (or oneself) a role; owners do. → [`Reply::Conversation`] when the group has taken it
     SetRole { conversation: ConversationId, member: AccountRef, role: GroupRole },
     /// Says who may do what in a group; admins do. → [`Reply::Conversation`] when the group has taken it
@@ -228,7 +233,7 @@ pub enum Intent {
 /// What can be written into a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// A text.
+    /// A text. Mentions in it are written as [`mention`](parlour_proto::content::mention)s.
     Text { text: String, in_reply_to: Option<MessageId> },
     /// A new text for one's own earlier message.
     Edit { message: MessageId, text: String },
@@ -407,6 +412,10 @@ pub struct Conversation {
     pub is_group: bool,
     pub state: ConversationState,
     pub unread: u32,
+    /// Something unread names us.
+    pub mentioned: bool,
+    /// A group's picture, if it has one ([`Intent::GroupPicture`]); another picture, another digest.
+    pub picture: Option<Digest>,
     /// The newest message; `None` without one, and while it is a request.
     pub last: Option<Preview>,
     pub last_activity: UnixMillis,
@@ -422,8 +431,10 @@ pub struct GroupRules {
     pub add: Allowed,
     /// Write (everybody may react and delete what they wrote).
     pub write: Allowed,
-    /// Change the title.
+    /// Change title and picture.
     pub change: Allowed,
+    /// How many seconds back somebody who is added is given what was said, from when this was set on; `None`: nothing.
+    pub history_s: Option<u64>,
 }
 
 /// A group's rules and roles. Where no owner is left, admins are shown as owners; where no admin is left, everybody.
@@ -487,7 +498,10 @@ pub struct Message {
     /// `None`: own.
     pub from: Option<AccountRef>,
     pub from_name: Option<String>,
+    /// As people see it.
     pub text: String,
+    /// Who is named where in the text.
+    pub mentions: Vec<Mention>,
     pub in_reply_to: Option<MessageId>,
     pub edited: bool,
     pub deleted: bool,

@@ -291,6 +291,8 @@ impl Engine {
                 renewed: self.server_time(),
                 day: 0,
                 day_bytes: 0,
+                history_from: None,
+                added_by: None,
             },
         );
         self.keep_group(room, group);

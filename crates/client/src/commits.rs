@@ -177,7 +177,8 @@ impl Engine {
             Want::Role { account, role } => {
                 self.policy_change(room, |policy| rules::give(policy, e2ee_account(account), *role))
             }
-            Want::Rules { add, write, change } => self.policy_change(room, |policy| {
+            Want::Rules { add, write, change, history } => self.policy_change(room, |policy| {
+                policy.history_s = *history;
                 policy.who_may_add = rules::allowed(*add);
                 policy.who_may_write = rules::allowed(*write);
                 policy.who_may_change = rules::allowed(*change);

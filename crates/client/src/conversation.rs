@@ -83,6 +83,8 @@ impl Engine {
                 base: 0,
                 profile_sent: 0,
                 asking: None,
+                mentioned: false,
+                picture: None,
             },
         );
         id
@@ -172,6 +174,7 @@ impl Engine {
             }
         }
         self.s.drafts.remove(&conversation);
+        self.forget_group_picture(conversation);
         self.wipe_messages(conversation);
     }
 
@@ -182,6 +185,7 @@ impl Engine {
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
             c.newest = None;
             c.unread = 0;
+            c.mentioned = false;
         }
     }
 
@@ -279,6 +283,8 @@ impl Engine {
             is_group: c.is_group,
             state: c.standing.shown(),
             unread: c.unread,
+            mentioned: c.mentioned && c.unread > 0,
+            picture: c.picture,
             last: self.show_newest(c),
             last_activity: c.last_activity,
             group: c.is_group.then(|| self.show_group(c)).flatten(),

@@ -77,6 +77,8 @@ pub(crate) enum Load {
     Picture(IntentId),
     /// Somebody's picture, for own devices.
     Face(AccountRef),
+    /// A group's picture: to be handed to somebody new (under this key), or for own devices.
+    GroupFace(Option<Vec<u8>>, ConversationId),
     /// Whether a message that another own device tells of is here already.
     Told(ConversationId, Box<crate::history::Told>),
     /// A message that another own device asks for.
@@ -96,7 +98,7 @@ pub(crate) struct Loaded {
 pub struct Engine {
     pub(crate) s: State,
     pub(crate) now: UnixMillis,
-    changes: Changes,
+    pub(crate) changes: Changes,
     actions: Vec<Effect>,
     events: Vec<Event>,
     effects: VecDeque<Effect>,
@@ -176,6 +178,8 @@ pub struct Engine {
     pub(crate) told_rooms: Sorted<(RoomId, DeviceId), UnixMillis>,
     /// A page is being read for this device.
     pub(crate) copying: Option<DeviceId>,
+    /// Something is being read for this entry of what is to be handed over.
+    pub(crate) handing_over: Option<Vec<u8>>,
     /// Contacts with a device less: they get another door token.
     pub(crate) doors_to_renew: Vec<AccountRef>,
     /// Conversations that the other side has opened: own devices are told.
@@ -283,6 +287,7 @@ impl Engine {
             noticed: Sorted::new(),
             told_rooms: Sorted::new(),
             copying: None,
+            handing_over: None,
             doors_to_renew: Vec::new(),
             opened: Vec::new(),
             missed: Vec::new(),
@@ -415,6 +420,7 @@ impl Engine {
                 self.settle_missed(rng);
                 self.settle_drafts(rng);
                 self.settle_transfers(rng);
+                self.settle_handing(rng);
                 self.settle_returns(rng);
                 self.settle_backup(rng);
                 self.settle_outgoing(rng);
@@ -464,6 +470,7 @@ impl Engine {
             Some(Load::Listed(listed)) => self.on_listed_rows(listed, &rows, rng),
             Some(Load::Readers(intent)) => self.on_readers_rows(intent, &rows),
             Some(Load::Picture(intent)) => self.on_picture_rows(intent, &rows),
+            Some(Load::GroupFace(handing, group)) => self.on_group_face_rows(handing, group, &rows, rng),
             Some(Load::Face(account)) => {
                 let row = rows.into_iter().next().map(|(_, row)| row.into());
                 self.on_face_rows(account, row, rng);

@@ -240,10 +240,12 @@ impl Engine {
                 }
             }
             Heard::Title(title) => self.set_title(conversation, title),
+            Heard::Picture(picture) => self.set_group_picture(conversation, picture.as_ref()),
             Heard::Profile { name, picture } => self.hear_profile(conversation, from, name, picture),
             Heard::Leave(request) => self.hear_leave(conversation, row.room, request),
             Heard::Link(link) => self.hear_link(from, link),
-            Heard::Own(_) | Heard::Nothing => {}
+            Heard::Own(note) => self.hear_handover(conversation, from, &note),
+            Heard::Nothing => {}
             Heard::Unsupported => self.s.counters().unreadable += 1,
         }
         let _ = rng;

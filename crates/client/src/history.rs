@@ -17,6 +17,7 @@ use crate::rows::codec::record;
 use crate::rows::encode;
 use crate::state::{StoredPicture, Transfer};
 use bytes::Bytes;
+use parlour_proto::content::mention;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{DeviceId, MessageId, RoomId, UnixMillis};
 use rand_core::CryptoRngCore;
@@ -77,6 +78,7 @@ impl Engine {
             }
         }
         self.ask_for_faces();
+        self.ask_for_group_pictures();
         self.say_own(&Note::Told { device }, rng);
         let of = conversations.iter().filter_map(|id| self.s.conversations.get(id)).map(|c| c.next_order).sum();
         let queue = conversations.into_iter().map(|id| (id, u64::MAX)).collect();
@@ -346,12 +348,12 @@ impl Engine {
     }
 }
 
-fn told(message: Message) -> Told {
+pub(crate) fn told(message: Message) -> Told {
     Told {
         id: message.id,
         order: message.order,
         from: message.from,
-        text: message.text,
+        text: mention::said(&message.text, &message.mentions),
         in_reply_to: message.in_reply_to,
         time: message.time,
         state: crate::messages::state_number(message.state),

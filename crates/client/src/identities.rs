@@ -185,6 +185,8 @@ impl Identities {
             | Intent::AddMembers { conversation, .. }
             | Intent::RemoveMember { conversation, .. }
             | Intent::Rename { conversation, .. }
+            | Intent::SetGroupPicture { conversation, .. }
+            | Intent::GroupPicture { conversation }
             | Intent::SetRole { conversation, .. }
             | Intent::SetRules { conversation, .. }
             | Intent::Leave { conversation }

@@ -80,6 +80,10 @@ impl Engine {
                 self.done(id, Ok(Reply::Ok));
             }
             Intent::SetName { name } => self.set_name(id, &name, rng),
+            Intent::SetGroupPicture { conversation, picture } => {
+                self.change_group_picture(id, conversation, picture.as_ref(), rng);
+            }
+            Intent::GroupPicture { conversation } => self.group_picture(id, conversation),
             Intent::SetProfile { name, picture } => self.set_profile(id, &name, picture, rng),
             Intent::Picture { of } => self.picture(id, of),
             Intent::CreateGroup { title, members } => self.create_group(id, &title, &members, rng),

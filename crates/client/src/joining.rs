@@ -3,6 +3,7 @@
 use crate::api::ConversationId;
 use crate::contacts::{Trust, proto_account};
 use crate::engine::Engine;
+use crate::history::GAP;
 use crate::incoming::Step;
 use crate::keypackages;
 use crate::mls;
@@ -116,6 +117,7 @@ impl Engine {
         let said_hello = is_own || !open_there || (is_group && !by_us);
         let first = || (false, Vec::new(), Vec::new(), group.epoch());
         let (hello_sent, unreadable, missing, since) = again.unwrap_or_else(first);
+        let may_hand_over = is_group && !by_us && self.make_room_before(conversation);
         self.s.rooms.insert(
             row.room,
             Room {
@@ -139,6 +141,8 @@ impl Engine {
                 renewed: self.server_time(),
                 day: 0,
                 day_bytes: 0,
+                history_from: None,
+                added_by: may_hand_over.then(|| by.clone()),
             },
         );
         self.s.work(row.room).repair = None;
@@ -202,6 +206,15 @@ impl Engine {
         }
         let Some(conversation) = self.s.rooms.get(room).map(|r| r.conversation) else { return true };
         self.s.conversations.get(&conversation).is_some_and(|c| c.is_group == is_group && c.members.contains(by))
+    }
+
+    /// In a conversation that is new, positions are left free for what was said before; `false` in one that was here.
+    fn make_room_before(&mut self, conversation: ConversationId) -> bool {
+        let Some(c) = self.s.conversations.get_mut(&conversation).filter(|c| c.rooms.is_empty()) else { return false };
+        c.base = GAP;
+        c.read_up_to = GAP;
+        c.next_order = GAP + 1;
+        true
     }
 
     fn attach(&mut self, conversation: ConversationId, room: RoomId) {

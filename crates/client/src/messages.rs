@@ -10,6 +10,7 @@ use crate::rows::codec::{choice, record};
 use crate::rows::{decode, encode};
 use crate::state::{Conversation, Newest, Outgoing, Saying, Standing};
 use bytes::Bytes;
+use parlour_proto::content::mention;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{MessageId, UnixMillis};
 
@@ -68,6 +69,11 @@ fn state_of(number: u32) -> MessageState {
         4 => MessageState::Received,
         _ => MessageState::Failed,
     }
+}
+
+/// How a message is shown that somebody else handed to us.
+pub(crate) fn handed_state(own: bool) -> u32 {
+    state_number(if own { MessageState::Sent } else { MessageState::Received })
 }
 
 fn account_bytes(account: &AccountRef) -> Vec<u8> {
@@ -133,12 +139,14 @@ impl Engine {
 
     fn show(&self, id: MessageId, stored: &Stored) -> api::Message {
         let from_name = stored.from.as_ref().and_then(|account| self.s.contacts.get(account)?.name.clone());
+        let (text, mentions) = mention::shown(&stored.text);
         api::Message {
             id,
             order: stored.order,
             from: stored.from.clone(),
             from_name,
-            text: stored.text.clone(),
+            text,
+            mentions,
             in_reply_to: stored.in_reply_to,
             edited: false,
             deleted: stored.deleted,
@@ -207,8 +215,11 @@ impl Engine {
             stamp,
             deleted: false,
         };
+        let me = self.me().map(|me| me.account.clone());
+        let names_us = mention::shown(&stored.text).1.iter().any(|mention| Some(&mention.account) == me.as_ref());
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
             c.unread = c.unread.saturating_add(1);
+            c.mentioned |= names_us;
         }
         self.arrived(conversation);
         self.s.counters().received += 1;
@@ -323,7 +334,7 @@ impl Engine {
         for note in notes {
             match note {
                 Note::Edit { by, text } if Some(by) == author.as_ref() => {
-                    message.text.clone_from(text);
+                    (message.text, message.mentions) = mention::shown(text);
                     message.edited = true;
                 }
                 Note::Delete { by } if Some(by) == author.as_ref() => message.deleted = true,
@@ -344,6 +355,7 @@ impl Engine {
         }
         if message.deleted {
             message.text = String::new();
+            message.mentions.clear();
             message.edited = false;
             message.reactions.clear();
         }
@@ -397,7 +409,8 @@ impl Engine {
         let Some((stored, notes, _)) = parts(rows.iter()) else { return };
         let message = self.assemble(id, &stored, &notes);
         if message.from.is_none() && !message.deleted && self.s.conversations.contains(&conversation) {
-            let saying = Saying::Again { message: id, text: message.text, in_reply_to: message.in_reply_to };
+            let text = mention::said(&message.text, &message.mentions);
+            let saying = Saying::Again { message: id, text, in_reply_to: message.in_reply_to };
             let again = self.say(conversation, saying, None, 0, rng);
             let mut key = self.message_prefix(conversation, again);
             key.push(b'a');

@@ -95,6 +95,8 @@ choice! {
         13 Fill { place: Place, },
         /// Somebody's picture.
         9 Face { account: AccountRef, picture: StoredPicture, },
+        /// A group's picture.
+        20 GroupFace { place: Place, picture: StoredPicture, },
     }
 }
 
@@ -311,6 +313,7 @@ impl Engine {
             Note::Showing { device, showing } => drop(self.keep_showing(device, showing)),
             Note::Ask { place, messages } => self.hear_ask(from, &place, messages),
             Note::Face { account, picture } => self.hear_face(&account, &picture),
+            Note::GroupFace { place, picture } => self.hear_group_picture(&place, &picture),
         }
     }
 
@@ -450,6 +453,7 @@ impl Engine {
             if let Some(c) = self.s.conversations.get_mut(&conversation) {
                 c.read_up_to = order;
                 c.unread = 0;
+                c.mentioned = false;
             }
             self.changed.insert(conversation);
         } else {

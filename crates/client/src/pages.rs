@@ -46,6 +46,8 @@ enum Goal {
     Read { up_to: u64, arrived: u32 },
     /// So many messages, for an own device.
     Copy { device: DeviceId, limit: usize },
+    /// So many messages, for somebody who was added to the group.
+    Hand { limit: usize },
     /// What another own device has read: how many came after it.
     Unread { up_to: u64, arrived: u32 },
 }
@@ -73,7 +75,9 @@ impl Walk {
     /// How many places are still looked for.
     fn missing(&self) -> usize {
         match self.goal {
-            Goal::Show { limit } | Goal::Copy { limit, .. } => limit.saturating_sub(self.places.len()),
+            Goal::Show { limit } | Goal::Copy { limit, .. } | Goal::Hand { limit } => {
+                limit.saturating_sub(self.places.len())
+            }
             Goal::Read { .. } | Goal::Unread { .. } => {
                 MOST_READ.saturating_sub(self.places.values().filter(|place| place.received).count())
             }
@@ -194,6 +198,19 @@ impl Engine {
         self.start_walk(NOBODY, conversation, Goal::Copy { device, limit }, BTreeMap::new(), range, rng);
     }
 
+    /// A page for somebody who was added to the group.
+    pub(crate) fn read_for_newcomer(
+        &mut self,
+        conversation: ConversationId,
+        before: u64,
+        limit: usize,
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
+        let range = 0..before.min(next_order.saturating_add(1));
+        self.start_walk(NOBODY, conversation, Goal::Hand { limit }, BTreeMap::new(), range, rng);
+    }
+
     /// Counts what came after a position.
     pub(crate) fn count_unread(&mut self, conversation: ConversationId, up_to: u64, rng: &mut dyn CryptoRngCore) {
         let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
@@ -251,7 +268,9 @@ impl Engine {
     /// The messages that are to be shown and were not asked for yet, as loads.
     fn next_messages(&mut self, number: u64) -> Vec<(Vec<u8>, Load)> {
         let Some(walk) = self.walks.get_mut(&number) else { return Vec::new() };
-        let (Goal::Show { limit } | Goal::Copy { limit, .. }) = walk.goal else { return Vec::new() };
+        let (Goal::Show { limit } | Goal::Copy { limit, .. } | Goal::Hand { limit }) = walk.goal else {
+            return Vec::new();
+        };
         let conversation = walk.conversation;
         let shown = walk.places.iter().rev().take(limit).map(|(order, place)| (*order, place.message));
         let new: Vec<(u64, MessageId)> = shown.filter(|(order, _)| !walk.asked.contains(order)).collect();
@@ -300,11 +319,16 @@ impl Engine {
                 walk.messages.sort_by_key(|message| message.order);
                 self.on_copied(device, walk.conversation, walk.messages, rng);
             }
+            Goal::Hand { .. } => {
+                walk.messages.sort_by_key(|message| message.order);
+                self.on_handed(walk.messages, rng);
+            }
             Goal::Unread { up_to, arrived } => {
                 let unread = walk.places.values().filter(|place| place.received).count() as u32 + arrived;
                 if let Some(c) = self.s.conversations.get_mut(&walk.conversation).filter(|c| up_to > c.read_up_to) {
                     c.read_up_to = up_to;
                     c.unread = c.unread.min(unread);
+                    c.mentioned &= c.unread > 0;
                     self.changed.insert(walk.conversation);
                 }
             }

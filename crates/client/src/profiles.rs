@@ -31,7 +31,7 @@ pub(crate) struct Early {
 }
 
 impl StoredPicture {
-    fn new(picture: &Picture) -> Self {
+    pub(crate) fn new(picture: &Picture) -> Self {
         StoredPicture { media_type: picture.media_type().to_owned(), image: picture.image().clone() }
     }
 
@@ -40,7 +40,7 @@ impl StoredPicture {
         Picture::new(&self.media_type, self.image.clone())
     }
 
-    fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest::of(&[self.media_type.as_bytes(), &self.image].concat())
     }
 }

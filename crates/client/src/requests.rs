@@ -19,7 +19,7 @@ impl Engine {
             id,
             from: c.members.first()?.clone(),
             time: asking.time,
-            text: asking.text.clone(),
+            text: asking.text.as_deref().map(|text| parlour_proto::content::mention::shown(text).0),
             claimed_name: asking.name.clone(),
             claimed_address: asking.address.clone(),
         })

@@ -59,7 +59,7 @@ impl Engine {
             self.needs(&room, GroupRole::Admin, "only admins set a group's rules")?;
             let admins = |allowed| allowed == Allowed::Admins;
             let (add, write, change) = (admins(rules.add), admins(rules.write), admins(rules.change));
-            Ok((room, Want::Rules { add, write, change }))
+            Ok((room, Want::Rules { add, write, change, history: rules.history_s }))
         });
         self.want_for(intent, wanted);
     }
@@ -88,8 +88,8 @@ impl Engine {
             Saying::Text { .. } | Saying::Edit { .. } if policy.who_may_write == Allowed::Admins => {
                 self.needs(&room, GroupRole::Admin, "only admins write in this group")
             }
-            Saying::Title { .. } if policy.who_may_change == Allowed::Admins => {
-                self.needs(&room, GroupRole::Admin, "only admins change the title of this group")
+            Saying::Title { .. } | Saying::Picture { .. } if policy.who_may_change == Allowed::Admins => {
+                self.needs(&room, GroupRole::Admin, "only admins change title and picture of this group")
             }
             _ => Ok(()),
         }
@@ -107,7 +107,7 @@ impl Engine {
         let Some((policy, _)) = self.policy_of(&room).filter(|_| is_group) else { return true };
         let rule = match said {
             Heard::Text { .. } | Heard::Edit { .. } => policy.who_may_write,
-            Heard::Title(_) => policy.who_may_change,
+            Heard::Title(_) | Heard::Picture(_) => policy.who_may_change,
             _ => return true,
         };
         // Who they are in a group of a thousand takes a look at all of them.
@@ -122,7 +122,12 @@ impl Engine {
         let roles = policy.roles_in(&accounts);
         let role = |account: &AccountRef| roles(&e2ee_account(account));
         let roles = c.members.iter().map(|member| (member.clone(), role(member)));
-        let rules = GroupRules { add: policy.who_may_add, write: policy.who_may_write, change: policy.who_may_change };
+        let rules = GroupRules {
+            add: policy.who_may_add,
+            write: policy.who_may_write,
+            change: policy.who_may_change,
+            history_s: policy.history_s,
+        };
         let roles = roles.filter(|(_, role)| *role != GroupRole::Member).collect();
         Some(GroupView { role: role(&me.account), rules, roles })
     }

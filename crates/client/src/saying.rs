@@ -5,7 +5,7 @@
 //! messages again is a report with status `error`.
 
 use crate::rows::codec::{Dec, Enc, Stored as _, record};
-use crate::state::Saying;
+use crate::state::{Saying, StoredPicture};
 use bytes::Bytes;
 use parlour_proto::content::extension::{AGAIN, HELLO, ROSTER};
 use parlour_proto::content::{
@@ -66,13 +66,14 @@ pub(crate) enum Heard {
         title: String,
     },
     Title(String),
+    Picture(Option<Picture>),
     Profile {
         name: String,
         picture: Option<Picture>,
     },
     Leave(Bytes),
     Link(Bytes),
-    /// To own devices.
+    /// To own devices, or to somebody who was added to a group.
     Own(Bytes),
     /// Only a hello, or something of a newer version.
     Nothing,
@@ -145,7 +146,11 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
         Saying::Profile => {
             content.body = Part::Control(Control::Profile { name: around.name, picture: around.picture });
         }
-        Saying::Own { note } => content.body = Part::Own(note.clone()),
+        Saying::Own { note } | Saying::Handover { note } => content.body = Part::Own(note.clone()),
+        Saying::Picture { picture } => {
+            let picture = picture.as_ref().and_then(StoredPicture::shown);
+            content.body = Part::Control(Control::GroupPicture { picture });
+        }
         Saying::Title { title } => content.body = Part::Control(Control::GroupTitle { title: title.clone() }),
         Saying::Again { message, text, in_reply_to } => {
             content.body = Part::text(text);
@@ -192,6 +197,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
             Some(known) => Heard::Roster { known, title },
             None => Heard::Title(title),
         },
+        (Part::Control(Control::GroupPicture { picture }), _) => Heard::Picture(picture),
         (Part::Control(Control::Leave { request }), _) => Heard::Leave(request),
         (Part::Control(Control::Profile { name, picture }), _) => Heard::Profile { name, picture },
         (Part::Control(Control::DeviceListLink { link }), _) => Heard::Link(link),

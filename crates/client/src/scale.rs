@@ -31,7 +31,7 @@ fn message_id(n: u64) -> MessageId {
     MessageId(id)
 }
 
-fn account(n: u16) -> AccountRef {
+pub(crate) fn account(n: u16) -> AccountRef {
     AccountRef { app: AppId::parse("bell").unwrap(), account: AccountId(numbered(n)) }
 }
 
@@ -78,7 +78,7 @@ fn contact(n: u16) -> Contact {
     }
 }
 
-fn conversation(n: u16) -> Conversation {
+pub(crate) fn conversation(n: u16) -> Conversation {
     Conversation {
         is_group: false,
         is_own: false,
@@ -94,6 +94,8 @@ fn conversation(n: u16) -> Conversation {
         next_order: 1,
         profile_sent: 0,
         asking: None,
+        mentioned: false,
+        picture: None,
     }
 }
 
@@ -118,6 +120,8 @@ pub(crate) fn room(n: u16) -> Room {
         renewed: NOW,
         day: 0,
         day_bytes: 0,
+        history_from: None,
+        added_by: None,
         since: 0,
     }
 }

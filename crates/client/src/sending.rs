@@ -180,6 +180,7 @@ impl Engine {
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
             let news = c.unread > unread;
             c.unread = c.unread.min(unread);
+            c.mentioned &= c.unread > 0;
             c.read_up_to = c.read_up_to.max(up_to);
             if news {
                 self.changed.insert(conversation);

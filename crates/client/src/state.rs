@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) devices: Table<DeviceId, OwnDevice>,
     pub(crate) drafts: Table<ConversationId, Draft>,
     pub(crate) transfers: Table<DeviceId, Transfer>,
+    /// By room and account.
+    pub(crate) handing: Table<Vec<u8>, Handing>,
     pub(crate) expected: Table<RoomId, Expected>,
 }
 
@@ -58,6 +60,7 @@ impl State {
             devices: Table::new(b'd'),
             drafts: Table::new(b'a'),
             transfers: Table::new(b'y'),
+            handing: Table::new(b'g'),
             expected: Table::new(b'k'),
         }
     }
@@ -88,6 +91,7 @@ impl State {
             || self.devices.load(kind, rest, value)?
             || self.drafts.load(kind, rest, value)?
             || self.transfers.load(kind, rest, value)?
+            || self.handing.load(kind, rest, value)?
             || self.expected.load(kind, rest, value)?;
         if known { Ok(()) } else { Err(BrokenRow) }
     }
@@ -112,6 +116,7 @@ impl State {
         self.devices.flush(number, changes);
         self.drafts.flush(number, changes);
         self.transfers.flush(number, changes);
+        self.handing.flush(number, changes);
         self.expected.flush(number, changes);
     }
 
@@ -132,6 +137,7 @@ impl State {
         self.devices.clear();
         self.drafts.clear();
         self.transfers.clear();
+        self.handing.clear();
         self.expected.clear();
     }
 

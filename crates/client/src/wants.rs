@@ -29,6 +29,12 @@ impl Engine {
         let me = self.me().map(|me| me.account.clone());
         let newcomers = matches!(&want, Want::Add { account, .. } if Some(account) != me.as_ref());
         self.look_at_rooms();
+        if let Want::Add { devices, .. } = &want
+            && is_group
+        {
+            let newcomers = self.newcomers(devices);
+            self.hand_over(room, conversation, newcomers);
+        }
         if is_group && newcomers && self.s.work(room).wants.is_empty() {
             self.announce.push((conversation, room));
         }
@@ -101,12 +107,17 @@ impl Engine {
         let me = self.me().map(|me| me.account.clone());
         let Some(group) = self.group(&room) else { return };
         let policy: Bytes = group.policy().to_bytes().into();
+        let history_s = group.policy().history_s;
         let all = group.members();
         let mut members: Vec<_> = all.iter().filter_map(|m| crate::contacts::proto_account(m.account())).collect();
         members.sort();
         members.dedup();
         members.retain(|account| Some(account) != me.as_ref());
         self.note_own_devices(room, &all);
+        let now = self.server_time();
+        if let Some(r) = self.s.rooms.get_mut(&room) {
+            r.note_history(history_s, now);
+        }
         let ruled =
             self.s.rooms.get_mut(&room).is_some_and(|r| std::mem::replace(&mut r.policy, policy.clone()) != policy);
         if ruled {

@@ -8,7 +8,8 @@ use parlour_client::api::*;
 use parlour_proto::frames::AccountRef;
 use support::{World, bell, body, group, the_group};
 
-const OPEN: GroupRules = GroupRules { add: Allowed::Everyone, write: Allowed::Everyone, change: Allowed::Everyone };
+const OPEN: GroupRules =
+    GroupRules { add: Allowed::Everyone, write: Allowed::Everyone, change: Allowed::Everyone, history_s: None };
 
 struct Choir {
     w: World,
@@ -165,7 +166,7 @@ fn changes_of_many_at_once_all_take_effect() {
     for who in 0..4 {
         c.w.hold(c.people[who]);
     }
-    let rules = |add, write| GroupRules { add, write, change: Allowed::Everyone };
+    let rules = |add, write| GroupRules { add, write, ..OPEN };
     let mut intents = Vec::new();
     let at = c.at.clone();
     let role = |by: usize, of: usize| Intent::SetRole {

@@ -206,7 +206,8 @@ fn in_a_group_each_is_seen_until_they_leave() {
     types(&mut w, people[1], at[1]);
     assert_eq!(told(&mut w, people[3]), []);
     // In a group where only admins write nobody else is seen writing.
-    let rules = GroupRules { add: Allowed::Everyone, write: Allowed::Admins, change: Allowed::Everyone };
+    let rules =
+        GroupRules { add: Allowed::Everyone, write: Allowed::Admins, change: Allowed::Everyone, history_s: None };
     w.ask(people[0], Intent::SetRules { conversation: at[0], rules }).unwrap();
     w.run_for(10_000);
     told(&mut w, people[0]);

@@ -19,6 +19,7 @@
 mod control;
 mod decode;
 mod encode;
+pub mod mention;
 mod name;
 
 pub use control::{Control, Introduction, MAX_PICTURE_BYTES, PICTURE_TYPES, Picture};
@@ -155,8 +156,8 @@ pub enum Part {
     Reports(Vec<Report>),
     /// From engine to engine; not for reading.
     Control(Control),
-    /// From one device of an account to its others, in their own room; at most [`MAX_OWN_BYTES`]. What is in it is the
-    /// engine's affair.
+    /// From one device of an account to its others, in their own room; or to somebody whom the sender added to a group, in the
+    /// conversation with them. At most [`MAX_OWN_BYTES`]. What is in it is the engine's affair.
     Own(Bytes),
     /// Something that this version cannot show: "update the app to see this".
     Unsupported {

@@ -1,6 +1,6 @@
 //! How records become CBOR: arrays in field order, ids as byte strings, enums as `[number, fields…]`.
 //!
-//! A record may grow: new fields go to its end, and read as [`Stored::absent`] in rows of before. A reader refuses what it does
+//! A record, or a variant of a choice, may grow: new fields go to its end, and read as [`Stored::absent`] in rows of before. A reader refuses what it does
 //! not know in full: any other change of shape needs another version byte.
 
 use crate::api::ConversationId;
@@ -385,14 +385,14 @@ macro_rules! choice {
                 }
             }
             fn take(input: &mut $crate::rows::codec::Dec<'_>) -> Result<Self, $crate::rows::codec::BrokenRow> {
-                let len = input.array()?.ok_or($crate::rows::codec::BrokenRow)?;
+                let len = input.array()?.and_then(|len| usize::try_from(len).ok()).ok_or($crate::rows::codec::BrokenRow)?;
                 match u32::take(input)? {
                     $($number => {
                         let fields: &[&str] = &[$($(stringify!($field),)*)?];
-                        if len != 1 + fields.len() as u64 {
-                            return Err($crate::rows::codec::BrokenRow);
-                        }
-                        Ok($name::$variant $({ $($field: $crate::rows::codec::Stored::take(input)?,)* })?)
+                        let left = len.checked_sub(1).filter(|left| *left <= fields.len());
+                        #[allow(unused_mut, unused_variables, reason = "a variant may have no fields")]
+                        let mut left = left.ok_or($crate::rows::codec::BrokenRow)?;
+                        Ok($name::$variant $({ $($field: $crate::rows::codec::take_field(input, &mut left)?,)* })?)
                     })*
                     _ => Err($crate::rows::codec::BrokenRow),
                 }

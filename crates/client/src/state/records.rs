@@ -112,6 +112,20 @@ record! {
 }
 
 record! {
+    /// What is still to be handed to somebody who was added to a group.
+    struct Handing {
+        to: AccountRef,
+        room: RoomId,
+        /// Messages before this position are next; 0: none.
+        before: u64,
+        /// Messages handed over so far.
+        count: u64,
+        /// Nothing that was said earlier.
+        since: UnixMillis,
+    }
+}
+
+record! {
     /// A room that another own device brings us into: of which conversation it is, and whether the other side has opened.
     struct Expected {
         conversation: ConversationId,
@@ -220,6 +234,10 @@ record! {
         profile_sent: u64,
         /// While it is a request: what it shows (`None`: nothing verified came yet).
         asking: Option<Asking>,
+        /// Something unread names us.
+        mentioned: bool,
+        /// Of a group's picture, which lies in a row of its own.
+        picture: Option<Digest>,
     }
 }
 
@@ -301,6 +319,10 @@ record! {
         /// The server's day of the newest handshake, and what that day's handshakes weighed in bytes ([`crate::renewal`]).
         day: u64,
         day_bytes: u64,
+        /// Since when, by the server's clock, the policy lets newcomers have what was said; as far as this device knows.
+        history_from: Option<UnixMillis>,
+        /// Who added us to this group, and may hand over what was said before.
+        added_by: Option<AccountRef>,
     }
 }
 
@@ -333,7 +355,7 @@ choice! {
         /// A role: 0 member, 1 admin, 2 owner.
         7 Role { account: AccountRef, role: u32, },
         /// Rules: for each, whether only admins may.
-        8 Rules { add: bool, write: bool, change: bool, },
+        8 Rules { add: bool, write: bool, change: bool, history: Option<u64>, },
         /// A key package of an own device must be claimed first.
         9 ClaimOwn { device: DeviceId, },
         /// Leaves of devices that are not on their account's list any more.
@@ -432,6 +454,10 @@ choice! {
         13 Title { title: String, },
         /// To own devices ([`crate::own`]).
         14 Own { note: Bytes, },
+        /// The group's new picture.
+        20 Picture { picture: Option<StoredPicture>, },
+        /// To who was added to a group, in the conversation with them ([`crate::handover`]).
+        21 Handover { note: Bytes, },
     }
 }
 

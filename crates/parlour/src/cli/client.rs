@@ -451,9 +451,12 @@ pub(crate) enum GroupCommand {
         /// Who may write
         #[arg(long)]
         write: Option<AllowedName>,
-        /// Who may change the title
+        /// Who may change name and picture
         #[arg(long)]
         change: Option<AllowedName>,
+        /// How many days back somebody who is added is given what was said, from now on; 0: nothing
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=366))]
+        history: Option<u32>,
     },
     /// Leaves
     Leave {

@@ -44,9 +44,9 @@ pub(super) async fn group(session: &mut Session, command: &GroupCommand) -> Resu
             let intent = Intent::SetRole { conversation: group.id, member, role: (*role).into() };
             changed(session, intent).await
         }
-        GroupCommand::Rules { group, add, write, change } => {
+        GroupCommand::Rules { group, add, write, change, history } => {
             let group = find::conversation(session, group).await?;
-            let rules = rules_with(&group, *add, *write, *change)?;
+            let rules = rules_with(&group, *add, *write, *change, *history)?;
             changed(session, Intent::SetRules { conversation: group.id, rules }).await
         }
         GroupCommand::Leave { group } => {
@@ -80,13 +80,20 @@ pub(super) fn rules_with(
     add: Option<AllowedName>,
     write: Option<AllowedName>,
     change: Option<AllowedName>,
+    history_days: Option<u32>,
 ) -> Result<GroupRules, Trouble> {
     let Some(view) = &group.group else {
         return Err(Trouble::not_found("no group of this name that can be changed now".to_owned()));
     };
     let or = |named: Option<AllowedName>, now| named.map_or(now, Into::into);
     let now = view.rules;
-    Ok(GroupRules { add: or(add, now.add), write: or(write, now.write), change: or(change, now.change) })
+    let history_s = match history_days {
+        None => now.history_s,
+        Some(0) => None,
+        Some(days) => Some(u64::from(days) * 86_400),
+    };
+    let (add, write, change) = (or(add, now.add), or(write, now.write), or(change, now.change));
+    Ok(GroupRules { add, write, change, history_s })
 }
 
 fn show(session: &mut Session, group: &Conversation) {
@@ -106,10 +113,15 @@ fn show(session: &mut Session, group: &Conversation) {
         let name = member.address.clone().or(member.name.clone()).unwrap_or_else(|| view::account(&member.account));
         line(&text::plain(&name), role(&member.account));
     }
-    let GroupRules { add, write, change } = view.rules;
-    let rules = [("add people", add), ("write", write), ("change the title", change)];
+    let GroupRules { add, write, change, history_s } = view.rules;
+    let rules = [("add people", add), ("write", write), ("change name and picture", change)];
     for (what, _) in rules.into_iter().filter(|(_, allowed)| *allowed == Allowed::Admins) {
         out.line(out.paint(Style::Dim, &format!("Only admins {what}.")));
+    }
+    if let Some(seconds) = history_s {
+        let days = seconds.div_ceil(86_400);
+        let line = format!("Whoever is added is given what was said in the last {days} days, from when this was set.");
+        out.line(out.paint(Style::Dim, &line));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::exit::Trouble;
 use parlour_client::api::{
     Allowed, Connection, Conversation, ConversationState, Device, Event, GroupRole, GroupRules, GroupView, Identity,
-    LinkEnd, Member, Message, MessageState, Preview, Reply, Request, Status,
+    LinkEnd, Member, Mention, Message, MessageState, Preview, Reply, Request, Status,
 };
 use parlour_proto::frames::{AccountRef, AppInfo, ReachRule, SignIn};
 use serde_json::{Value, json};
@@ -133,7 +133,7 @@ pub(super) fn conversation(c: &Conversation) -> Value {
     json!({
         "id": hex::encode(c.id.0), "title": c.title, "group": c.is_group, "state": conversation_state(c.state),
         "members": c.members.iter().map(member).collect::<Vec<_>>(),
-        "unread": c.unread, "last": c.last.as_ref().map(preview), "last_activity_ms": c.last_activity.0, "verified": c.verified,
+        "unread": c.unread, "mentioned": c.mentioned, "picture": c.picture.map(|digest| hex::encode(&digest.0[..16])), "last": c.last.as_ref().map(preview), "last_activity_ms": c.last_activity.0, "verified": c.verified,
         "role": c.group.as_ref().map(|group| role_name(group.role)), "rules": c.group.as_ref().map(rules),
     })
 }
@@ -143,10 +143,10 @@ fn rules(group: &GroupView) -> Value {
         Allowed::Everyone => "everyone",
         Allowed::Admins => "admins",
     };
-    let GroupRules { add, write, change } = group.rules;
+    let GroupRules { add, write, change, history_s } = group.rules;
     let roles = group.roles.iter().map(|(who, role)| (account(who), Value::from(role_name(*role))));
     json!({
-        "add": name(add), "write": name(write), "change": name(change), "roles": Value::Object(roles.collect()),
+        "add": name(add), "write": name(write), "change": name(change), "history_s": history_s, "roles": Value::Object(roles.collect()),
     })
 }
 
@@ -170,11 +170,15 @@ fn member(m: &Member) -> Value {
     json!({"account": account(&m.account), "address": m.address, "name": m.name, "picture": picture})
 }
 
+fn mention(m: &Mention) -> Value {
+    json!({"start": m.start, "end": m.end, "account": account(&m.account)})
+}
+
 pub(super) fn message(m: &Message) -> Value {
     let reaction = |(who, emoji): &(AccountRef, String)| json!({"account": account(who), "emoji": emoji});
     json!({
         "id": hex::encode(m.id.0), "order": m.order, "from": m.from.as_ref().map(account), "from_name": m.from_name,
-        "text": m.text, "in_reply_to": m.in_reply_to.map(|id| hex::encode(id.0)), "edited": m.edited,
+        "text": m.text, "mentions": m.mentions.iter().map(mention).collect::<Vec<_>>(), "in_reply_to": m.in_reply_to.map(|id| hex::encode(id.0)), "edited": m.edited,
         "deleted": m.deleted, "reactions": m.reactions.iter().map(reaction).collect::<Vec<_>>(),
         "time_ms": m.time.0, "state": message_state(m.state),
     })

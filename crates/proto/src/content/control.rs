@@ -10,6 +10,7 @@
 //! | 4 | group title | 2 title |
 //! | 5 | leave | 4 request |
 //! | 6 | device list link | 4 link |
+//! | 10 | group picture | 5 media type, 6 picture |
 //!
 //! Unknown keys are ignored; an unknown kind reads as [`Control::Unknown`].
 
@@ -35,6 +36,11 @@ pub enum Control {
     GroupTitle {
         /// After [`clean_name`](super::clean_name); empty takes it back.
         title: String,
+    },
+    /// The group's new picture.
+    GroupPicture {
+        /// Without one, an earlier one is taken away.
+        picture: Option<Picture>,
     },
     /// Somebody wants out: any member may commit the removal.
     Leave {
@@ -100,6 +106,7 @@ impl Control {
             Control::GroupTitle { .. } => 4,
             Control::Leave { .. } => 5,
             Control::DeviceListLink { .. } => 6,
+            Control::GroupPicture { .. } => 10,
             Control::Unknown(kind) => *kind,
         }
     }
@@ -110,13 +117,11 @@ impl Control {
         Some(match kind {
             1 => Control::Hello(Introduction { door, name, address }),
             2 => Control::Accept(Introduction { door, name, address }),
-            3 => {
-                let picture = media_type.zip(image).and_then(|(media_type, image)| Picture::new(&media_type, image));
-                Control::Profile { name: name.unwrap_or_default(), picture }
-            }
+            3 => Control::Profile { name: name.unwrap_or_default(), picture: picture(media_type, image) },
             4 => Control::GroupTitle { title: name.unwrap_or_default() },
             5 => Control::Leave { request: bytes? },
             6 => Control::DeviceListLink { link: bytes? },
+            10 => Control::GroupPicture { picture: picture(media_type, image) },
             other => Control::Unknown(other),
         })
     }
@@ -131,18 +136,18 @@ impl Control {
                 address: intro.address.as_ref().and_then(text),
                 ..Fields::default()
             },
-            Control::Profile { name, picture } => Fields {
-                name: text(name),
-                media_type: picture.as_ref().map(|picture| picture.media_type.to_owned()),
-                image: picture.as_ref().map(|picture| picture.image.clone()),
-                ..Fields::default()
-            },
+            Control::Profile { name, picture } => Fields { name: text(name), ..Fields::of(picture.as_ref()) },
+            Control::GroupPicture { picture } => Fields::of(picture.as_ref()),
             Control::GroupTitle { title } => Fields { name: text(title), ..Fields::default() },
             Control::Leave { request } => Fields { bytes: Some(request.clone()), ..Fields::default() },
             Control::DeviceListLink { link } => Fields { bytes: Some(link.clone()), ..Fields::default() },
             Control::Unknown(_) => Fields::default(),
         }
     }
+}
+
+fn picture(media_type: Option<String>, image: Option<Bytes>) -> Option<Picture> {
+    media_type.zip(image).and_then(|(media_type, image)| Picture::new(&media_type, image))
 }
 
 /// The values of a control's map.
@@ -154,6 +159,16 @@ pub(super) struct Fields {
     pub(super) bytes: Option<Bytes>,
     pub(super) media_type: Option<String>,
     pub(super) image: Option<Bytes>,
+}
+
+impl Fields {
+    fn of(picture: Option<&Picture>) -> Self {
+        Self {
+            media_type: picture.map(|picture| picture.media_type.to_owned()),
+            image: picture.map(|picture| picture.image.clone()),
+            ..Self::default()
+        }
+    }
 }
 
 /// Keys of the map.

@@ -55,6 +55,7 @@ fn samples() -> Vec<(&'static str, Content)> {
         ("accept", content(Part::Control(Control::Accept(introduction())))),
         ("profile", content(Part::Control(Control::Profile { name: "Ada L.".into(), picture: None }))),
         ("group_title", content(Part::Control(Control::GroupTitle { title: "Choir".into() }))),
+        ("group_picture", content(Part::Control(Control::GroupPicture { picture: picture(3) }))),
         ("leave", content(Part::Control(Control::Leave { request: Bytes::from_static(b"leave") }))),
         ("link", content(Part::Control(Control::DeviceListLink { link: Bytes::from_static(b"link") }))),
         ("unknown", content(Part::Control(Control::Unknown(999)))),

@@ -3,8 +3,8 @@
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
     Allowed, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure, GroupRole,
-    GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, LinkEnd, Member, Message, MessageState, Picture,
-    Preview, Proof, Reply, Reports, Request, Showing, Status, Target,
+    GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, LinkEnd, Member, Mention, Message, MessageState,
+    Picture, Preview, Proof, Reply, Reports, Request, Showing, Status, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
 use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, RoomId, UnixMillis};
@@ -24,13 +24,14 @@ wire_struct! { AppInfo { app, name, domain, sign_in, expiry_s } }
 wire_struct! { Problem { code, detail, retry_after_ms, head, successor } }
 wire_struct! { Identity { id, account, address, name, showing, reports } }
 wire_struct! { Reports { delivered, read, typing } }
-wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, last, last_activity, verified, group } }
-wire_struct! { GroupRules { add, write, change } }
+wire_struct! { Mention { start, end, account } }
+wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, mentioned, picture, last, last_activity, verified, group } }
+wire_struct! { GroupRules { add, write, change, history_s } }
 wire_struct! { GroupView { role, rules, roles } }
 wire_struct! { Preview { id, from, from_name, text, deleted, time, state } }
 wire_struct! { Member { account, address, name, picture } }
 wire_struct! {
-    Message { id, order, from, from_name, text, in_reply_to, edited, deleted, reactions, time, state }
+    Message { id, order, from, from_name, text, mentions, in_reply_to, edited, deleted, reactions, time, state }
 }
 wire_struct! { Request { id, from, time, text, claimed_name, claimed_address } }
 wire_struct! { Showing { off, quiet } }
@@ -108,6 +109,8 @@ wire_enum! {
         47 SetShowing { device, showing },
         48 Readers { conversation, message },
         49 Typing { conversation, typing },
+        60 SetGroupPicture { conversation, picture },
+        61 GroupPicture { conversation },
     }
 }
 
@@ -171,7 +174,7 @@ wire_enum! {
 }
 
 lists! {
-    AppInfo, Identity, Conversation, Device, Member, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
+    AppInfo, Identity, Conversation, Device, Member, Mention, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
     (AccountRef, GroupRole), (AccountRef, MessageState), (ConversationId, String), (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
 }
 

@@ -1,7 +1,9 @@
 //! What is written is read again.
 
 use super::*;
-use parlour_client::api::{Body, ConversationId, Device, Identity, LinkEnd, Message, MessageState, Showing, Target};
+use parlour_client::api::{
+    Body, ConversationId, Device, Identity, LinkEnd, Mention, Message, MessageState, Showing, Target,
+};
 use parlour_proto::frames::{AccountRef, AppId};
 use parlour_proto::ids::{AccountId, DeviceId, MessageId, UnixMillis};
 
@@ -17,6 +19,7 @@ fn there_and_back<T: Wire + std::fmt::Debug>(message: &T) {
 fn message() -> Message {
     let account = AccountRef { app: AppId::parse("bell").unwrap(), account: AccountId([3; 16]) };
     Message {
+        mentions: vec![Mention { start: 0, end: 4, account: account.clone() }],
         id: MessageId([1; 16]),
         order: 5,
         from: None,

@@ -117,6 +117,7 @@ pub(super) enum Command {
         add: Option<AllowedName>,
         write: Option<AllowedName>,
         change: Option<AllowedName>,
+        history_days: Option<u32>,
     },
     Leave {
         conversation: String,
@@ -243,9 +244,9 @@ impl Command {
                 };
                 Intent::SetRole { conversation: group.id, member, role: role.into() }
             }
-            Self::GroupRules { conversation, add, write, change } => {
+            Self::GroupRules { conversation, add, write, change, history_days } => {
                 let group = find::conversation(ask, &conversation).await?;
-                let rules = group::rules_with(&group, add, write, change)?;
+                let rules = group::rules_with(&group, add, write, change, history_days)?;
                 Intent::SetRules { conversation: group.id, rules }
             }
             Self::Leave { conversation } => Intent::Leave { conversation: place(ask, &conversation).await? },

@@ -30,6 +30,8 @@ pub(crate) fn chat(n: u8, last_activity: u64) -> Conversation {
         members: Vec::new(),
         is_group: false,
         state: ConversationState::Open,
+        mentioned: false,
+        picture: None,
         unread: 0,
         last: None,
         last_activity: UnixMillis(last_activity),
@@ -41,6 +43,7 @@ pub(crate) fn chat(n: u8, last_activity: u64) -> Conversation {
 /// An own message; `n` is its order, its minute, and its id.
 pub(crate) fn message(n: u64, text: &str) -> Message {
     Message {
+        mentions: Vec::new(),
         id: MessageId(u128::from(n).to_be_bytes()),
         order: n,
         from: None,
@@ -57,6 +60,7 @@ pub(crate) fn message(n: u64, text: &str) -> Message {
 
 pub(crate) fn received(n: u64, text: &str) -> Message {
     Message {
+        mentions: Vec::new(),
         from: Some(account(1)),
         from_name: Some("Ana".to_owned()),
         state: MessageState::Received,

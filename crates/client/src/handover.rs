@@ -1,0 +1,250 @@
+//! What somebody is given who was added to a group: its picture, and what was said before, as far as the policy says.
+//!
+//! Whoever added them hands it over in the conversation of those two, page by page, newest first; what is next is stored, so
+//! that it goes on after a restart. Nobody but who added us may hand us anything, and it is their word: others' signatures do
+//! not come along (SECURITY.md). What is handed lies before everything that the newcomer reads itself ([`GAP`]).
+
+use crate::api::{ConversationId, Message};
+use crate::engine::{Engine, Load};
+use crate::history::{GAP, Told, chunks, told};
+use crate::messages::Pair;
+use crate::own::NOTE_BYTES;
+use crate::rows::codec::record;
+use crate::rows::{decode, encode};
+use crate::state::{Handing, Joiner, Room, Saying, StoredPicture};
+use parlour_e2ee::ClaimedKeyPackage;
+use parlour_proto::frames::AccountRef;
+use parlour_proto::ids::RoomId;
+use rand_core::CryptoRngCore;
+
+/// Messages read at one time.
+const PAGE: usize = 100;
+/// Most messages that a newcomer is given; fewer than the positions that are free for them.
+const MOST_HANDED: u64 = 1_000;
+
+record! {
+    /// A piece of what is handed over.
+    struct Handover {
+        room: RoomId,
+        picture: Option<StoredPicture>,
+        /// Newest first. Their positions count from the newest, which is 0; `None` as author: who hands it over.
+        messages: Vec<Told>,
+        last: bool,
+    }
+}
+
+fn key(room: &RoomId, account: &AccountRef) -> Vec<u8> {
+    [&room.0[..], &account.account.0, account.app.as_str().as_bytes()].concat()
+}
+
+impl Room {
+    /// Keeps in mind since when newcomers may have what is said.
+    pub(crate) fn note_history(&mut self, history_s: Option<u64>, now: parlour_proto::ids::UnixMillis) {
+        self.history_from = history_s.map(|_| self.history_from.unwrap_or(now));
+    }
+}
+
+impl Engine {
+    /// Whom these key packages bring in, we ourselves aside.
+    pub(crate) fn newcomers(&self, joiners: &[Joiner]) -> Vec<AccountRef> {
+        let account = |joiner: &Joiner| {
+            let package = ClaimedKeyPackage::parse(&joiner.key_package, self.now.0).ok()?;
+            crate::contacts::proto_account(&package.credential().account)
+        };
+        let mut accounts: Vec<AccountRef> = joiners.iter().filter_map(account).collect();
+        accounts.sort();
+        accounts.dedup();
+        accounts.retain(|account| self.me().is_none_or(|me| me.account != *account));
+        accounts
+    }
+
+    /// Notes what is to be handed to those whom we added.
+    pub(crate) fn hand_over(&mut self, room: RoomId, conversation: ConversationId, newcomers: Vec<AccountRef>) {
+        let now = self.server_time();
+        let history_s = self.policy_of(&room).and_then(|(policy, _)| policy.history_s);
+        let Some((r, c)) = self.s.rooms.get(&room).zip(self.s.conversations.get(&conversation)) else { return };
+        let since = history_s.zip(r.history_from).map(|(seconds, from)| {
+            parlour_proto::ids::UnixMillis(now.0.saturating_sub(seconds.saturating_mul(1_000))).max(from)
+        });
+        if since.is_none() && c.picture.is_none() {
+            return;
+        }
+        let before = if since.is_some() { c.next_order.saturating_add(1) } else { 0 };
+        for to in newcomers {
+            let handing = Handing { to: to.clone(), room, before, count: 0, since: since.unwrap_or(now) };
+            self.s.handing.insert(key(&room, &to), handing);
+        }
+    }
+
+    /// Reads the next piece for somebody new.
+    pub(crate) fn settle_handing(&mut self, rng: &mut dyn CryptoRngCore) {
+        if self.handing_over.is_some() {
+            return;
+        }
+        let next = self.s.handing.iter().next().map(|(key, handing)| (key.clone(), handing.clone()));
+        let Some((key, handing)) = next else { return };
+        let group = self.s.rooms.get(&handing.room).filter(|r| r.usable()).map(|r| r.conversation);
+        let (Some(group), Some(direct)) = (group, self.conversation_with(&handing.to)) else {
+            self.s.handing.remove(&key);
+            return;
+        };
+        // One piece at a time is on its way.
+        let on_its_way = |saying: &Saying| matches!(saying, Saying::Handover { .. });
+        if self.s.outgoing_of(direct).any(|(_, item)| !item.accepted && on_its_way(&item.saying)) {
+            return;
+        }
+        if handing.count == 0 && self.s.conversations.get(&group).is_some_and(|c| c.picture.is_some()) {
+            self.handing_over = Some(key.clone());
+            return self.load_group_picture(group, Load::GroupFace(Some(key), group));
+        }
+        self.hand_page(key, &handing, group, direct, rng);
+    }
+
+    fn hand_page(
+        &mut self,
+        key: Vec<u8>,
+        handing: &Handing,
+        group: ConversationId,
+        direct: ConversationId,
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        if handing.before == 0 || handing.count > MOST_HANDED {
+            self.s.handing.remove(&key);
+            let end = Handover { room: handing.room, picture: None, messages: Vec::new(), last: true };
+            return self.say_handover(direct, &end, rng);
+        }
+        self.handing_over = Some(key);
+        self.read_for_newcomer(group, handing.before, PAGE, rng);
+    }
+
+    fn say_handover(&mut self, direct: ConversationId, handover: &Handover, rng: &mut dyn CryptoRngCore) {
+        self.say(direct, Saying::Handover { note: encode(handover).into() }, None, 0, rng);
+    }
+
+    /// The group's picture is read: it goes first.
+    pub(crate) fn on_group_face_rows(
+        &mut self,
+        handing: Option<Vec<u8>>,
+        conversation: ConversationId,
+        rows: &[Pair],
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        let picture = rows.first().and_then(|(_, row)| decode::<StoredPicture>(row).ok());
+        let Some(key) = handing else { return self.tell_group_picture(conversation, picture, rng) };
+        self.handing_over = None;
+        self.again = true;
+        let Some(handing) = self.s.handing.get_mut(&key) else { return };
+        handing.count = 1;
+        let (to, room) = (handing.to.clone(), handing.room);
+        if let Some(direct) = self.conversation_with(&to) {
+            self.say_handover(direct, &Handover { room, picture, messages: Vec::new(), last: false }, rng);
+        }
+    }
+
+    /// A page is read.
+    pub(crate) fn on_handed(&mut self, messages: Vec<Message>, rng: &mut dyn CryptoRngCore) {
+        self.again = true;
+        let Some(key) = self.handing_over.take() else { return };
+        let Some(handing) = self.s.handing.get(&key).cloned() else { return };
+        let oldest = messages.first().map_or(0, |message| message.order);
+        let in_time = |message: &Message| message.time >= handing.since;
+        let ended = messages.len() < PAGE || !messages.first().is_some_and(in_time);
+        let wanted = messages.into_iter().rev().filter(|m| in_time(m) && !m.deleted).map(told);
+        let mut count = handing.count.max(1);
+        let mut numbered = Vec::new();
+        for message in
+            wanted.filter(|message| !message.is_queued()).take((MOST_HANDED + 1 - count.min(MOST_HANDED)) as usize)
+        {
+            numbered.push(Told { order: count - 1, ..message });
+            count += 1;
+        }
+        if let Some(handing) = self.s.handing.get_mut(&key) {
+            handing.before = if ended { 0 } else { oldest };
+            handing.count = count;
+        }
+        let Some(direct) = self.conversation_with(&handing.to) else { return };
+        for messages in chunks(numbered, NOTE_BYTES, |told| encode(told).len()) {
+            self.say_handover(direct, &Handover { room: handing.room, picture: None, messages, last: false }, rng);
+        }
+    }
+
+    /// Somebody hands over what was before we came.
+    pub(crate) fn hear_handover(&mut self, conversation: ConversationId, from: &AccountRef, note: &[u8]) {
+        let Ok(handover) = decode::<Handover>(note) else { return };
+        let Some(r) = self.s.rooms.get_mut(&handover.room) else { return };
+        let group = r.conversation;
+        let rightful = r.added_by.as_ref() == Some(from) && group != conversation;
+        if !rightful {
+            return tracing::warn!("a handover by somebody who did not add us");
+        }
+        if handover.last {
+            r.added_by = None;
+        }
+        let bare = self.s.conversations.get(&group).is_some_and(|c| c.is_group && c.picture.is_none());
+        if let Some(picture) = handover.picture.and_then(|picture| picture.shown()).filter(|_| bare) {
+            self.set_group_picture(group, Some(&picture));
+        }
+        let (me, now) = (self.me().map(|me| me.account.clone()), self.server_time());
+        for message in handover.messages {
+            let author = Some(message.from.clone().unwrap_or_else(|| from.clone()));
+            let own = author == me;
+            if message.order >= MOST_HANDED || message.time > now {
+                continue;
+            }
+            let state = crate::messages::handed_state(own);
+            let order = GAP - 1 - message.order;
+            // Nothing of before can be here but by an earlier handover, which wrote the same.
+            self.put_told(group, Told { from: author.filter(|_| !own), order, state, ..message });
+        }
+        self.changed.insert(group);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scale;
+    use parlour_proto::ids::{MessageId, UnixMillis};
+
+    fn handover(count: u64) -> Vec<u8> {
+        let told = |order| Told {
+            id: MessageId([9; 16]),
+            order,
+            from: None,
+            text: "they said".to_owned(),
+            in_reply_to: None,
+            time: UnixMillis(0),
+            state: 0,
+            edited: false,
+            deleted: false,
+            reactions: Vec::new(),
+        };
+        encode(&Handover {
+            room: RoomId([1; 16]),
+            picture: None,
+            messages: (0..count).map(told).collect(),
+            last: false,
+        })
+    }
+
+    /// How many messages are taken from what somebody hands over.
+    fn taken(from: u16, count: u64, in_conversation: [u8; 16]) -> usize {
+        let mut engine = Engine::open([]).unwrap();
+        let mut room = scale::room(1);
+        room.added_by = Some(scale::account(3));
+        room.conversation = ConversationId([1; 16]);
+        engine.s.rooms.insert(RoomId([1; 16]), room);
+        engine.s.conversations.insert(ConversationId([1; 16]), scale::conversation(1));
+        engine.hear_handover(ConversationId(in_conversation), &scale::account(from), &handover(count));
+        engine.s.flush(&mut engine.changes);
+        engine.changes.0.iter().filter(|(key, _)| key.starts_with(b"lm")).count()
+    }
+
+    #[test]
+    fn only_who_added_us_hands_anything_over_and_not_in_the_group_itself() {
+        assert_eq!(taken(3, 5, [2; 16]), 5);
+        assert_eq!(taken(4, 5, [2; 16]), 0, "somebody else");
+        assert_eq!(taken(3, 5, [1; 16]), 0, "in the group");
+        assert_eq!(taken(3, 5_000, [2; 16]), 1_000, "no more than there is room for");
+    }
+}
