@@ -421,7 +421,7 @@ pub struct Conversation {
     pub last_activity: UnixMillis,
     pub verified: bool,
     /// What goes for a group; `None` for two, and while there is no room of it yet.
-    pub group: Option<GroupView>,
+    pub group: Option<Box<GroupView>>,
 }
 
 /// Who may do what in a group.

@@ -287,7 +287,7 @@ impl Engine {
             picture: c.picture,
             last: self.show_newest(c),
             last_activity: c.last_activity,
-            group: c.is_group.then(|| self.show_group(c)).flatten(),
+            group: c.is_group.then(|| self.show_group(c)).flatten().map(Box::new),
             verified: !c.members.is_empty() && c.members.iter().all(|m| contact(m).is_some_and(|c| c.verified)),
             members,
         })

@@ -52,7 +52,7 @@ impl Choir {
     }
 
     fn view(&mut self, who: usize) -> GroupView {
-        the_group(&mut self.w, self.people[who]).group.unwrap()
+        *the_group(&mut self.w, self.people[who]).group.unwrap()
     }
 
     fn texts(&mut self, who: usize) -> Vec<String> {

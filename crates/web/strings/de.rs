@@ -228,7 +228,17 @@ pub static DE: Strings = Strings {
     group_rules: "Regeln",
     only_admins_write: "Nur Admins schreiben",
     only_admins_add: "Nur Admins fügen Leute hinzu",
-    only_admins_change: "Nur Admins ändern den Namen",
+    only_admins_change: "Nur Admins ändern Namen und Bild",
+    group_picture_choose: "Bild der Gruppe wählen",
+    history_rule: "Neue sehen",
+    history_says: "Ab jetzt; nie, was vor dieser Einstellung gesagt wurde.",
+    history_none: "Nichts von vorher",
+    history_day: "Den letzten Tag",
+    history_week: "Die letzte Woche",
+    history_month: "Den letzten Monat",
+    history_year: "Das letzte Jahr",
+    mentioned: "Jemand hat dich genannt",
+    name_whom: "Wer gemeint ist",
     only_admins_here: "In dieser Gruppe schreiben nur Admins. Reagieren kannst du.",
 
     // jemand Neues

@@ -251,7 +251,17 @@ english! {
     group_rules: "Rules",
     only_admins_write: "Only admins write",
     only_admins_add: "Only admins add people",
-    only_admins_change: "Only admins change the name",
+    only_admins_change: "Only admins change name and picture",
+    group_picture_choose: "Choose the group's picture",
+    history_rule: "Newcomers see",
+    history_says: "From now on; never what was said before this was set.",
+    history_none: "Nothing of before",
+    history_day: "The last day",
+    history_week: "The last week",
+    history_month: "The last month",
+    history_year: "The last year",
+    mentioned: "Somebody named you",
+    name_whom: "Who is meant",
     only_admins_here: "Only admins write in this group. You can react.",
 
     // somebody new

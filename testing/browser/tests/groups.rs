@@ -1,4 +1,4 @@
-//! Groups: roles, rules and the name, as everybody in it sees them.
+//! Groups: roles, rules, name and picture, who is named and who comes later, as everybody in it sees them.
 
 use anyhow::Result;
 use parlour_browser::{Driver, Person, Server};
@@ -46,6 +46,88 @@ async fn roles_and_rules_are_the_same_for_everybody() -> Result<()> {
     ben.browser.click(".modal .primary").await?;
     ana.browser.wait_text(".headname", "Singers").await?;
     for person in [&ana, &ben] {
+        person.has_no_faults().await?;
+    }
+    Ok(())
+}
+
+/// A picture is chosen, as by a click on it.
+const CHOOSE_PICTURE: &str = "
+    const canvas = document.createElement('canvas');
+    canvas.width = canvas.height = 300;
+    const draw = canvas.getContext('2d');
+    draw.fillStyle = '#1f7a4d';
+    draw.fillRect(0, 0, 300, 300);
+    draw.fillStyle = '#ffd166';
+    draw.beginPath(); draw.arc(150, 150, 90, 0, 7); draw.fill();
+    const bytes = atob(canvas.toDataURL('image/png').split(',')[1]);
+    const file = new File([Uint8Array.from(bytes, c => c.charCodeAt(0))], 'choir.png', { type: 'image/png' });
+    const given = new DataTransfer();
+    given.items.add(file);
+    const input = document.querySelector('#picture');
+    input.files = given.files;
+    input.dispatchEvent(new Event('change', { bubbles: true }))";
+
+#[tokio::test]
+#[ignore = "needs Chromium and the built apps: cargo xtask test"]
+async fn a_picture_names_and_what_newcomers_see() -> Result<()> {
+    let (server, driver) = (Server::start().await?, Driver::start().await?);
+    let (ana, ben) = Person::two_friends(&server, &driver).await?;
+    let cleo = Person::sign_up(&server, &driver, "den", "cleo", "Cleo").await?;
+    cleo.set_reach("bell", 0).await?;
+    ana.write_first("cleo@den", "Hello Cleo").await?;
+    cleo.accept().await?;
+    ana.go("#/group").await?;
+    ana.browser.wait(".person .tick").await?;
+    ana.browser.type_into(".page input[type=text]", "Choir").await?;
+    let ben_only = "[...document.querySelectorAll('.person')].find(p => p.textContent.includes('Ben')).querySelector('.tick').click()";
+    ana.browser.run(ben_only).await?;
+    ana.browser.click(".page .primary").await?;
+    ana.browser.wait("#composer").await?;
+    ana.say("Before the rule").await?;
+    ben.open("Choir").await?;
+    ben.sees("Before the rule").await?;
+
+    // The picture, and what newcomers see.
+    about(&ana).await?;
+    ana.browser.run(CHOOSE_PICTURE).await?;
+    ana.browser.wait(".profile .photo img").await?;
+    let week = "const rule = document.querySelector('.group .select:not(.small)'); rule.value = '604800'; rule.dispatchEvent(new Event('change', { bubbles: true }))";
+    ana.browser.run(week).await?;
+    ben.browser.wait(".chathead .photo img").await?;
+    about(&ben).await?;
+    ben.browser.wait_for("document.querySelector('.group .select:disabled')?.value === '604800'").await?;
+    ana.browser.screenshot("bell-group-rules").await?;
+
+    // Ben is named, by the keyboard, while he looks elsewhere.
+    ben.go("#/").await?;
+    ana.open("Choir").await?;
+    ana.browser.type_into("#composer", "Is it Friday, @be").await?;
+    ana.browser.wait(".namingline.at").await?;
+    ana.browser.screenshot("bell-naming").await?;
+    ana.browser.keys("\u{e007}").await?;
+    ana.browser.wait_for("document.querySelector('#composer').value === 'Is it Friday, @Ben Moss '").await?;
+    ana.browser.keys("or not?\u{e007}").await?;
+    ana.browser.wait_text(".own .mention", "@Ben Moss").await?;
+    ben.browser.wait(".count.at").await?;
+    ben.open("Choir").await?;
+    ben.browser.wait_text(".mention.me", "@Ben Moss").await?;
+    ben.browser.screenshot("den-named").await?;
+
+    // Cleo comes later: she sees the picture, and what was said since the rule.
+    about(&ana).await?;
+    ana.browser
+        .run("[...document.querySelectorAll('.group .item')].find(i => i.textContent.includes('Add people')).click()")
+        .await?;
+    ana.browser.wait(".modal .tick").await?;
+    ana.browser.press(".modal .tick").await?;
+    ana.browser.click(".modal .primary").await?;
+    cleo.open("Choir").await?;
+    cleo.sees("Is it Friday, @Ben Moss or not?").await?;
+    cleo.browser.wait(".chathead .photo img").await?;
+    let said = cleo.browser.run("return document.querySelector('.stream').textContent").await?;
+    anyhow::ensure!(!said.to_string().contains("Before the rule"), "{said}");
+    for person in [&ana, &ben, &cleo] {
         person.has_no_faults().await?;
     }
     Ok(())

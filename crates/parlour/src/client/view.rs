@@ -134,7 +134,7 @@ pub(super) fn conversation(c: &Conversation) -> Value {
         "id": hex::encode(c.id.0), "title": c.title, "group": c.is_group, "state": conversation_state(c.state),
         "members": c.members.iter().map(member).collect::<Vec<_>>(),
         "unread": c.unread, "mentioned": c.mentioned, "picture": c.picture.map(|digest| hex::encode(&digest.0[..16])), "last": c.last.as_ref().map(preview), "last_activity_ms": c.last_activity.0, "verified": c.verified,
-        "role": c.group.as_ref().map(|group| role_name(group.role)), "rules": c.group.as_ref().map(rules),
+        "role": c.group.as_ref().map(|group| role_name(group.role)), "rules": c.group.as_deref().map(rules),
     })
 }
 

@@ -21,6 +21,7 @@ mod link;
 mod mark;
 mod members;
 mod menu;
+mod naming;
 mod new;
 mod notices;
 mod notify;

@@ -3,13 +3,14 @@
 use super::chats::{portrait, verified};
 use super::desk::Desk;
 use super::dialog::confirm;
+use super::face::chooser;
 use super::frame::bar;
 use super::icon::{Icon, icon};
 use super::members::{add, members, rename};
 use crate::ui::model::route::Route;
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
-use parlour_client::api::{Conversation, ConversationId, ConversationState, Intent};
+use parlour_client::api::{Conversation, ConversationId, ConversationState, Intent, Picture};
 
 /// The page.
 pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
@@ -38,6 +39,13 @@ pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
     }
 }
 
+/// A group's picture, for who may change it.
+fn picture(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
+    let (conversation, has_one, shown) = (chat.id, chat.picture.is_some(), chat.clone());
+    let give = move |picture: Option<Picture>| desk.please(Intent::SetGroupPicture { conversation, picture });
+    chooser(desk, t().group_picture_choose, move || portrait(desk, &shown), move || has_one, give)
+}
+
 fn inside(
     desk: Desk,
     chat: &Conversation,
@@ -59,7 +67,7 @@ fn inside(
     let renames = chat.group.as_ref().is_some_and(|group| !is_closed && group.rules.change.covers(group.role));
     view! {
         <div class="profile">
-            {portrait(desk, chat)}
+            {if renames { picture(desk, chat).into_any() } else { portrait(desk, chat) }}
             <h2><bdi>{chat.title.clone()}</bdi>{chat.verified.then(verified)}</h2>
             <p>{sub}</p>
             {renames.then(|| view! { <button class="button small" on:click=move |_| renaming.set(true)>{t().rename}</button> })}

@@ -4,6 +4,7 @@ use super::desk::{Desk, Writing};
 use super::dom;
 use super::icon::{Icon, icon, ticks};
 use super::stream::Stream;
+use crate::ui::model::naming::{label, piece};
 use crate::ui::model::rows::{Bubble, Quote, RowKey, tally};
 use crate::ui::model::text::{Piece, hue, is_jumbo, pieces};
 use crate::ui::strings::t;
@@ -52,7 +53,7 @@ pub(super) fn bubble(stream: Stream, desk: Desk, bubble: Bubble) -> impl IntoVie
                 {if message.deleted {
                     view! { <p class="text"><em>{t().deleted}</em><span class="room"></span>{meta(&message, at.time())}</p> }.into_any()
                 } else {
-                    view! { <p class="text" dir="auto">{linked(&message.text)}<span class="room" class:edited=message.edited class:own=own></span>{meta(&message, at.time())}</p> }.into_any()
+                    view! { <p class="text" dir="auto">{said(desk, &message)}<span class="room" class:edited=message.edited class:own=own></span>{meta(&message, at.time())}</p> }.into_any()
                 }}
                 {failed.then(|| view! { <p class="failed">{t().failed_text}</p> })}
             </div>
@@ -111,6 +112,23 @@ fn quoted(stream: Stream, own_id: MessageId, quote: Quote) -> impl IntoView {
             <span class="quotetext" dir="auto">{quote.text.unwrap_or_else(|| t().quote_gone.to_owned())}</span>
         </button>
     }
+}
+
+/// A text with its links and whom it names: as they are known here, not as the author calls them.
+fn said(desk: Desk, message: &Message) -> Vec<AnyView> {
+    let me = my_account(desk);
+    let mut views = Vec::new();
+    let mut from = 0;
+    for mention in &message.mentions {
+        views.extend(linked(message.text.get(from..mention.start as usize).unwrap_or_default()));
+        let known = member(desk, &mention.account).and_then(|member| label(&member));
+        let name = known.unwrap_or_else(|| piece(&message.text, mention).to_owned());
+        let is_me = Some(&mention.account) == me.as_ref();
+        views.push(view! { <b class="mention" class:me=is_me><bdi>{name}</bdi></b> }.into_any());
+        from = mention.end as usize;
+    }
+    views.extend(linked(message.text.get(from..).unwrap_or_default()));
+    views
 }
 
 /// A text with its links; they tell nobody where they were clicked.

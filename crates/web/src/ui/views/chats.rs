@@ -4,10 +4,11 @@ use super::accounts::badge;
 use super::chat::is_writing;
 use super::desk::Desk;
 use super::dom;
-use super::face::face;
+use super::face::{face, group_face};
 use super::icon::{Icon, icon, ticks};
 use super::mark::{avatar, glyph, wordmark};
 use super::notices::notices;
+use crate::ui::model::naming::open;
 use crate::ui::model::route::Route;
 use crate::ui::model::when::{Local, short};
 use crate::ui::strings::{fill, plural, t};
@@ -209,7 +210,7 @@ fn chat_row(
 }
 
 fn row_inside(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
-    let (id, unread, is_group) = (chat.id, chat.unread, chat.is_group);
+    let (id, unread, is_group, named) = (chat.id, chat.unread, chat.is_group, chat.mentioned);
     let at = Local::of(chat.last_activity, dom::offset_min(chat.last_activity));
     view! {
         {picture(desk, chat)}
@@ -222,6 +223,7 @@ fn row_inside(desk: Desk, chat: &Conversation) -> impl IntoView + use<> {
             </span>
             <span class="rowbottom">
                 <span class="rowtext">{second_line(desk, id, chat.state, is_group)}</span>
+                {named.then(|| view! { <span class="count at" title=t().mentioned>"@"<span class="unseen">" "{t().mentioned}</span></span> })}
                 {(unread > 0).then(|| view! { <span class="count">{unread.min(999)}<span class="unseen">" "{t().unread_mark}</span></span> })}
             </span>
         </span>
@@ -236,7 +238,7 @@ fn second_line(desk: Desk, id: ConversationId, state: ConversationState, is_grou
         if let Some(says) = writing.get() {
             return is_writing(says);
         }
-        let draft = desk.drafts.with(|drafts| drafts.get(&id).cloned()).filter(|_| !is_open);
+        let draft = desk.drafts.with(|drafts| drafts.get(&id).map(|draft| open(draft).0)).filter(|_| !is_open);
         if let Some(draft) = draft {
             return view! { <span class="draftmark">{t().draft}</span>" "<bdi>{crate::ui::model::text::preview(&draft)}</bdi> }.into_any();
         }
@@ -278,6 +280,7 @@ pub(crate) fn picture(desk: Desk, chat: &Conversation) -> impl IntoView + use<> 
 pub(crate) fn portrait(desk: Desk, chat: &Conversation) -> AnyView {
     match chat.members.as_slice() {
         [only] if !chat.is_group => face(desk, only, &chat.title),
+        _ if chat.picture.is_some() => group_face(desk, chat),
         _ => avatar(&seed(chat), &chat.title, chat.is_group),
     }
 }

@@ -5,11 +5,13 @@ use super::desk::{Desk, Writing};
 use super::dom;
 use super::emoji::emoji;
 use super::icon::{Icon, icon};
+use super::naming::{self, Naming};
 use crate::ui::model::text::preview;
 use crate::ui::strings::{fill, t};
 use leptos::html;
 use leptos::prelude::*;
-use parlour_client::api::{Body, ConversationId, Intent};
+use parlour_client::api::{Body, ConversationId, Intent, Member};
+use parlour_proto::content::mention;
 use parlour_proto::ids::{MessageId, UnixMillis};
 use std::time::Duration;
 
@@ -26,22 +28,24 @@ struct Composer {
     text: RwSignal<String>,
     area: NodeRef<html::Textarea>,
     picking: RwSignal<bool>,
+    naming: Naming,
     /// When the engine was told that somebody writes here, and not yet that they stopped.
     told: StoredValue<Option<UnixMillis>>,
 }
 
 /// The composer of a conversation.
 pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
-    let draft = desk.drafts.with_untracked(|drafts| drafts.get(&id).cloned()).unwrap_or_default();
     let composer = Composer {
         desk,
         id,
-        text: RwSignal::new(draft),
+        text: RwSignal::new(String::new()),
         area: NodeRef::new(),
         picking: RwSignal::new(false),
+        naming: Naming::new(desk, id),
         told: StoredValue::new(None),
     };
     desk.has_typed.set_value(false);
+    composer.open(&composer.draft());
     composer.keep_drafts();
     composer.follow_other_devices();
     composer.follow_writing();
@@ -52,13 +56,16 @@ pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
         <div class="composer">
             {move || composer.context()}
             {move || composer.picking.get().then(|| emoji(move |one| composer.insert(one), move || composer.stop_picking()))}
+            {composer.naming.list(move |member| composer.name(&member))}
             <div class="composerow">
                 <button class="iconbutton" aria-label=t().emoji title=t().emoji aria-expanded=move || composer.picking.get().to_string()
                     on:click=move |_| composer.picking.update(|picking| *picking = !*picking)>{icon(Icon::Smile)}</button>
                 <textarea id="composer" node_ref=composer.area rows="1" dir="auto" autocomplete="off" enterkeyhint="send"
                     placeholder=t().write aria-label=t().write maxlength="16000"
+                    aria-controls=naming::LIST aria-activedescendant=move || composer.naming.current()
                     prop:value=move || composer.text.get()
                     on:input=move |event| composer.typed(event_target_value(&event))
+                    on:click=move |_| composer.look()
                     on:blur=move |_| composer.left()
                     on:keydown=move |event| composer.key(&event)></textarea>
                 <button class="sendbutton" aria-label=move || if editing() { t().save } else { t().send } disabled=move || !can_send.get()
@@ -74,6 +81,7 @@ impl Composer {
         let is_empty = text.trim().is_empty();
         self.desk.has_typed.set_value(true);
         self.text.set(text);
+        self.look();
         if is_empty {
             return self.stopped();
         }
@@ -86,7 +94,13 @@ impl Composer {
 
     /// A click on what sends takes the focus, too: it comes first.
     fn left(self) {
-        set_timeout(move || self.stopped(), DRAFT_AFTER);
+        set_timeout(
+            move || {
+                self.stopped();
+                self.naming.close();
+            },
+            DRAFT_AFTER,
+        );
     }
 
     /// The field was emptied, or left; what was sent says it by itself.
@@ -130,7 +144,7 @@ impl Composer {
     /// The draft follows the text, a moment later, and at once when one leaves.
     fn keep_drafts(self) {
         let keep = move || {
-            if let Some(text) = self.text.try_get_untracked()
+            if let Some(text) = self.text.try_get_untracked().map(|text| self.naming.said(&text))
                 && !matches!(self.desk.writing.get_untracked(), Writing::Edit(_))
             {
                 self.desk.put_draft(self.id, Some(text));
@@ -167,7 +181,7 @@ impl Composer {
                 && id == self.id
             {
                 self.desk.has_typed.set_value(false);
-                self.text.set(text);
+                self.open(&text);
             }
         });
     }
@@ -177,12 +191,13 @@ impl Composer {
         Effect::new(move |before: Option<Writing>| {
             let writing = self.desk.writing.get();
             if let Writing::Edit(id) = writing {
-                let text =
-                    self.desk.thread.with_untracked(|thread| thread.message(id).map(|message| message.text.clone()));
-                self.text.set(text.unwrap_or_default());
+                let text = self
+                    .desk
+                    .thread
+                    .with_untracked(|thread| thread.message(id).map(|m| mention::said(&m.text, &m.mentions)));
+                self.open(&text.unwrap_or_default());
             } else if matches!(before, Some(Writing::Edit(_))) {
-                let draft = self.desk.drafts.with_untracked(|drafts| drafts.get(&self.id).cloned());
-                self.text.set(draft.unwrap_or_default());
+                self.open(&self.draft());
             }
             writing
         });
@@ -202,6 +217,9 @@ impl Composer {
     }
 
     fn key(self, event: &web_sys::KeyboardEvent) {
+        if self.naming.key(event, move |member| self.name(&member)) {
+            return;
+        }
         match event.key().as_str() {
             "Enter" if !event.shift_key() && !event.is_composing() && dom::has_keyboard() => {
                 event.prevent_default();
@@ -237,8 +255,15 @@ impl Composer {
     }
 
     fn insert(self, emoji: &str) {
+        let caret = self.caret();
+        self.text.update(|text| text.insert_str(caret, emoji));
+        self.stop_picking();
+    }
+
+    /// Where the caret is, in bytes.
+    fn caret(self) -> usize {
         let at = self.area.get_untracked().and_then(|area| area.selection_start().ok().flatten());
-        self.text.update(|text| {
+        self.text.with_untracked(|text| {
             // The browser counts in UTF-16.
             let mut left = at.unwrap_or(u32::MAX);
             let byte = text.char_indices().find(|(_, c)| {
@@ -246,9 +271,40 @@ impl Composer {
                 left = left.saturating_sub(c.len_utf16() as u32);
                 here
             });
-            text.insert_str(byte.map_or(text.len(), |(byte, _)| byte), emoji);
+            byte.map_or(text.len(), |(byte, _)| byte)
+        })
+    }
+
+    /// Offers people while a name is typed.
+    fn look(self) {
+        let caret = self.caret();
+        self.text.with_untracked(|text| self.naming.look(text, caret));
+    }
+
+    /// Puts in who is meant, in the place of what was typed.
+    fn name(self, member: &Member) {
+        let caret = self.caret();
+        let Some((from, label)) = self.text.with_untracked(|text| self.naming.choose(text, caret, member)) else {
+            return;
+        };
+        self.text.update(|text| text.replace_range(from..caret, &format!("{label} ")));
+        let after = self.text.with_untracked(|text| text[..from + label.len() + 1].encode_utf16().count() as u32);
+        let area = self.area;
+        request_animation_frame(move || {
+            if let Some(area) = area.try_get_untracked().flatten() {
+                let _ = area.focus();
+                let _ = area.set_selection_range(after, after);
+            }
         });
-        self.stop_picking();
+    }
+
+    /// A text as it was kept.
+    fn open(self, said: &str) {
+        self.text.set(self.naming.open(said));
+    }
+
+    fn draft(self) -> String {
+        self.desk.drafts.with_untracked(|drafts| drafts.get(&self.id).cloned()).unwrap_or_default()
     }
 
     fn send(self) {
@@ -256,6 +312,7 @@ impl Composer {
         if text.is_empty() {
             return;
         }
+        let text = self.naming.said(&text);
         let body = match self.desk.writing.get_untracked() {
             Writing::New => self.text_body(text, None),
             Writing::Reply(id) => self.text_body(text, Some(id)),

@@ -2,11 +2,13 @@
 
 use super::desk::Desk;
 use super::dom;
+use super::icon::{Icon, icon};
 use super::mark::avatar;
 use crate::ui::model::text::hue;
+use crate::ui::strings::t;
 use js_sys::{Array, Uint8Array};
 use leptos::prelude::*;
-use parlour_client::api::{Intent, Member, Picture, Reply};
+use parlour_client::api::{Conversation, ConversationId, Intent, Member, Picture, Reply};
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::Digest;
 use std::collections::HashMap;
@@ -19,8 +21,13 @@ const SIDE: u32 = 256;
 /// Qualities to try, best first, until the picture is small enough to be sent.
 const QUALITIES: [f64; 5] = [0.86, 0.74, 0.6, 0.45, 0.3];
 
-/// Whom a picture is of; `None` is oneself.
-type Whom = Option<AccountRef>;
+/// Whom a picture is of.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Whom {
+    Me,
+    Somebody(AccountRef),
+    Group(ConversationId),
+}
 
 /// Pictures in memory, by whom they show: which one, and its URL once it was read.
 #[derive(Clone, Copy)]
@@ -48,7 +55,12 @@ impl Faces {
         }
         self.put(whom.clone(), Face { digest, url: None });
         leptos::task::spawn_local(async move {
-            if let Ok(Reply::Picture(Some(picture))) = desk.ask(Intent::Picture { of: whom.clone() }).await {
+            let intent = match &whom {
+                Whom::Me => Intent::Picture { of: None },
+                Whom::Somebody(account) => Intent::Picture { of: Some(account.clone()) },
+                Whom::Group(conversation) => Intent::GroupPicture { conversation: *conversation },
+            };
+            if let Ok(Reply::Picture(Some(picture))) = desk.ask(intent).await {
                 self.put(whom, Face { digest, url: url_of(&picture) });
             }
         });
@@ -63,12 +75,12 @@ impl Faces {
 
     /// Whether one has a picture of one's own.
     pub(crate) fn has_own(self) -> bool {
-        self.url(&None).is_some()
+        self.url(&Whom::Me).is_some()
     }
 
     /// One's own, just chosen (or taken away).
     pub(crate) fn put_own(self, picture: Option<&Picture>) {
-        self.put(None, Face { digest: None, url: picture.and_then(url_of) });
+        self.put(Whom::Me, Face { digest: None, url: picture.and_then(url_of) });
     }
 }
 
@@ -77,13 +89,49 @@ pub(crate) fn face(desk: Desk, member: &Member, name: &str) -> AnyView {
     let seed = member.account.account.0;
     match member.picture {
         None => avatar(&seed, name, false),
-        Some(digest) => photo(desk, Some(member.account.clone()), Some(digest), &seed, name),
+        Some(digest) => photo(desk, Whom::Somebody(member.account.clone()), Some(digest), &seed, name),
     }
 }
 
 /// One's own picture, or one's initials.
 pub(crate) fn own_face(desk: Desk, seed: &[u8], name: &str) -> AnyView {
-    photo(desk, None, None, seed, name)
+    photo(desk, Whom::Me, None, seed, name)
+}
+
+/// A group's picture.
+pub(super) fn group_face(desk: Desk, chat: &Conversation) -> AnyView {
+    photo(desk, Whom::Group(chat.id), chat.picture, &chat.id.0, &chat.title)
+}
+
+/// A picture that can be pressed to choose another one, and taken away.
+pub(super) fn chooser(
+    desk: Desk,
+    title: &'static str,
+    face: impl Fn() -> AnyView + Send + 'static,
+    has_one: impl Fn() -> bool + Send + 'static,
+    give: impl Fn(Option<Picture>) + Copy + Send + 'static,
+) -> impl IntoView {
+    let chosen = move |event: web_sys::Event| {
+        let input: web_sys::HtmlInputElement = event_target(&event);
+        let Some(file) = input.files().and_then(|files| files.get(0)) else { return };
+        input.set_value("");
+        leptos::task::spawn_local(async move {
+            match shrink(&file).await {
+                Ok(picture) => give(Some(picture)),
+                Err(_) => desk.complain_text(t().picture_failed),
+            }
+        });
+    };
+    view! {
+        <div class="mepicture">
+            <label class="mechoose" title=title>
+                {face}
+                <span class="mepen" aria-hidden="true">{icon(Icon::Camera)}</span>
+                <input id="picture" type="file" class="unseen" accept="image/*" aria-label=title on:change=chosen />
+            </label>
+            {move || has_one().then(|| view! { <button type="button" class="linkbutton" on:click=move |_| give(None)>{t().picture_remove}</button> })}
+        </div>
+    }
 }
 
 fn photo(desk: Desk, whom: Whom, digest: Option<Digest>, seed: &[u8], name: &str) -> AnyView {
@@ -114,7 +162,7 @@ fn url_of(picture: &Picture) -> Option<String> {
 ///
 /// # Errors
 /// When the file is no picture that this browser can read.
-pub(crate) async fn shrink(file: &Blob) -> Result<Picture, JsValue> {
+async fn shrink(file: &Blob) -> Result<Picture, JsValue> {
     let url = Url::create_object_url_with_blob(file)?;
     let image = HtmlImageElement::new()?;
     image.set_src(&url);

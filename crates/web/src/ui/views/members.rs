@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(super) fn members(desk: Desk, chat: &Conversation, open: bool, adding: RwSignal<bool>) -> AnyView {
     let id = chat.id;
     let group = chat.group.clone().filter(|_| open);
-    let rows = chat.members.iter().map(|member| row(desk, id, member.clone(), group.as_ref())).collect_view();
+    let rows = chat.members.iter().map(|member| row(desk, id, member.clone(), group.as_deref())).collect_view();
     let adds = group.as_ref().is_some_and(|group| group.rules.add.covers(group.role));
     view! {
         <section class="group">
@@ -101,8 +101,41 @@ fn rules(desk: Desk, id: ConversationId, group: &GroupView) -> impl IntoView + u
         line(t().only_admins_add, |rules| &mut rules.add),
         line(t().only_admins_change, |rules| &mut rules.change),
     );
-    let any = sets || [now.add, now.write, now.change].contains(&Allowed::Admins);
-    any.then(|| view! { <section class="group"><h2 class="grouptitle">{t().group_rules}</h2>{lines}</section> })
+    let history = history(desk, id, now, sets);
+    let any = sets || now.history_s.is_some() || [now.add, now.write, now.change].contains(&Allowed::Admins);
+    any.then(
+        || view! { <section class="group"><h2 class="grouptitle">{t().group_rules}</h2>{lines}{history}</section> },
+    )
+}
+
+/// What newcomers are given of what was said before.
+fn history(desk: Desk, id: ConversationId, now: GroupRules, sets: bool) -> impl IntoView + use<> {
+    const DAY_S: u64 = 24 * 3_600;
+    let choices = [
+        (None, t().history_none),
+        (Some(DAY_S), t().history_day),
+        (Some(7 * DAY_S), t().history_week),
+        (Some(30 * DAY_S), t().history_month),
+        (Some(365 * DAY_S), t().history_year),
+    ];
+    let set = move |event| {
+        let chosen = event_target_value(&event).parse::<u64>().ok();
+        desk.please(Intent::SetRules { conversation: id, rules: GroupRules { history_s: chosen, ..now } });
+    };
+    let value = |seconds: Option<u64>| seconds.map(|seconds| seconds.to_string()).unwrap_or_default();
+    // What another client has set may lie between these.
+    let nearest = choices.iter().rev().map(|(seconds, _)| *seconds).find(|seconds| *seconds <= now.history_s).flatten();
+    let options = choices.map(|(seconds, name)| {
+        view! { <option value=value(seconds) selected=seconds == nearest>{name}</option> }
+    });
+    (sets || now.history_s.is_some()).then(|| {
+        view! {
+            <label class="item">
+                <span>{t().history_rule}<small>{t().history_says}</small></span>
+                <select class="select" disabled=!sets on:change=set>{options.collect_view()}</select>
+            </label>
+        }
+    })
 }
 
 /// Asks for the group's new title.

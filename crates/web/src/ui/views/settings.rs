@@ -2,7 +2,7 @@
 
 use super::accounts::shown;
 use super::desk::Desk;
-use super::face::{own_face, shrink};
+use super::face::{chooser, own_face};
 use super::frame::{bar, what_they_see};
 use super::icon::{Icon, icon};
 use super::leave::{Leaving, leave, sign_out_says};
@@ -72,28 +72,7 @@ fn picture(desk: Desk, seed: [u8; 16], name: Memo<String>) -> impl IntoView {
             desk.tell(t().saved);
         });
     };
-    let chosen = move |event: web_sys::Event| {
-        let input: web_sys::HtmlInputElement = event_target(&event);
-        let Some(file) = input.files().and_then(|files| files.get(0)) else { return };
-        input.set_value("");
-        leptos::task::spawn_local(async move {
-            match shrink(&file).await {
-                Ok(picture) => give(Some(picture)),
-                Err(_) => desk.complain_text(t().picture_failed),
-            }
-        });
-    };
-    let has_one = move || desk.faces.has_own();
-    view! {
-        <div class="mepicture">
-            <label class="mechoose" title=t().picture_choose>
-                {move || own_face(desk, &seed, &name.get())}
-                <span class="mepen" aria-hidden="true">{icon(Icon::Camera)}</span>
-                <input id="picture" type="file" class="unseen" accept="image/*" aria-label=t().picture_choose on:change=chosen />
-            </label>
-            {move || has_one().then(|| view! { <button type="button" class="linkbutton" on:click=move |_| give(None)>{t().picture_remove}</button> })}
-        </div>
-    }
+    chooser(desk, t().picture_choose, move || own_face(desk, &seed, &name.get()), move || desk.faces.has_own(), give)
 }
 
 /// The way to the account's devices, and to other accounts.
