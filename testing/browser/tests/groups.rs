@@ -111,7 +111,7 @@ async fn a_picture_names_and_what_newcomers_see() -> Result<()> {
     ana.browser.wait_text(".own .mention", "@Ben Moss").await?;
     ben.browser.wait(".count.at").await?;
     ben.open("Choir").await?;
-    ben.browser.wait_text(".mention.me", "@Ben Moss").await?;
+    ben.browser.wait_text(".mention.mine", "@Ben Moss").await?;
     ben.browser.screenshot("den-named").await?;
 
     // Cleo comes later: she sees the picture, and what was said since the rule.

@@ -124,7 +124,7 @@ fn said(desk: Desk, message: &Message) -> Vec<AnyView> {
         let known = member(desk, &mention.account).and_then(|member| label(&member));
         let name = known.unwrap_or_else(|| piece(&message.text, mention).to_owned());
         let is_me = Some(&mention.account) == me.as_ref();
-        views.push(view! { <b class="mention" class:me=is_me><bdi>{name}</bdi></b> }.into_any());
+        views.push(view! { <b class="mention" class:mine=is_me><bdi>{name}</bdi></b> }.into_any());
         from = mention.end as usize;
     }
     views.extend(linked(message.text.get(from..).unwrap_or_default()));
