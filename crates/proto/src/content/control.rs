@@ -10,6 +10,8 @@
 //! | 4 | group title | 2 title |
 //! | 5 | leave | 4 request |
 //! | 6 | device list link | 4 link |
+//! | 10 | invitation to a group | 2 title |
+//! | 11 | join by a group's link | 4 secret |
 //!
 //! Unknown keys are ignored; an unknown kind reads as [`Control::Unknown`].
 
@@ -45,6 +47,16 @@ pub enum Control {
     DeviceListLink {
         /// As in [`device_list`](crate::device_list).
         link: Bytes,
+    },
+    /// Whoever gets it is asked into a group of the sender's.
+    Invitation {
+        /// Of the group, as the sender says; after [`clean_name`](super::clean_name).
+        title: String,
+    },
+    /// The sender has a link to a group of the receiver's.
+    Join {
+        /// Of the link.
+        secret: Secret,
     },
     /// Of a newer version: ignored.
     Unknown(u16),
@@ -100,6 +112,8 @@ impl Control {
             Control::GroupTitle { .. } => 4,
             Control::Leave { .. } => 5,
             Control::DeviceListLink { .. } => 6,
+            Control::Invitation { .. } => 10,
+            Control::Join { .. } => 11,
             Control::Unknown(kind) => *kind,
         }
     }
@@ -117,6 +131,8 @@ impl Control {
             4 => Control::GroupTitle { title: name.unwrap_or_default() },
             5 => Control::Leave { request: bytes? },
             6 => Control::DeviceListLink { link: bytes? },
+            10 => Control::Invitation { title: name.unwrap_or_default() },
+            11 => Control::Join { secret: Secret::try_from(&bytes?[..]).ok()? },
             other => Control::Unknown(other),
         })
     }
@@ -137,7 +153,10 @@ impl Control {
                 image: picture.as_ref().map(|picture| picture.image.clone()),
                 ..Fields::default()
             },
-            Control::GroupTitle { title } => Fields { name: text(title), ..Fields::default() },
+            Control::GroupTitle { title } | Control::Invitation { title } => {
+                Fields { name: text(title), ..Fields::default() }
+            }
+            Control::Join { secret } => Fields { bytes: Some(secret.0.to_vec().into()), ..Fields::default() },
             Control::Leave { request } => Fields { bytes: Some(request.clone()), ..Fields::default() },
             Control::DeviceListLink { link } => Fields { bytes: Some(link.clone()), ..Fields::default() },
             Control::Unknown(_) => Fields::default(),
