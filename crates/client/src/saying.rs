@@ -72,6 +72,8 @@ pub(crate) enum Heard {
     },
     Leave(Bytes),
     Link(Bytes),
+    Invitation(String),
+    Join(Secret),
     /// To own devices.
     Own(Bytes),
     /// Only a hello, or something of a newer version.
@@ -145,6 +147,8 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
         Saying::Profile => {
             content.body = Part::Control(Control::Profile { name: around.name, picture: around.picture });
         }
+        Saying::Invitation { .. } => content.body = Part::Control(Control::Invitation { title: around.title }),
+        Saying::Join { secret } => content.body = Part::Control(Control::Join { secret: secret.clone() }),
         Saying::Own { note } => content.body = Part::Own(note.clone()),
         Saying::Title { title } => content.body = Part::Control(Control::GroupTitle { title: title.clone() }),
         Saying::Again { message, text, in_reply_to } => {
@@ -195,6 +199,8 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
         (Part::Control(Control::Leave { request }), _) => Heard::Leave(request),
         (Part::Control(Control::Profile { name, picture }), _) => Heard::Profile { name, picture },
         (Part::Control(Control::DeviceListLink { link }), _) => Heard::Link(link),
+        (Part::Control(Control::Invitation { title }), _) => Heard::Invitation(title),
+        (Part::Control(Control::Join { secret }), _) => Heard::Join(secret),
         (Part::Unsupported { .. }, _) => Heard::Unsupported,
         (Part::Own(note), _) => Heard::Own(note),
         (Part::Control(_) | Part::Null | Part::Delete, _) => Heard::Nothing,

@@ -35,6 +35,12 @@ pub(crate) struct State {
     pub(crate) drafts: Table<ConversationId, Draft>,
     pub(crate) transfers: Table<DeviceId, Transfer>,
     pub(crate) expected: Table<RoomId, Expected>,
+    pub(crate) guests: Table<(ConversationId, u64), Guest>,
+    /// By the digest of the invite's token.
+    pub(crate) links: Table<[u8; 32], GroupLink>,
+    pub(crate) joins: Table<ConversationId, Joining>,
+    /// Titles of the groups that requests are invitations to, as they say.
+    pub(crate) invitations: Table<ConversationId, String>,
 }
 
 impl State {
@@ -59,6 +65,10 @@ impl State {
             drafts: Table::new(b'a'),
             transfers: Table::new(b'y'),
             expected: Table::new(b'k'),
+            guests: Table::new(b'g'),
+            links: Table::new(b'l'),
+            joins: Table::new(b'j'),
+            invitations: Table::new(b'q'),
         }
     }
 
@@ -88,7 +98,11 @@ impl State {
             || self.devices.load(kind, rest, value)?
             || self.drafts.load(kind, rest, value)?
             || self.transfers.load(kind, rest, value)?
-            || self.expected.load(kind, rest, value)?;
+            || self.expected.load(kind, rest, value)?
+            || self.guests.load(kind, rest, value)?
+            || self.links.load(kind, rest, value)?
+            || self.joins.load(kind, rest, value)?
+            || self.invitations.load(kind, rest, value)?;
         if known { Ok(()) } else { Err(BrokenRow) }
     }
 
@@ -113,6 +127,10 @@ impl State {
         self.drafts.flush(number, changes);
         self.transfers.flush(number, changes);
         self.expected.flush(number, changes);
+        self.guests.flush(number, changes);
+        self.links.flush(number, changes);
+        self.joins.flush(number, changes);
+        self.invitations.flush(number, changes);
     }
 
     /// Forgets everything but who this home was.
@@ -133,6 +151,10 @@ impl State {
         self.drafts.clear();
         self.transfers.clear();
         self.expected.clear();
+        self.guests.clear();
+        self.links.clear();
+        self.joins.clear();
+        self.invitations.clear();
     }
 
     /// The counters, made when missing.

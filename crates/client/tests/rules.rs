@@ -69,7 +69,12 @@ fn owners_give_roles_and_everybody_sees_them() {
     assert_eq!(c.view(0).role, GroupRole::Owner);
     assert_eq!(
         c.view(1),
-        GroupView { role: GroupRole::Member, rules: OPEN, roles: vec![(c.accounts[0].clone(), GroupRole::Owner)] }
+        GroupView {
+            role: GroupRole::Member,
+            rules: OPEN,
+            roles: vec![(c.accounts[0].clone(), GroupRole::Owner)],
+            invited: vec![]
+        }
     );
     assert!(refused(&c.set_role(1, 1, GroupRole::Owner)), "not by oneself");
     assert!(refused(&c.set_role(0, 0, GroupRole::Member)), "a group has an owner");

@@ -580,8 +580,8 @@ impl Server {
                 me.invites.insert(digest, uses);
                 Ok(Answer::Done)
             }
-            Request::RevokeInvite { .. } => {
-                me.invites.clear();
+            Request::RevokeInvite { digest } => {
+                me.invites.retain(|known, _| digest.is_some_and(|gone| gone != *known));
                 Ok(Answer::Done)
             }
             Request::PutDoor { digest } => {

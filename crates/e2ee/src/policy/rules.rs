@@ -300,7 +300,11 @@ mod tests {
         }
         let does = Does { leaving: [3].into(), ..removes(2, 3, 2) };
         assert_eq!(judge(&room, does), Err(PolicyBreach::PolicyChange), "somebody else goes");
-        assert_eq!(judge(&room, Does { after: without(1), ..Does::default() }), Err(PolicyBreach::PolicyChange), "last owner");
+        assert_eq!(
+            judge(&room, Does { after: without(1), ..Does::default() }),
+            Err(PolicyBreach::PolicyChange),
+            "last owner"
+        );
         // A member who lets somebody go may not give a role by the way.
         let mut more = without(2).unwrap();
         more.roles.insert(account(4), Role::Owner);
