@@ -217,7 +217,7 @@ impl Engine {
         let text = Invite { at: InviteAt::App(app), token, group: None }.to_text();
         let expires: UnixMillis = self.server_time().plus_ms(ttl_s.saturating_mul(1000));
         let reply = Reply::Invite { text, expires };
-        self.ask_network(id, Request::CreateInvite { digest, uses, ttl_s }, true, Some(reply));
+        self.ask_network(id, Request::CreateInvite { digest, uses, ttl_s, everywhere: false }, true, Some(reply));
     }
 
     /// What the user did and the server does not know yet.

@@ -70,7 +70,8 @@ impl Engine {
         let (token, secret) = (Secret::random(rng), Secret::random(rng));
         let until = self.server_time().plus_ms(ttl_s.saturating_mul(1000));
         // Uses are counted here. The server counts claims, some of which may be lost on the way.
-        let request = Request::CreateInvite { digest: token.digest(), uses: uses + uses / 2 + 4, ttl_s };
+        let (digest, uses_there) = (token.digest(), uses + uses / 2 + 4);
+        let request = Request::CreateInvite { digest, uses: uses_there, ttl_s, everywhere: true };
         self.ask_for_link(intent, request, GroupLink { group, token, secret, approve, uses, until });
     }
 

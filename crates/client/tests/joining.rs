@@ -494,7 +494,7 @@ fn the_token_of_a_link_reaches_where_strangers_do_not_get() {
     c.w.ask(dan, sign_up("den", "dan")).unwrap();
     c.w.sync(dan);
     let from = AppId::parse("den").unwrap();
-    c.w.ask(c.ada, Intent::SetReach { from, rule: ReachRule::Invite }).unwrap();
+    c.w.ask(c.ada, Intent::SetReach { from, rule: ReachRule::Nobody }).unwrap();
     let link = c.link(false, 1);
     join(&mut c.w, dan, &link.text).unwrap();
     c.w.run_for(3_000);

@@ -70,7 +70,7 @@ pub(super) async fn invite(session: &mut Session, args: &InviteArgs) -> Result<(
 }
 
 /// An invite does not turn an app on.
-pub(super) async fn who_may_use_it(session: &mut Session) -> Result<(), Trouble> {
+async fn who_may_use_it(session: &mut Session) -> Result<(), Trouble> {
     if let Reply::Reach(rules) = session.network_intent(Intent::Reach).await? {
         let off: Vec<&str> =
             rules.iter().filter(|(_, rule)| *rule == ReachRule::Nobody).map(|(app, _)| app.as_str()).collect();

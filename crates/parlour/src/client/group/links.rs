@@ -2,7 +2,7 @@
 
 use crate::client::requests::simple;
 use crate::client::session::{LOOK_AGAIN, Session, unexpected};
-use crate::client::{find, people, view};
+use crate::client::{find, view};
 use crate::exit::Trouble;
 use crate::out::Style;
 use crate::{qr, text};
@@ -25,7 +25,6 @@ pub(super) async fn make(session: &mut Session, intent: Intent, as_qr: bool) -> 
     if as_qr {
         qr::show(out, &link.text);
     }
-    people::who_may_use_it(session).await?;
     out.line(out.paint(Style::Dim, &described(link)));
     session.settle().await
 }
