@@ -109,6 +109,8 @@ pub enum Target {
     Invite(String),
     /// A conversation that is there.
     Conversation(ConversationId),
+    /// Somebody seen in a group.
+    Account(AccountRef),
 }
 
 /// What a user can want. Each ends in exactly one [`Event::Done`], at once or when the network has answered.
@@ -173,10 +175,26 @@ pub enum Intent {
     SetProfile { name: String, picture: Option<Picture> },
     /// Somebody's picture, or (`None`) one's own. → [`Reply::Picture`]
     Picture { of: Option<AccountRef> },
-    /// Makes a group. → [`Reply::Conversation`]
+    /// Makes a group; for who is asked first, see [`Intent::AddMembers`]. → [`Reply::Conversation`]
     CreateGroup { title: String, members: Vec<Target> },
-    /// Adds people. → [`Reply::Ok`]
+    /// Adds people. Those who never let us in are asked first (they get a request), and come in when they accept, at any
+    /// time within 30 days: until then they are in [`GroupView::invited`]. → [`Reply::Conversation`]
     AddMembers { conversation: ConversationId, members: Vec<Target> },
+    /// Takes an invitation back: they are not brought in any more. (What they were sent stays with them.)
+    /// → [`Reply::Conversation`]
+    Uninvite { conversation: ConversationId, member: AccountRef },
+    /// Makes a link by which so many can join, with our approval (a request) or without. → [`Reply::GroupLink`]
+    CreateGroupLink { conversation: ConversationId, approve: bool, uses: u32, ttl_s: u64 },
+    /// The links to a group that were made by this account. → [`Reply::GroupLinks`]
+    GroupLinks { conversation: ConversationId },
+    /// Nobody joins by this link any more. → [`Reply::Ok`]
+    RevokeGroupLink { link: Digest },
+    /// Asks to join by a link. → [`Reply::Ok`] when it leads to somebody; [`Event::JoinEnded`] follows.
+    JoinByLink { link: String },
+    /// Where one asked to join, and nothing came yet. → [`Reply::Joining`]
+    Joining,
+    /// Does not want to join any more. → [`Reply::Ok`]
+    StopJoining { join: ConversationId },
     /// Removes somebody. → [`Reply::Ok`]
     RemoveMember { conversation: ConversationId, member: AccountRef },
     /// Changes a group's title, for all. → [`Reply::Ok`]
@@ -279,6 +297,8 @@ pub enum Event {
     History { to: Option<DeviceId>, done: u64, of: u64 },
     /// Another own device changed how the account wants to be seen.
     Identities(Vec<Identity>),
+    /// Nothing is waited for any more where one asked to join: one is in, or (`None`) nothing came.
+    JoinEnded { join: ConversationId, joined: Option<ConversationId> },
     /// Another own device changed a draft.
     Draft { conversation: ConversationId, text: Option<String> },
     /// The account is gone or this device was revoked; nothing can be sent any more.
@@ -343,6 +363,32 @@ pub enum Reply {
     /// `Delivered` or `Read`; who is not named has said nothing.
     Readers(Vec<(AccountRef, MessageState)>),
     Drafts(Vec<(ConversationId, String)>),
+    GroupLink(GroupLink),
+    GroupLinks(Vec<GroupLink>),
+    Joining(Vec<Joining>),
+}
+
+/// A link by which others join a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupLink {
+    /// The same on all own devices.
+    pub id: Digest,
+    /// Whoever reads it can use it.
+    pub text: String,
+    /// Who uses it becomes a request.
+    pub approve: bool,
+    /// How often it can still be used.
+    pub uses: u32,
+    pub until: UnixMillis,
+}
+
+/// A group that one wants into by a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joining {
+    pub id: ConversationId,
+    pub since: UnixMillis,
+    /// Who made the link; `None` before the server has told.
+    pub by: Option<AccountRef>,
 }
 
 /// One of the account's devices.
@@ -445,6 +491,8 @@ pub struct GroupView {
     pub rules: GroupRules,
     /// Of the others; who is not named is a member.
     pub roles: Vec<(AccountRef, GroupRole)>,
+    /// Whom this account has asked into it, or let join, and who is not in yet.
+    pub invited: Vec<Member>,
 }
 
 /// The newest message of a conversation, as a list shows it.
@@ -531,6 +579,10 @@ pub struct Request {
     pub text: Option<String>,
     pub claimed_name: Option<String>,
     pub claimed_address: Option<String>,
+    /// It invites to a group, of this title as they say.
+    pub group: Option<String>,
+    /// They ask to join this group by a link of ours: accepting brings them in, and lets them do nothing else.
+    pub joins: Option<ConversationId>,
 }
 
 /// Counters since the account is on this device.

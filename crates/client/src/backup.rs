@@ -1,7 +1,7 @@
 //! The backup: what a lost device would take along is kept at the server, sealed, and the recovery key brings it back.
 //!
-//! In it are the same notes that own devices tell each other ([`crate::own`]): settings, contacts with their door tokens, and
-//! conversations; no messages, no MLS state. Contacts and conversations are spread over [`PARTS`] chunks by their ids, so that a
+//! In it are the same notes that own devices tell each other ([`crate::own`]): settings, contacts with their door tokens,
+//! conversations, and who is to come into groups; no messages, no MLS state. Contacts and conversations are spread over [`PARTS`] chunks by their ids, so that a
 //! change costs one chunk. The oldest device that is there keeps the backup; chunks lie under a key that it draws and seals to a
 //! key that only the recovery key has (the key page). When a device is revoked the key changes, and all chunks with it.
 //!
@@ -70,7 +70,9 @@ impl Engine {
         if self.s.backup.get(&()).is_some_and(|backup| backup.restore.is_some()) {
             return self.fetch_backup();
         }
-        if self.s.contacts.has_changed() || self.s.conversations.has_changed() || self.s.identity.has_changed() {
+        let comes = self.s.guests.has_changed() || self.s.links.has_changed() || self.s.joins.has_changed();
+        if comes || self.s.contacts.has_changed() || self.s.conversations.has_changed() || self.s.identity.has_changed()
+        {
             self.backup_changed();
         }
         let Some(due) = self.backup_due else { return };
@@ -131,12 +133,15 @@ impl Engine {
 
     fn wanted_chunks(&self, key: &ValueKey) -> Vec<Chunk> {
         let mut all = Vec::new();
-        let mut add = |what: &str, part: u32, note: Note| {
-            let notes = vec![note];
+        let mut put = |what: &str, part: u32, notes: Vec<Note>| {
             all.push(Chunk { name: backup_name(key, what, part), digest: Digest::of(&encode(&notes)), notes });
         };
         if let Some(settings) = self.settings_note() {
-            add("settings", 0, settings);
+            put("settings", 0, vec![settings]);
+        }
+        for (more, notes) in chunks(self.coming_notes(), NOTE_BYTES, |note| encode(note).len()).into_iter().enumerate()
+        {
+            put("coming", more as u32, notes);
         }
         for part in 0..PARTS {
             let in_part = |id: &[u8; 16]| u32::from(id[0]) % PARTS == part;
@@ -145,13 +150,13 @@ impl Engine {
             // What does not fit into one chunk goes on in another one.
             for (more, contacts) in chunks(contacts, NOTE_BYTES, |shared| encode(shared).len()).into_iter().enumerate()
             {
-                add("contacts", part + PARTS * more as u32, Note::Contacts { contacts });
+                put("contacts", part + PARTS * more as u32, vec![Note::Contacts { contacts }]);
             }
             let kept = self.s.conversations.iter().filter(|(id, _)| in_part(&id.0));
             let kept: Vec<SharedConversation> = kept.filter_map(|(id, _)| self.kept_conversation(*id)).collect();
             for (more, conversations) in chunks(kept, NOTE_BYTES, |shared| encode(shared).len()).into_iter().enumerate()
             {
-                add("conversations", part + PARTS * more as u32, Note::Conversations { conversations });
+                put("conversations", part + PARTS * more as u32, vec![Note::Conversations { conversations }]);
             }
         }
         all
@@ -252,8 +257,12 @@ impl Engine {
                 None => tracing::warn!("a chunk of the backup does not open"),
             }
         }
-        // Who people are comes before what one has with them.
-        notes.sort_by_key(|note| matches!(note, Note::Conversations { .. }));
+        // Who people are comes before what one has with them, and that before who comes into it.
+        notes.sort_by_key(|note| match note {
+            Note::Conversations { .. } => 1,
+            Note::Guest { .. } | Note::Link { .. } | Note::Joining { .. } => 2,
+            _ => 0,
+        });
         let Some(this) = self.me().map(|me| me.device) else { return };
         for note in notes {
             self.hear_read_note(this, note, rng);
@@ -318,9 +327,7 @@ impl Engine {
     }
 
     fn bring_back(&mut self, room: RoomId, account: AccountRef) {
-        let Some((policy, _)) = self.policy_of(&room) else { return };
-        let Some(me) = self.me().map(|me| me.account.clone()) else { return };
-        if policy.who_may_add.covers(self.role_in(&room, &me)) {
+        if self.may_add(&room) {
             self.want(room, Want::Return { account });
         }
     }

@@ -18,6 +18,7 @@ impl Engine {
         let request = match chore {
             Chore::PutDoor { digest } => Some((Role::Inbox, Request::PutDoor { digest })),
             Chore::DropDoor { digest } => Some((Role::Inbox, Request::DropDoor { digest })),
+            Chore::DropInvite { digest } => Some((Role::Inbox, Request::RevokeInvite { digest: Some(digest) })),
             Chore::Block { account } => Some((Role::Inbox, Request::Block { account })),
             Chore::Unblock { account } => Some((Role::Inbox, Request::Unblock { account })),
             Chore::OpenEntry { room, member } => signing::proof(&member, "open", &room, time, &[])

@@ -87,7 +87,7 @@ impl Engine {
             }
             Err(problem) if crate::engine::is_temporary(&problem) => {
                 // Kept and tried later, unless somebody waits for the answer and may decide.
-                if !self.send_intents.iter().any(|(_, id, _)| *id == conversation) {
+                if !self.is_waited_for(conversation) {
                     return;
                 }
                 Err(Failure::Refused(problem))
@@ -195,9 +195,16 @@ impl Engine {
             let key = address_key(&Address { handle: handle.clone(), app: app.clone() });
             self.remember_address(&account, key);
         }
+        if self.s.contacts.get(&account).is_some_and(|contact| contact.blocked) && self.s.joins.contains(&conversation)
+        {
+            return Err(Failure::BadInput("you blocked who made this link: unblock them first".into()));
+        }
+        self.join_known(conversation, &account, rng);
         // Somebody known by another address or by an invite: one conversation.
-        if let Some(existing) = self.conversation_with(&account).filter(|existing| *existing != conversation) {
+        let existing = self.conversation_with(&account).filter(|existing| *existing != conversation);
+        if let Some(existing) = existing.filter(|existing| self.may_join_by(conversation, *existing)) {
             self.merge_conversations(conversation, existing);
+            self.guest_known(existing, &account, rng);
             self.s.starts.remove(&conversation);
             self.again = true;
             let closed = self.s.conversations.get(&existing).is_some_and(|c| matches!(c.standing, Standing::Closed));
@@ -230,10 +237,14 @@ impl Engine {
         let me = self.me().ok_or(Failure::NotSignedIn)?;
         let mut policy = Policy::direct(e2ee_account(&me.account), e2ee_account(&account), rng);
         policy.predecessor = start.predecessor.map(|(old, _)| old.0);
-        let with_door = !start.without_door && self.s.contacts.get(&account).is_some_and(|c| c.door.is_some());
+        let by_invite = matches!(start.whom, Whom::Invite { .. });
+        let with_door =
+            !start.without_door && !by_invite && self.s.contacts.get(&account).is_some_and(|c| c.door.is_some());
         self.create_room(conversation, start.room, &policy, with_door, rng)?;
         self.s.work(start.room).wants.push(Want::Add { account: account.clone(), devices });
-        if let Some(contact) = self.s.contacts.get_mut(&account) {
+        if !self.s.joins.contains(&conversation)
+            && let Some(contact) = self.s.contacts.get_mut(&account)
+        {
             contact.conversation = Some(conversation);
         }
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
@@ -244,6 +255,7 @@ impl Engine {
             self.superseded_by(old, start.room);
         }
         self.give_door(&account, rng);
+        self.guest_known(conversation, &account, rng);
         self.answer_send_intents(conversation, &Ok(()));
         self.tell_conversation(conversation);
         self.again = true;
@@ -345,9 +357,13 @@ impl Engine {
     fn start_failed(&mut self, conversation: ConversationId, failure: Failure) {
         tracing::warn!("a first contact could not be made");
         self.s.starts.remove(&conversation);
-        let waited = self.send_intents.iter().any(|(_, id, _)| *id == conversation);
+        let waited = self.is_waited_for(conversation);
+        let carried = self.is_carrier(conversation);
+        self.join_failed(conversation);
         let has_rooms = self.s.conversations.get(&conversation).is_some_and(|c| !c.rooms.is_empty());
-        if waited && !has_rooms {
+        if carried {
+            self.drop_carrier(conversation);
+        } else if waited && !has_rooms {
             self.forget_conversation(conversation);
         } else {
             self.fail_outgoing(conversation, &failure);
@@ -356,10 +372,19 @@ impl Engine {
         self.answer_send_intents(conversation, &Err(failure));
     }
 
+    /// An intent waits for this first contact.
+    fn is_waited_for(&self, conversation: ConversationId) -> bool {
+        self.send_intents.iter().any(|(_, id, _)| *id == conversation)
+            || self.asking.iter().any(|(_, id)| *id == conversation)
+    }
+
     /// No answer comes for now: what was written is stored, and goes out when there is a connection.
     pub(crate) fn release_send_intents(&mut self) {
         for (intent, conversation, message) in std::mem::take(&mut self.send_intents) {
             self.done(intent, Ok(Reply::Queued { conversation, message }));
+        }
+        while let Some((_, via)) = self.asking.first().copied() {
+            self.answer_asking(via, &Ok(()));
         }
     }
 
@@ -373,6 +398,7 @@ impl Engine {
             let reply = outcome.clone().map(|()| Reply::Queued { conversation, message });
             self.done(intent, reply);
         }
+        self.answer_asking(conversation, outcome);
     }
 
     /// Tells what the inputs since the last time changed in conversations' summaries.
@@ -387,6 +413,9 @@ impl Engine {
 
     /// Tells the shell that a conversation is new or changed.
     pub(crate) fn tell_conversation(&mut self, conversation: ConversationId) {
+        if self.is_carrier(conversation) {
+            return;
+        }
         if let Some(shown) = self.show_conversation(conversation) {
             self.tell(Event::Conversation(shown));
         }

@@ -151,13 +151,15 @@ impl Engine {
             Want::Claim { .. } | Want::ClaimOwn { .. } | Want::Return { .. } => None,
             Want::Add { devices, .. } => {
                 let joiners: Vec<Joiner> =
-                    devices.iter().filter(|d| !self.has_member(room, &d.member_key)).cloned().collect();
+                    devices.iter().filter(|device| !self.has_leaf(room, device)).cloned().collect();
                 let packages = self.packages(&joiners)?;
-                (!packages.is_empty()).then(|| (Change::add(packages), joiners))
+                let change = (!packages.is_empty()).then(|| Change::add(packages))?;
+                Some((self.without_roles(room, change), joiners))
             }
             Want::Remove { account } => {
                 let account = e2ee_account(account);
-                remove(self.leaves(room, |member| *member.account() == account))
+                let (change, joiners) = remove(self.leaves(room, |member| *member.account() == account))?;
+                Some((self.without_roles(room, change), joiners))
             }
             Want::Gone { account, devices } => {
                 let account = e2ee_account(account);
@@ -172,7 +174,7 @@ impl Engine {
             Want::Leave { request } => {
                 let request = LeaveRequest::from_bytes(request)?;
                 self.group(room)?.leaving_leaf(&request)?;
-                Some((Change::leave(vec![request]), Vec::new()))
+                Some((self.without_roles(room, Change::leave(vec![request])), Vec::new()))
             }
             Want::Role { account, role } => {
                 self.policy_change(room, |policy| rules::give(policy, e2ee_account(account), *role))
@@ -196,6 +198,14 @@ impl Engine {
         }
     }
 
+    /// Who is not in before, or not after, has no role any more.
+    fn without_roles(&mut self, room: &RoomId, change: Change) -> Change {
+        match self.group(room).and_then(|group| group.policy_without_the_gone(&change)) {
+            Some(policy) => change.and(Change::policy(policy)),
+            None => change,
+        }
+    }
+
     /// `None` when it is so already.
     fn policy_change(&mut self, room: &RoomId, set: impl FnOnce(&mut Policy)) -> Option<(Change, Vec<Joiner>)> {
         let before = self.group(room)?.policy().clone();
@@ -204,8 +214,16 @@ impl Engine {
         (after != before).then(|| (Change::policy(after), Vec::new()))
     }
 
-    fn has_member(&mut self, room: &RoomId, member_key: &MemberKey) -> bool {
-        !self.leaves(room, |member| member.member_key() == member_key.0).is_empty()
+    /// Somebody else may have been quicker, with another key package of the same device.
+    fn has_leaf(&mut self, room: &RoomId, joiner: &Joiner) -> bool {
+        let package = parlour_e2ee::ClaimedKeyPackage::parse(&joiner.key_package, self.now.0).ok();
+        let credential = package.as_ref().map(|package| package.credential());
+        let same = |member: &parlour_e2ee::Member| {
+            let is_theirs =
+                |it: &&parlour_e2ee::LeafCredential| it.device == member.device() && it.account == *member.account();
+            member.member_key() == joiner.member_key.0 || credential.as_ref().is_some_and(is_theirs)
+        };
+        !self.leaves(room, same).is_empty()
     }
 
     fn leaves(&mut self, room: &RoomId, which: impl Fn(&parlour_e2ee::Member) -> bool) -> Vec<u32> {

@@ -152,6 +152,10 @@ impl Engine {
         for (_, conversation, _) in self.send_intents.iter_mut().filter(|(_, id, _)| *id == from) {
             *conversation = into;
         }
+        for (_, conversation) in self.asking.iter_mut().filter(|(_, id)| *id == from) {
+            *conversation = into;
+        }
+        self.guests_move(from, into);
         self.forget_conversation(from);
     }
 
@@ -159,6 +163,8 @@ impl Engine {
     pub(crate) fn forget_conversation(&mut self, conversation: ConversationId) {
         let Some(gone) = self.s.conversations.remove(&conversation) else { return };
         self.s.starts.remove(&conversation);
+        self.s.invitations.remove(&conversation);
+        self.guests_forget(conversation);
         let items: Vec<u64> = self.s.outgoing_of(conversation).map(|(at, _)| at).collect();
         for at in items {
             self.s.outgoing.remove(&(conversation, at));
@@ -287,7 +293,7 @@ impl Engine {
             picture: c.picture,
             last: self.show_newest(c),
             last_activity: c.last_activity,
-            group: c.is_group.then(|| self.show_group(c)).flatten().map(Box::new),
+            group: c.is_group.then(|| self.show_group(id, c)).flatten().map(Box::new),
             verified: !c.members.is_empty() && c.members.iter().all(|m| contact(m).is_some_and(|c| c.verified)),
             members,
         })

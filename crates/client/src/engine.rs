@@ -149,6 +149,10 @@ pub struct Engine {
     pub(crate) sync_intents: Vec<IntentId>,
     /// First contacts that wait for their claim: the intent and the message.
     pub(crate) send_intents: Vec<(IntentId, ConversationId, MessageId)>,
+    /// Invitations and joins that wait for the claim of their first contact.
+    pub(crate) asking: Vec<(IntentId, ConversationId)>,
+    /// Since when a guest's token is here.
+    pub(crate) guests_ready: Sorted<crate::guests::GuestKey, UnixMillis>,
     /// Group changes that wait for claims and their commit.
     pub(crate) group_intents: Vec<(IntentId, RoomId, Option<Failure>)>,
     pub(crate) deleting: Option<crate::identity::Deleting>,
@@ -270,6 +274,8 @@ impl Engine {
             network_intents: BTreeMap::new(),
             sync_intents: Vec::new(),
             send_intents: Vec::new(),
+            asking: Vec::new(),
+            guests_ready: Sorted::new(),
             group_intents: Vec::new(),
             deleting: None,
             pools: None,
@@ -379,7 +385,7 @@ impl Engine {
             Purpose::Grant(room) => self.on_knock_grant(room, result, rng),
             Purpose::Knock(room) => self.on_knocked(room, result),
             Purpose::Successor(conversation) => self.on_successor_set(conversation, result),
-            Purpose::Intent(intent) => self.on_network_intent(intent, result),
+            Purpose::Intent(intent) => self.on_network_intent(intent, result, rng),
             Purpose::DeleteAccount => self.on_deleted(result),
             Purpose::Backup => self.on_backup_answer(result, rng),
             Purpose::OwnAccount => self.on_own_account(result),
@@ -413,6 +419,9 @@ impl Engine {
                 self.settle_doors(rng);
                 self.settle_leaves(rng);
                 self.settle_renewals(rng);
+                self.settle_links();
+                self.settle_guests();
+                self.settle_joins(rng);
                 self.settle_work(rng);
                 self.ask_for_missing(rng);
                 self.settle_profiles(rng);

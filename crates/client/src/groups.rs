@@ -1,14 +1,14 @@
 //! Groups: made, people added and removed, left.
 //!
-//! Nobody becomes a leaf without consent: only somebody who gave us a door token can be added; others are written to first.
+//! Nobody becomes a leaf without consent: only somebody who gave us a door token can be added; others are asked ([`crate::guests`]).
 //! Whoever is added learns who is there (and how to verify them) from a roster that follows the commit.
 
 use crate::api::{ConversationId, Failure, IntentId, Reply, Role, Target};
 use crate::contacts::e2ee_account;
 use crate::engine::{Engine, Purpose, is_temporary};
+use crate::guests::Newcomers;
 use crate::state::{Saying, Standing, Want};
 use parlour_e2ee::Policy;
-use parlour_proto::address::Address;
 use parlour_proto::content::clean_name;
 use parlour_proto::frames::{AccountRef, Answer, Request, Who};
 use parlour_proto::ids::{DeviceId, RoomId};
@@ -23,7 +23,7 @@ impl Engine {
         members: &[Target],
         rng: &mut dyn CryptoRngCore,
     ) {
-        let made = self.befriended_all(members).and_then(|accounts| {
+        let made = self.newcomers(members).and_then(|newcomers| {
             let title = clean_name(title).ok_or_else(|| Failure::BadInput("a group needs a title".into()))?;
             let me = self.me().ok_or(Failure::NotSignedIn)?.account.clone();
             let policy = Policy::group(e2ee_account(&me), rng);
@@ -36,34 +36,57 @@ impl Engine {
             if let Some(c) = self.s.conversations.get_mut(&conversation) {
                 c.title = title;
             }
-            Ok((conversation, room, accounts))
+            Ok((conversation, room, newcomers))
         });
         match made {
             Err(failure) => self.done(intent, Err(failure)),
-            Ok((_, room, accounts)) => {
-                let alone = accounts.is_empty();
-                for account in accounts {
-                    self.want(room, Want::Claim { account });
-                }
-                if alone {
+            Ok((conversation, room, newcomers)) => {
+                if newcomers.friends.is_empty() {
                     self.want(room, Want::Update { for_voids: false });
                 }
-                self.group_intents.push((intent, room, None));
+                self.bring_in(intent, conversation, room, newcomers, rng);
             }
         }
     }
 
-    pub(crate) fn add_members(&mut self, intent: IntentId, conversation: ConversationId, members: &[Target]) {
-        let room = self.group_room(conversation);
-        match room.and_then(|room| Ok((room, self.befriended_all(members)?))) {
+    pub(crate) fn add_members(
+        &mut self,
+        intent: IntentId,
+        conversation: ConversationId,
+        members: &[Target],
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        let room = self.group_room(conversation).and_then(|room| match self.may_add(&room) {
+            true => Ok(room),
+            false => Err(Failure::BadInput("only admins add people to this group".into())),
+        });
+        match room.and_then(|room| Ok((room, self.newcomers(members)?))) {
             Err(failure) => self.done(intent, Err(failure)),
-            Ok((room, accounts)) => {
-                for account in accounts {
-                    self.want(room, Want::Claim { account });
-                }
-                self.group_intents.push((intent, room, None));
+            Ok((room, newcomers)) => self.bring_in(intent, conversation, room, newcomers, rng),
+        }
+    }
+
+    /// Friends are claimed, others asked; the intent waits for the commit and for who can be asked.
+    fn bring_in(
+        &mut self,
+        intent: IntentId,
+        conversation: ConversationId,
+        room: RoomId,
+        newcomers: Newcomers,
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        for account in newcomers.friends {
+            self.want(room, Want::Claim { account });
+        }
+        self.group_intents.push((intent, room, None));
+        for stranger in newcomers.strangers {
+            if let Err(why) = self.ask_in(intent, conversation, &stranger, rng)
+                && let Some((.., failure)) = self.group_intents.iter_mut().find(|(id, ..)| *id == intent)
+            {
+                *failure = Some(why);
             }
         }
+        self.finish_group_intents(room);
     }
 
     pub(crate) fn remove_member(&mut self, intent: IntentId, conversation: ConversationId, member: AccountRef) {
@@ -86,27 +109,6 @@ impl Engine {
         self.best_room(conversation).ok_or(Failure::NotFound("group that can be changed now"))
     }
 
-    fn befriended_all(&self, members: &[Target]) -> Result<Vec<AccountRef>, Failure> {
-        members.iter().map(|target| self.befriended(target)).collect()
-    }
-
-    /// Somebody who gave us a door token.
-    fn befriended(&self, target: &Target) -> Result<AccountRef, Failure> {
-        let account = match target {
-            Target::Address(text) => {
-                let address = Address::parse(text).map_err(|error| Failure::BadInput(error.to_string()))?;
-                self.account_of_address(&address)
-            }
-            Target::Conversation(id) => {
-                self.s.conversations.get(id).filter(|c| !c.is_group).and_then(|c| c.members.first().cloned())
-            }
-            Target::Invite(_) => None,
-        };
-        account
-            .filter(|account| self.s.contacts.get(account).is_some_and(|contact| contact.door.is_some()))
-            .ok_or_else(|| Failure::BadInput("only contacts can be added: write to them first".into()))
-    }
-
     /// Somebody whose devices in the room are all gone: their new ones are claimed, unless somebody else was first.
     pub(crate) fn claim_return(&mut self, room: RoomId, account: AccountRef) {
         let theirs = e2ee_account(&account);
@@ -125,7 +127,7 @@ impl Engine {
     }
 
     pub(crate) fn claim_member(&mut self, room: RoomId, account: AccountRef) {
-        let Some(door) = self.s.contacts.get(&account).and_then(|contact| contact.door.clone()) else {
+        let Some(door) = self.door_for(&room, &account) else {
             if self.replaces_another(&room) {
                 // They are in the group already: asked for like strangers, at the door.
                 let who = Who::Account(account.clone());

@@ -1,11 +1,13 @@
 //! What somebody is given who was added to a group: its picture, and what was said before, as far as the policy says.
 //!
-//! Whoever added them hands it over in the conversation of those two, page by page, newest first; what is next is stored, so
+//! Whoever added them hands it over in the conversation of those two (in a small group itself, where they have none: who came by
+//! a link), page by page, newest first; what is next is stored, so
 //! that it goes on after a restart. Nobody but who added us may hand us anything, and it is their word: others' signatures do
 //! not come along (SECURITY.md). What is handed lies before everything that the newcomer reads itself ([`GAP`]).
 
-use crate::api::{ConversationId, Message};
+use crate::api::{ConversationId, ConversationState, Message};
 use crate::engine::{Engine, Load};
+use crate::hearing::MOST_MEMBERS_WITH_REPORTS;
 use crate::history::{GAP, Told, chunks, told};
 use crate::messages::Pair;
 use crate::own::NOTE_BYTES;
@@ -46,7 +48,7 @@ impl Room {
 
 impl Engine {
     /// Whom these key packages bring in, we ourselves aside.
-    pub(crate) fn newcomers(&self, joiners: &[Joiner]) -> Vec<AccountRef> {
+    pub(crate) fn brought_in(&self, joiners: &[Joiner]) -> Vec<AccountRef> {
         let account = |joiner: &Joiner| {
             let package = ClaimedKeyPackage::parse(&joiner.key_package, self.now.0).ok()?;
             crate::contacts::proto_account(&package.credential().account)
@@ -84,20 +86,31 @@ impl Engine {
         let next = self.s.handing.iter().next().map(|(key, handing)| (key.clone(), handing.clone()));
         let Some((key, handing)) = next else { return };
         let group = self.s.rooms.get(&handing.room).filter(|r| r.usable()).map(|r| r.conversation);
-        let (Some(group), Some(direct)) = (group, self.conversation_with(&handing.to)) else {
+        let (Some(group), Some(place)) = (group, self.place_to_hand(&handing)) else {
             self.s.handing.remove(&key);
             return;
         };
         // One piece at a time is on its way.
         let on_its_way = |saying: &Saying| matches!(saying, Saying::Handover { .. });
-        if self.s.outgoing_of(direct).any(|(_, item)| !item.accepted && on_its_way(&item.saying)) {
+        if self.s.outgoing_of(place).any(|(_, item)| !item.accepted && on_its_way(&item.saying)) {
             return;
         }
         if handing.count == 0 && self.s.conversations.get(&group).is_some_and(|c| c.picture.is_some()) {
             self.handing_over = Some(key.clone());
             return self.load_group_picture(group, Load::GroupFace(Some(key), group));
         }
-        self.hand_page(key, &handing, group, direct, rng);
+        self.hand_page(key, &handing, group, place, rng);
+    }
+
+    /// Where something is handed to somebody.
+    fn place_to_hand(&self, handing: &Handing) -> Option<ConversationId> {
+        let is_open = |id: &ConversationId| self.standing(*id) == Some(ConversationState::Open);
+        let direct = self.conversation_with(&handing.to).filter(is_open);
+        let group = self.s.rooms.get(&handing.room).map(|r| r.conversation);
+        let small = |id: &ConversationId| {
+            self.s.conversations.get(id).is_some_and(|c| c.members.len() < MOST_MEMBERS_WITH_REPORTS)
+        };
+        direct.or_else(|| group.filter(small))
     }
 
     fn hand_page(
@@ -105,20 +118,20 @@ impl Engine {
         key: Vec<u8>,
         handing: &Handing,
         group: ConversationId,
-        direct: ConversationId,
+        place: ConversationId,
         rng: &mut dyn CryptoRngCore,
     ) {
         if handing.before == 0 || handing.count > MOST_HANDED {
             self.s.handing.remove(&key);
             let end = Handover { room: handing.room, picture: None, messages: Vec::new(), last: true };
-            return self.say_handover(direct, &end, rng);
+            return self.say_handover(place, &end, rng);
         }
         self.handing_over = Some(key);
         self.read_for_newcomer(group, handing.before, PAGE, rng);
     }
 
-    fn say_handover(&mut self, direct: ConversationId, handover: &Handover, rng: &mut dyn CryptoRngCore) {
-        self.say(direct, Saying::Handover { note: encode(handover).into() }, None, 0, rng);
+    fn say_handover(&mut self, place: ConversationId, handover: &Handover, rng: &mut dyn CryptoRngCore) {
+        self.say(place, Saying::Handover { note: encode(handover).into() }, None, 0, rng);
     }
 
     /// The group's picture is read: it goes first.
@@ -135,9 +148,10 @@ impl Engine {
         self.again = true;
         let Some(handing) = self.s.handing.get_mut(&key) else { return };
         handing.count = 1;
-        let (to, room) = (handing.to.clone(), handing.room);
-        if let Some(direct) = self.conversation_with(&to) {
-            self.say_handover(direct, &Handover { room, picture, messages: Vec::new(), last: false }, rng);
+        let handing = handing.clone();
+        let room = handing.room;
+        if let Some(place) = self.place_to_hand(&handing) {
+            self.say_handover(place, &Handover { room, picture, messages: Vec::new(), last: false }, rng);
         }
     }
 
@@ -162,20 +176,20 @@ impl Engine {
             handing.before = if ended { 0 } else { oldest };
             handing.count = count;
         }
-        let Some(direct) = self.conversation_with(&handing.to) else { return };
+        let Some(place) = self.place_to_hand(&handing) else { return };
         for messages in chunks(numbered, NOTE_BYTES, |told| encode(told).len()) {
-            self.say_handover(direct, &Handover { room: handing.room, picture: None, messages, last: false }, rng);
+            self.say_handover(place, &Handover { room: handing.room, picture: None, messages, last: false }, rng);
         }
     }
 
     /// Somebody hands over what was before we came.
-    pub(crate) fn hear_handover(&mut self, conversation: ConversationId, from: &AccountRef, note: &[u8]) {
+    pub(crate) fn hear_handover(&mut self, from: &AccountRef, note: &[u8]) {
         let Ok(handover) = decode::<Handover>(note) else { return };
         let Some(r) = self.s.rooms.get_mut(&handover.room) else { return };
         let group = r.conversation;
-        let rightful = r.added_by.as_ref() == Some(from) && group != conversation;
-        if !rightful {
-            return tracing::warn!("a handover by somebody who did not add us");
+        if r.added_by.as_ref() != Some(from) {
+            // For another newcomer; or by somebody who did not add us.
+            return;
         }
         if handover.last {
             r.added_by = None;
@@ -228,23 +242,22 @@ mod tests {
     }
 
     /// How many messages are taken from what somebody hands over.
-    fn taken(from: u16, count: u64, in_conversation: [u8; 16]) -> usize {
+    fn taken(from: u16, count: u64) -> usize {
         let mut engine = Engine::open([]).unwrap();
         let mut room = scale::room(1);
         room.added_by = Some(scale::account(3));
         room.conversation = ConversationId([1; 16]);
         engine.s.rooms.insert(RoomId([1; 16]), room);
         engine.s.conversations.insert(ConversationId([1; 16]), scale::conversation(1));
-        engine.hear_handover(ConversationId(in_conversation), &scale::account(from), &handover(count));
+        engine.hear_handover(&scale::account(from), &handover(count));
         engine.s.flush(&mut engine.changes);
         engine.changes.0.iter().filter(|(key, _)| key.starts_with(b"lm")).count()
     }
 
     #[test]
-    fn only_who_added_us_hands_anything_over_and_not_in_the_group_itself() {
-        assert_eq!(taken(3, 5, [2; 16]), 5);
-        assert_eq!(taken(4, 5, [2; 16]), 0, "somebody else");
-        assert_eq!(taken(3, 5, [1; 16]), 0, "in the group");
-        assert_eq!(taken(3, 5_000, [2; 16]), 1_000, "no more than there is room for");
+    fn only_who_added_us_hands_anything_over() {
+        assert_eq!(taken(3, 5), 5);
+        assert_eq!(taken(4, 5), 0, "somebody else");
+        assert_eq!(taken(3, 5_000), 1_000, "no more than there is room for");
     }
 }

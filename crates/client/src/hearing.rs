@@ -36,7 +36,7 @@ impl Engine {
             return;
         };
         if let Some(hello) = &hello
-            && !self.hear_hello(conversation, row.room, &from, &heard.sender, hello)
+            && !self.hear_hello(conversation, row.room, &from, &heard.sender, hello, &said)
         {
             self.s.counters().unreadable += 1;
             return;
@@ -68,6 +68,8 @@ impl Engine {
         if is_me {
             let device = parlour_proto::ids::DeviceId(heard.sender.device());
             self.hear_own(row, conversation, message, device, said, evidence, stamp, rng);
+        } else if let Heard::Join(secret) = &said {
+            self.hear_join(row, conversation, &from, hello.as_ref(), secret, rng);
         } else if is_request {
             self.hear_request(row, conversation, message, &from, hello.as_ref(), said, evidence, stamp);
         } else {
@@ -105,7 +107,7 @@ impl Engine {
                 }
             }
             // What was delivered to another device, and how we want to be seen.
-            Heard::Profile { .. } | Heard::Own(_) => {}
+            Heard::Profile { .. } | Heard::Own(_) | Heard::Invitation(_) | Heard::Join(_) => {}
             Heard::Reports(reports) => {
                 let missing = reports.into_iter().filter(|report| report.status == Status::Error).collect::<Vec<_>>();
                 self.hear_reports(conversation, &me, &missing);
@@ -114,7 +116,7 @@ impl Engine {
         }
     }
 
-    /// Verifies who the sender says to be; `false`: nothing of the message is believed.
+    /// Verifies who the sender says to be; `false`: nothing of the message is believed. By a join nobody becomes a contact.
     fn hear_hello(
         &mut self,
         conversation: ConversationId,
@@ -122,6 +124,7 @@ impl Engine {
         from: &AccountRef,
         sender: &parlour_e2ee::Member,
         hello: &Hello,
+        said: &Heard,
     ) -> bool {
         if self.me().is_some_and(|me| me.account == *from) {
             return true;
@@ -143,6 +146,14 @@ impl Engine {
             }
         }
         if in_group {
+            return true;
+        }
+        if matches!(said, Heard::Join(_)) || self.s.joins.contains(&conversation) {
+            if hello.accepts
+                && let Some(r) = self.s.rooms.get_mut(&room)
+            {
+                r.open_there = true;
+            }
             return true;
         }
         if let Some(door) = &hello.door {
@@ -181,6 +192,10 @@ impl Engine {
             Heard::Text { text, in_reply_to } if text.len() <= MOST_ASKING_TEXT => {
                 self.put_received(conversation, message, from, text.clone(), in_reply_to, row.time, evidence, stamp);
                 Some(text)
+            }
+            Heard::Invitation(title) => {
+                self.s.invitations.insert(conversation, title);
+                None
             }
             _ => None,
         };
@@ -244,8 +259,9 @@ impl Engine {
             Heard::Profile { name, picture } => self.hear_profile(conversation, from, name, picture),
             Heard::Leave(request) => self.hear_leave(conversation, row.room, request),
             Heard::Link(link) => self.hear_link(from, link),
-            Heard::Own(note) => self.hear_handover(conversation, from, &note),
-            Heard::Nothing => {}
+            Heard::Own(note) => self.hear_handover(from, &note),
+            // Whom we let in, adds us when they like.
+            Heard::Invitation(_) | Heard::Join(_) | Heard::Nothing => {}
             Heard::Unsupported => self.s.counters().unreadable += 1,
         }
         let _ = rng;

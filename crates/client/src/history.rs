@@ -67,6 +67,9 @@ impl Engine {
         for conversations in chunks(shared, NOTE_BYTES, |shared| encode(shared).len()) {
             self.say_own(&Note::Conversations { conversations }, rng);
         }
+        for note in self.coming_notes() {
+            self.say_own(&note, rng);
+        }
         for (id, text) in self.drafts() {
             if let Some(place) = self.place_of(id) {
                 self.say_own(&Note::Draft { place, text: Some(text) }, rng);
@@ -104,10 +107,11 @@ impl Engine {
         }
     }
 
-    /// As the other devices are told of it; `None` for requests, which every device gets by itself.
+    /// As the other devices are told of it; `None` for requests, which every device gets by itself, and for what only carries
+    /// a join.
     pub(crate) fn shared_conversation(&self, id: ConversationId) -> Option<SharedConversation> {
         let c = self.s.conversations.get(&id)?;
-        if matches!(c.standing, crate::state::Standing::Request) {
+        if matches!(c.standing, crate::state::Standing::Request) || self.s.joins.contains(&id) {
             return None;
         }
         let room = self.best_room(id);

@@ -151,7 +151,12 @@ impl Identities {
                 self.online = matches!(intent, Intent::Sync);
                 self.ask_all(id, &intent, now, rng);
             }
-            Intent::WhoAmI | Intent::Conversations | Intent::Requests | Intent::Drafts | Intent::Status => {
+            Intent::WhoAmI
+            | Intent::Conversations
+            | Intent::Requests
+            | Intent::Joining
+            | Intent::Drafts
+            | Intent::Status => {
                 self.ask_all(id, &intent, now, rng);
             }
             intent => {
@@ -168,6 +173,7 @@ impl Identities {
             Target::Conversation(id) => by_conversation(id),
             // Who talks with them already, goes on.
             Target::Address(text) => self.find(|engine| engine.talks_with(text)),
+            Target::Account(account) => self.find(|engine| engine.knows(account)),
             Target::Invite(_) => None,
         };
         let by_account = |account: &AccountRef| self.find(|engine| engine.knows(account));
@@ -184,6 +190,9 @@ impl Identities {
             | Intent::SetVerified { conversation, .. }
             | Intent::AddMembers { conversation, .. }
             | Intent::RemoveMember { conversation, .. }
+            | Intent::Uninvite { conversation, .. }
+            | Intent::CreateGroupLink { conversation, .. }
+            | Intent::GroupLinks { conversation }
             | Intent::Rename { conversation, .. }
             | Intent::SetGroupPicture { conversation, .. }
             | Intent::GroupPicture { conversation }
@@ -195,6 +204,8 @@ impl Identities {
             Intent::SetShowing { device, .. } | Intent::RevokeDevice { device } => {
                 self.find(|engine| engine.lists(device))
             }
+            Intent::RevokeGroupLink { link } => self.find(|engine| engine.has_link(link)),
+            Intent::StopJoining { join } => self.find(|engine| engine.has_join(join)),
             Intent::CancelLink => self.joining.first().copied(),
             Intent::Picture { of: Some(account) } => by_account(account),
             _ => None,
@@ -404,6 +415,7 @@ fn join(replies: Vec<Result<Reply, Failure>>) -> Result<Reply, Failure> {
             (Reply::Identities(all), Reply::Identities(more)) => all.extend(more),
             (Reply::Conversations(all), Reply::Conversations(more)) => all.extend(more),
             (Reply::Requests(all), Reply::Requests(more)) => all.extend(more),
+            (Reply::Joining(all), Reply::Joining(more)) => all.extend(more),
             (Reply::Drafts(all), Reply::Drafts(more)) => all.extend(more),
             (Reply::Status(all), Reply::Status(more)) => *all = sum(*all, more),
             _ => {}

@@ -6,7 +6,7 @@
 
 use crate::api::{Failure, Intent, IntentId, Reply, Role, Status};
 use crate::engine::{Engine, Purpose};
-use crate::state::{Outgoing, Saying};
+use crate::state::{GroupLink, Outgoing};
 use parlour_proto::address::{Invite, InviteAt};
 use parlour_proto::frames::{Answer, Request};
 use parlour_proto::ids::{Secret, UnixMillis};
@@ -20,6 +20,8 @@ pub(crate) struct NetworkIntent {
     signed_in: bool,
     /// The reply, where the server's `Done` does not tell it.
     reply: Option<Reply>,
+    /// Of a group: known from when the server has its invite.
+    link: Option<GroupLink>,
     sent: bool,
 }
 
@@ -87,7 +89,19 @@ impl Engine {
             Intent::SetProfile { name, picture } => self.set_profile(id, &name, picture, rng),
             Intent::Picture { of } => self.picture(id, of),
             Intent::CreateGroup { title, members } => self.create_group(id, &title, &members, rng),
-            Intent::AddMembers { conversation, members } => self.add_members(id, conversation, &members),
+            Intent::AddMembers { conversation, members } => self.add_members(id, conversation, &members, rng),
+            Intent::Uninvite { conversation, member } => self.uninvite(id, conversation, member, rng),
+            Intent::CreateGroupLink { conversation, approve, uses, ttl_s } => {
+                self.create_group_link(id, (conversation, approve, uses, ttl_s), rng);
+            }
+            Intent::GroupLinks { conversation } => {
+                let links = self.group_links(conversation);
+                self.done(id, Ok(Reply::GroupLinks(links)));
+            }
+            Intent::RevokeGroupLink { link } => self.revoke_group_link(id, link, rng),
+            Intent::JoinByLink { link } => self.join_by_link(id, &link, rng),
+            Intent::Joining => self.done(id, Ok(Reply::Joining(self.joining()))),
+            Intent::StopJoining { join } => self.stop_joining(id, join, rng),
             Intent::RemoveMember { conversation, member } => self.remove_member(id, conversation, member),
             Intent::Rename { conversation, title } => self.rename(id, conversation, &title, rng),
             Intent::SetRole { conversation, member, role } => self.set_role(id, conversation, member, role),
@@ -137,7 +151,15 @@ impl Engine {
         if signed_in && !self.wanted {
             return self.done(id, Err(Failure::Offline));
         }
-        self.network_intents.insert(id, NetworkIntent { request, signed_in, reply, sent: false });
+        self.network_intents.insert(id, NetworkIntent { request, signed_in, reply, link: None, sent: false });
+    }
+
+    /// Asks for the invite of a link to a group.
+    pub(crate) fn ask_for_link(&mut self, id: IntentId, request: Request, link: GroupLink) {
+        self.ask_network(id, request, true, None);
+        if let Some(waiting) = self.network_intents.get_mut(&id) {
+            waiting.link = Some(link);
+        }
     }
 
     pub(crate) fn has_network_intents(&self) -> bool {
@@ -159,10 +181,19 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_network_intent(&mut self, id: IntentId, result: Result<Answer, Problem>) {
+    pub(crate) fn on_network_intent(
+        &mut self,
+        id: IntentId,
+        result: Result<Answer, Problem>,
+        rng: &mut dyn CryptoRngCore,
+    ) {
         let Some(waiting) = self.network_intents.remove(&id) else { return };
+        if result.is_ok() && matches!(waiting.request, Request::RevokeInvite { digest: None }) {
+            self.forget_links(rng);
+        }
         let reply = match (result, waiting.reply) {
             (Err(problem), _) => Err(Failure::Refused(problem)),
+            (Ok(Answer::Done), None) => waiting.link.map_or(Ok(Reply::Ok), |link| self.link_made(link, rng)),
             (Ok(Answer::Apps(apps)), _) => Ok(Reply::Apps(apps)),
             (Ok(Answer::Reach(rules)), _) => Ok(Reply::Reach(rules)),
             (Ok(Answer::Done), reply) => Ok(reply.unwrap_or(Reply::Ok)),
@@ -187,10 +218,10 @@ impl Engine {
         let Some(app) = self.me().map(|me| me.account.app.clone()) else { return };
         let token = Secret::random(rng);
         let digest = token.digest();
-        let text = Invite { at: InviteAt::App(app), token }.to_text();
+        let text = Invite { at: InviteAt::App(app), token, group: None }.to_text();
         let expires: UnixMillis = self.server_time().plus_ms(ttl_s.saturating_mul(1000));
         let reply = Reply::Invite { text, expires };
-        self.ask_network(id, Request::CreateInvite { digest, uses, ttl_s }, true, Some(reply));
+        self.ask_network(id, Request::CreateInvite { digest, uses, ttl_s, everywhere: false }, true, Some(reply));
     }
 
     /// What the user did and the server does not know yet.
@@ -204,9 +235,9 @@ impl Engine {
         (said + chosen + wanted) as u64
     }
 
-    /// Texts that are kept until the other side accepts.
+    /// Texts and invitations that are kept until the other side accepts.
     fn held(&self) -> u64 {
-        let text = |item: &Outgoing| !item.accepted && matches!(item.saying, Saying::Text { .. });
+        let text = |item: &Outgoing| !item.accepted && item.saying.begins();
         let asked = |id| self.standing(id) == Some(crate::api::ConversationState::Asked);
         self.s.outgoing.iter().filter(|((id, _), item)| asked(*id) && text(item)).count() as u64
     }

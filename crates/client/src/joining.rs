@@ -168,6 +168,9 @@ impl Engine {
         self.replay(row.room, rng);
         self.refresh_members(row.room);
         self.weigh(conversation);
+        if is_group {
+            self.joined_by(&by, conversation, rng);
+        }
     }
 
     /// Whether another own device brought us into a room.
@@ -205,6 +208,10 @@ impl Engine {
             return true;
         }
         let Some(conversation) = self.s.rooms.get(room).map(|r| r.conversation) else { return true };
+        if is_group && self.is_awaited(by) {
+            // Left before whoever made the link came.
+            return self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
+        }
         self.s.conversations.get(&conversation).is_some_and(|c| c.is_group == is_group && c.members.contains(by))
     }
 
@@ -268,7 +275,7 @@ impl Engine {
                 _ => (conversation, true),
             };
         }
-        let opens = befriended;
+        let opens = befriended || (is_group && self.is_awaited(by));
         let standing = if opens { Standing::Open } else { Standing::Request };
         let conversation = self.new_conversation(is_group, standing, others.to_vec(), rng);
         if !is_group && let Some(contact) = self.s.contacts.get_mut(by) {

@@ -81,8 +81,13 @@ impl Engine {
                 && self.is_own_room(room)
                 && self.s.work.get(room).is_none_or(|work| work.create.is_none())
         };
-        self.s.rooms.get(room).is_some_and(|r| (r.usable() || building(r)) && !r.asked_here)
+        self.s.rooms.get(room).is_some_and(|r| (r.usable() || building(r)) && !r.asked_here && !self.is_for_joining(r))
             && self.s.work.get(room).is_none_or(|work| work.repair.is_none())
+    }
+
+    /// Own devices have nothing to do where this one only asks to join a group.
+    fn is_for_joining(&self, room: &crate::state::Room) -> bool {
+        self.s.joins.contains(&room.conversation)
     }
 
     /// Leaves of own devices that are not listed any more.
@@ -180,7 +185,8 @@ impl Engine {
     /// Whether a device that is new has still to be brought into rooms.
     pub(crate) fn is_being_brought_in(&self, device: &DeviceId) -> bool {
         let rooms = self.s.rooms.iter();
-        let mut rooms = rooms.filter(|(id, r)| r.usable() && !r.asked_here && !self.is_own_room(id));
+        let mut rooms =
+            rooms.filter(|(id, r)| r.usable() && !r.asked_here && !self.is_own_room(id) && !self.is_for_joining(r));
         // Where the server has nothing of it, nobody waits.
         let stuck = |room: &RoomId| self.later.contains_key(&Purpose::ClaimOwn(*room, *device));
         rooms.any(|(id, r)| !r.own_devices.contains(device) && !stuck(id))

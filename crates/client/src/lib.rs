@@ -6,7 +6,7 @@
 //! - own devices: `devices` (the list), `linking` (a new one), `own` (their room), `leaves` (their leaves), `history`, `drafts`, `backup`;
 //! - out: `intents`, `sending`, `typing`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
 //! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
-//! - and `conversation` (its state machine), `requests`, `groups` and their `rules`; `repair`, `rebuild` and `doubts` (whether it is us).
+//! - and `conversation` (its state machine), `requests`, `groups` and their `rules`, `guests`, `links` and `joins` (who comes into one); `repair`, `rebuild` and `doubts` (whether it is us).
 //!
 //! It never awaits, reads a clock, draws ambient randomness, or names OpenMLS.
 #![forbid(unsafe_code)]
@@ -29,6 +29,7 @@ mod doubts;
 mod drafts;
 mod group_picture;
 mod groups;
+mod guests;
 mod handover;
 mod hearing;
 mod history;
@@ -36,9 +37,11 @@ mod identity;
 mod incoming;
 mod intents;
 mod joining;
+mod joins;
 mod keypackages;
 mod leaves;
 mod linking;
+mod links;
 mod messages;
 mod mls;
 mod outbox;

@@ -153,6 +153,11 @@ impl Engine {
             self.fail_item(conversation, at);
             return None;
         }
+        if matches!(&item.saying, Saying::Invitation { group } if !self.is_invited(*group, conversation)) {
+            // Taken back before it went.
+            self.fail_item(conversation, at);
+            return None;
+        }
         let around = self.around(conversation, room, &item.saying, hello)?;
         let content = match saying::write(&item.saying, around, rng) {
             Ok(content) => content,
@@ -241,6 +246,9 @@ impl Engine {
                 name: Some(me.name.clone()).filter(|name| !name.is_empty()),
                 address: me.public_handle.then(|| crate::identity::address(me)),
             });
+        }
+        if let Saying::Invitation { group } = saying {
+            around.title = self.s.conversations.get(group).map(|c| c.title.clone()).unwrap_or_default();
         }
         if let Saying::Roster { accounts } = saying {
             around.roster = accounts.iter().filter_map(|account| self.known(account)).collect();

@@ -93,10 +93,16 @@ choice! {
         12 Backup { public: Bytes, key: Option<Zeroizing<Vec<u8>>>, },
         /// What was said in a conversation lately: the one who says it was let in late.
         13 Fill { place: Place, },
+        /// Somebody is to come into a group when they accept; or (`back`) not any more.
+        20 Guest { group: Place, account: AccountRef, since: UnixMillis, back: bool, },
+        /// Somebody may bring us into a group: we opened a link of theirs; or (`over`) not any more.
+        21 Joining { account: AccountRef, since: UnixMillis, over: bool, },
+        /// A link to a group; or (`gone`) one that is revoked.
+        22 Link { group: Place, link: crate::links::SharedLink, gone: bool, },
         /// Somebody's picture.
         9 Face { account: AccountRef, picture: StoredPicture, },
         /// A group's picture.
-        20 GroupFace { place: Place, picture: StoredPicture, },
+        23 GroupFace { place: Place, picture: StoredPicture, },
     }
 }
 
@@ -247,6 +253,11 @@ impl Engine {
         })
     }
 
+    /// Who is to come into our groups, by which links, and into which groups we are to come.
+    pub(crate) fn coming_notes(&self) -> Vec<Note> {
+        self.guest_notes().into_iter().chain(self.link_notes()).chain(self.joining_notes()).collect()
+    }
+
     pub(crate) fn share_settings(&mut self, rng: &mut dyn CryptoRngCore) {
         if let Some(note) = self.settings_note() {
             self.say_own(&note, rng);
@@ -314,6 +325,9 @@ impl Engine {
             Note::Ask { place, messages } => self.hear_ask(from, &place, messages),
             Note::Face { account, picture } => self.hear_face(&account, &picture),
             Note::GroupFace { place, picture } => self.hear_group_picture(&place, &picture),
+            Note::Guest { group, account, since, back } => self.hear_guest(&group, account, since, back),
+            Note::Joining { account, since, over } => self.hear_join_note(account, since, over, rng),
+            Note::Link { group, link, gone } => self.hear_link_note(&group, link, gone),
         }
     }
 
@@ -410,6 +424,10 @@ impl Engine {
                 let expected = crate::state::Expected { conversation: id, open_there: shared.open_there };
                 self.s.expected.insert(room, expected);
             }
+        }
+        if shared.is_group && self.standing(id) == Some(ConversationState::Request) {
+            // Open there: what made it so has not come here.
+            self.let_in_here(id, rng);
         }
         if known.is_some() {
             self.weigh(id);

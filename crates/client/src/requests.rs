@@ -6,6 +6,7 @@
 use crate::api::{ConversationId, ConversationState, Failure, IntentId, Reply, Request};
 use crate::engine::Engine;
 use crate::state::{Chore, Saying, Standing};
+use parlour_proto::content::mention;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::RoomId;
 use rand_core::CryptoRngCore;
@@ -14,14 +15,18 @@ impl Engine {
     /// A request as far as it may be shown; `None` before its verified hello came.
     pub(crate) fn show_request(&self, id: ConversationId) -> Option<Request> {
         let c = self.s.conversations.get(&id)?;
-        let asking = c.asking.as_ref().filter(|_| matches!(c.standing, Standing::Request))?;
+        let asking = c.asking.as_ref().filter(|_| matches!(c.standing, Standing::Request));
+        let joins = self.asks_to_join(id);
         Some(Request {
             id,
             from: c.members.first()?.clone(),
-            time: asking.time,
-            text: asking.text.as_deref().map(|text| parlour_proto::content::mention::shown(text).0),
-            claimed_name: asking.name.clone(),
-            claimed_address: asking.address.clone(),
+            // A friend's is not a request to write.
+            time: asking.map(|asking| asking.time).or(joins.map(|(_, guest)| guest.since))?,
+            text: asking.and_then(|asking| Some(mention::shown(asking.text.as_deref()?).0)),
+            claimed_name: asking.and_then(|asking| asking.name.clone()),
+            claimed_address: asking.and_then(|asking| asking.address.clone()),
+            group: self.s.invitations.get(&id).filter(|_| asking.is_some()).cloned(),
+            joins: joins.map(|((group, _), _)| group),
         })
     }
 
@@ -37,6 +42,9 @@ impl Engine {
     }
 
     pub(crate) fn accept(&mut self, intent: IntentId, id: ConversationId, rng: &mut dyn CryptoRngCore) {
+        if let Some(shown) = self.agree(id).and_then(|group| self.show_conversation(group)) {
+            return self.done(intent, Ok(Reply::Conversation(shown)));
+        }
         if self.request_rooms(id).is_none() {
             return self.done(intent, Err(Failure::NotFound("request")));
         }
@@ -50,6 +58,7 @@ impl Engine {
     /// What a request's acceptance does on this device, whichever device it was accepted on.
     pub(crate) fn let_in_here(&mut self, id: ConversationId, rng: &mut dyn CryptoRngCore) {
         let Some(rooms) = self.request_rooms(id) else { return };
+        self.s.invitations.remove(&id);
         for account in self.s.conversations.get(&id).map(|c| c.members.clone()).unwrap_or_default() {
             if let Some(contact) = self.s.contacts.get_mut(&account) {
                 contact.befriended = true;
@@ -107,6 +116,9 @@ impl Engine {
     }
 
     pub(crate) fn decline(&mut self, intent: IntentId, id: ConversationId, rng: &mut dyn CryptoRngCore) {
+        if self.refuse_join(id, rng) {
+            return self.done(intent, Ok(Reply::Ok));
+        }
         if self.request_rooms(id).is_none() {
             return self.done(intent, Err(Failure::NotFound("request")));
         }
@@ -135,6 +147,7 @@ impl Engine {
     /// What a block does on this device, whichever device it was said on.
     pub(crate) fn shut(&mut self, account: &AccountRef) {
         self.mark_blocked(account, true);
+        self.drop_guests_of(account);
         let Some(id) = self.conversation_with(account) else { return };
         let Some(c) = self.s.conversations.get(&id).cloned() else { return };
         for room in &c.rooms {

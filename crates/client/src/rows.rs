@@ -25,6 +25,10 @@
 //! | `e` | `a` | conversation | a draft |
 //! | `e` | `y` | device | messages on their way to an own device that is new |
 //! | `e` | `k` | room | a room that another own device brings this one into |
+//! | `e` | `g` | conversation, number | somebody who is to come into a group: asked, or joining by a link |
+//! | `e` | `l` | token's digest | a link by which others join a group |
+//! | `e` | `j` | conversation | a group that we want into by a link |
+//! | `e` | `q` | conversation | the title of the group that a request invites to |
 //! | `l` | `g` | room, … | MLS state of a room |
 //! | `l` | `k` | key package, … | private parts of a key package |
 //! | `l` | `m` | conversation, message, `0` or note | a message, and what others noted on it |
@@ -44,7 +48,7 @@ pub const EAGER: &[u8] = b"e";
 pub const LAZY: &[u8] = b"l";
 
 /// Every kind of row, with its class.
-const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykb"), (LAZY, b"gkmfq")];
+const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljq"), (LAZY, b"gkmfq")];
 
 /// Prefixes of all rows of an identity, of one class or of both.
 pub(crate) fn prefixes(identity: u16, classes: &[&[u8]]) -> Vec<Vec<u8>> {

@@ -114,7 +114,7 @@ impl Engine {
         rule == Allowed::Everyone || rule.covers(self.role_in(&room, from))
     }
 
-    pub(crate) fn show_group(&self, c: &Conversation) -> Option<GroupView> {
+    pub(crate) fn show_group(&self, id: ConversationId, c: &Conversation) -> Option<GroupView> {
         let room = c.rooms.iter().rev().find(|room| self.s.rooms.get(room).is_some_and(|r| r.usable()))?;
         let (policy, _) = self.policy_of(room)?;
         let me = self.me()?;
@@ -129,7 +129,7 @@ impl Engine {
             history_s: policy.history_s,
         };
         let roles = roles.filter(|(_, role)| *role != GroupRole::Member).collect();
-        Some(GroupView { role: role(&me.account), rules, roles })
+        Some(GroupView { role: role(&me.account), rules, roles, invited: self.show_invited(id) })
     }
 }
 

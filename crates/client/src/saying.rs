@@ -73,6 +73,8 @@ pub(crate) enum Heard {
     },
     Leave(Bytes),
     Link(Bytes),
+    Invitation(String),
+    Join(Secret),
     /// To own devices, or to somebody who was added to a group.
     Own(Bytes),
     /// Only a hello, or something of a newer version.
@@ -151,6 +153,8 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
             let picture = picture.as_ref().and_then(StoredPicture::shown);
             content.body = Part::Control(Control::GroupPicture { picture });
         }
+        Saying::Invitation { .. } => content.body = Part::Control(Control::Invitation { title: around.title }),
+        Saying::Join { secret } => content.body = Part::Control(Control::Join { secret: secret.clone() }),
         Saying::Title { title } => content.body = Part::Control(Control::GroupTitle { title: title.clone() }),
         Saying::Again { message, text, in_reply_to } => {
             content.body = Part::text(text);
@@ -201,6 +205,8 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
         (Part::Control(Control::Leave { request }), _) => Heard::Leave(request),
         (Part::Control(Control::Profile { name, picture }), _) => Heard::Profile { name, picture },
         (Part::Control(Control::DeviceListLink { link }), _) => Heard::Link(link),
+        (Part::Control(Control::Invitation { title }), _) => Heard::Invitation(title),
+        (Part::Control(Control::Join { secret }), _) => Heard::Join(secret),
         (Part::Unsupported { .. }, _) => Heard::Unsupported,
         (Part::Own(note), _) => Heard::Own(note),
         (Part::Control(_) | Part::Null | Part::Delete, _) => Heard::Nothing,

@@ -71,7 +71,7 @@ impl Engine {
         }
     }
 
-    fn conversation_to(
+    pub(crate) fn conversation_to(
         &mut self,
         to: &Target,
         saying: &Saying,
@@ -87,8 +87,14 @@ impl Engine {
                 let address = Address::parse(text).map_err(|error| Failure::BadInput(error.to_string()))?;
                 self.to_address(address)
             }
+            Target::Account(account) => {
+                (self.conversation_with(account), Some(Whom::Account { account: account.clone() }))
+            }
             Target::Invite(text) => {
                 let invite = Invite::parse(text).map_err(|error| Failure::BadInput(error.to_string()))?;
+                if invite.group.is_some() {
+                    return Err(Failure::BadInput("this is a link to a group: join by it".into()));
+                }
                 (None, Some(Whom::Invite { token: invite.token }))
             }
         };
@@ -105,7 +111,8 @@ impl Engine {
             Some((id, _)) => Ok(id),
             None => {
                 let whom = whom.ok_or(Failure::NotFound("conversation"))?;
-                if !matches!(saying, Saying::Text { .. }) {
+                self.may_write(&whom)?;
+                if !saying.begins() {
                     return Err(Failure::NotFound("message"));
                 }
                 let members: Vec<AccountRef> = match &whom {
@@ -194,7 +201,8 @@ impl Engine {
         let mut by_age: BTreeMap<_, Vec<Conversation>> = BTreeMap::new();
         for (id, c) in self.s.conversations.iter() {
             // A request is shown once something verified came with it.
-            let hidden = c.is_own || (matches!(c.standing, Standing::Request) && c.asking.is_none());
+            let unseen = matches!(c.standing, Standing::Request) && c.asking.is_none();
+            let hidden = c.is_own || unseen || self.is_carrier(*id);
             if !hidden && let Some(shown) = self.show_conversation(*id) {
                 by_age.entry(c.last_activity).or_default().push(shown);
             }
@@ -208,6 +216,7 @@ impl Engine {
                 self.s.conversations.get(id).filter(|c| !c.is_group).and_then(|c| c.members.first().cloned())
             }
             Target::Address(text) => self.account_of_address(&Address::parse(text).ok()?),
+            Target::Account(account) => Some(account.clone()),
             Target::Invite(_) => None,
         }?;
         let conversation = self.conversation_with(&account)?;

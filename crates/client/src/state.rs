@@ -37,6 +37,12 @@ pub(crate) struct State {
     /// By room and account.
     pub(crate) handing: Table<Vec<u8>, Handing>,
     pub(crate) expected: Table<RoomId, Expected>,
+    pub(crate) guests: Table<(ConversationId, u64), Guest>,
+    /// By the digest of the invite's token.
+    pub(crate) links: Table<[u8; 32], GroupLink>,
+    pub(crate) joins: Table<ConversationId, Joining>,
+    /// Titles of the groups that requests are invitations to, as they say.
+    pub(crate) invitations: Table<ConversationId, String>,
 }
 
 impl State {
@@ -60,8 +66,12 @@ impl State {
             devices: Table::new(b'd'),
             drafts: Table::new(b'a'),
             transfers: Table::new(b'y'),
-            handing: Table::new(b'g'),
+            handing: Table::new(b'e'),
             expected: Table::new(b'k'),
+            guests: Table::new(b'g'),
+            links: Table::new(b'l'),
+            joins: Table::new(b'j'),
+            invitations: Table::new(b'q'),
         }
     }
 
@@ -92,7 +102,11 @@ impl State {
             || self.drafts.load(kind, rest, value)?
             || self.transfers.load(kind, rest, value)?
             || self.handing.load(kind, rest, value)?
-            || self.expected.load(kind, rest, value)?;
+            || self.expected.load(kind, rest, value)?
+            || self.guests.load(kind, rest, value)?
+            || self.links.load(kind, rest, value)?
+            || self.joins.load(kind, rest, value)?
+            || self.invitations.load(kind, rest, value)?;
         if known { Ok(()) } else { Err(BrokenRow) }
     }
 
@@ -118,6 +132,10 @@ impl State {
         self.transfers.flush(number, changes);
         self.handing.flush(number, changes);
         self.expected.flush(number, changes);
+        self.guests.flush(number, changes);
+        self.links.flush(number, changes);
+        self.joins.flush(number, changes);
+        self.invitations.flush(number, changes);
     }
 
     /// Forgets everything but who this home was.
@@ -139,6 +157,10 @@ impl State {
         self.transfers.clear();
         self.handing.clear();
         self.expected.clear();
+        self.guests.clear();
+        self.links.clear();
+        self.joins.clear();
+        self.invitations.clear();
     }
 
     /// The counters, made when missing.

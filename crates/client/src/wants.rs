@@ -32,7 +32,7 @@ impl Engine {
         if let Want::Add { devices, .. } = &want
             && is_group
         {
-            let newcomers = self.newcomers(devices);
+            let newcomers = self.brought_in(devices);
             self.hand_over(room, conversation, newcomers);
         }
         if is_group && newcomers && self.s.work(room).wants.is_empty() {
@@ -52,6 +52,9 @@ impl Engine {
         }
         let work = self.s.work(room);
         let want = (at < work.wants.len()).then(|| work.wants.remove(at));
+        if let Some(Want::Claim { account } | Want::Add { account, .. }) = &want {
+            self.guest_failed(room, account);
+        }
         let building = self.s.rooms.get(&room).is_some_and(|r| matches!(r.phase, Phase::Building));
         let conversation = self.s.rooms.get(&room).map(|r| r.conversation);
         let is_group = conversation.and_then(|c| self.s.conversations.get(&c)).is_some_and(|c| c.is_group);
@@ -87,7 +90,10 @@ impl Engine {
             return;
         }
         let (mine, others): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.group_intents).into_iter().partition(|(_, r, _)| *r == room);
+            std::mem::take(&mut self.group_intents).into_iter().partition(|(id, r, _)| {
+                // Not before the server has told of each who is asked whether there is anybody.
+                *r == room && !self.asking.iter().any(|(asking, _)| asking == id)
+            });
         self.group_intents = others;
         let conversation = self.s.rooms.get(&room).map(|r| r.conversation);
         for (intent, _, failure) in mine {

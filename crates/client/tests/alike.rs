@@ -22,7 +22,8 @@ impl Trace {
         for (number, person) in people.iter().enumerate() {
             let mut seen = Vec::new();
             for request in w.requests(*person) {
-                seen.push(format!("request {:?} {}", request.text, request.claimed_name.is_some()));
+                let about = (request.group, request.joins.is_some());
+                seen.push(format!("request {:?} {} {about:?}", request.text, request.claimed_name.is_some()));
             }
             let mut conversations = w.conversations(*person);
             conversations.sort_by_key(|c| (c.is_group, c.last_activity));
@@ -125,6 +126,27 @@ fn life(one_app: &str, other_app: &str) -> Trace {
     say(&mut w, second, at_tablet, Body::Reaction { message: sung, emoji: "!".into() });
     w.ask(ben, Intent::Rename { conversation: group, title: "Quartet".into() }).unwrap();
     trace.look(&mut w, "sung", &three);
+    // Somebody else of the other app comes by a link, and another one is asked.
+    let (cleo, _) = person(&mut w, other_app, 3);
+    let (dora, dora_s) = person(&mut w, other_app, 4);
+    let four = [ada, ben, second, cleo, dora];
+    let intent = Intent::CreateGroupLink { conversation: group, approve: true, uses: 2, ttl_s: 3_600 };
+    let Ok(Reply::GroupLink(link)) = w.ask(ben, intent) else { panic!() };
+    w.ask(cleo, Intent::JoinByLink { link: link.text }).unwrap();
+    trace.look(&mut w, "a link opened", &four);
+    let request = w.requests(ben).pop().unwrap().id;
+    w.ask(ben, Intent::Accept { request }).unwrap();
+    let at_ada_s = the_group(&mut w, ada).id;
+    let members = vec![Target::Address(dora_s)];
+    w.ask(ada, Intent::AddMembers { conversation: at_ada_s, members }).unwrap();
+    trace.look(&mut w, "joined, another one asked", &four);
+    let request = w.requests(dora).pop().unwrap();
+    assert_eq!(request.group.as_deref(), Some("Quartet"));
+    w.ask(dora, Intent::Accept { request: request.id }).unwrap();
+    trace.look(&mut w, "both in", &four);
+    let at_cleo = w.only_conversation(cleo).id;
+    w.say(cleo, at_cleo, "lala");
+    trace.look(&mut w, "all sing", &four);
     w.wipe_mls(ben);
     w.run_for(60_000);
     w.say(ada, at_ada, "after the repair");
@@ -140,7 +162,7 @@ fn life(one_app: &str, other_app: &str) -> Trace {
 #[test]
 fn everything_is_the_same_between_any_two_apps() {
     let within = life("bell", "bell");
-    assert!(within.0.len() > 30);
+    assert!(within.0.len() > 50);
     for one in APPS {
         for other in APPS {
             let between = life(one, other);

@@ -146,3 +146,20 @@ fn handing_over_survives_crashes_of_both() {
         assert_eq!(shown_picture(&mut w, dora), Some(3), "crash before effect {crash}");
     }
 }
+
+#[test]
+fn who_comes_by_a_link_is_given_the_same() {
+    let (mut w, users, at) = group(205, 3);
+    rules(&mut w, users[0], at[0], |rules| rules.history_s = Some(24 * 3_600));
+    assert!(w.ask(users[0], Intent::SetGroupPicture { conversation: at[0], picture: Some(picture(5)) }).is_ok());
+    w.say(users[2], at[2], "since the rule");
+    w.run_for(2_000);
+    let make = Intent::CreateGroupLink { conversation: at[1], approve: false, uses: 5, ttl_s: 3_600 };
+    let Ok(Reply::GroupLink(link)) = w.ask(users[1], make) else { panic!() };
+    let dora = w.user(7);
+    assert!(w.ask(dora, Intent::JoinByLink { link: link.text }).is_ok());
+    w.run_for(10_000);
+    assert_eq!(group_texts(&mut w, dora), ["since the rule"]);
+    assert_eq!(shown_picture(&mut w, dora), Some(5));
+    assert_eq!(group_texts(&mut w, users[0]), ["since the rule"], "nothing of it shows with the others");
+}

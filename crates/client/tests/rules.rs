@@ -5,7 +5,9 @@
 mod support;
 
 use parlour_client::api::*;
+use parlour_e2ee::Change;
 use parlour_proto::frames::AccountRef;
+use support::insider::Insider;
 use support::{World, bell, body, group, the_group};
 
 const OPEN: GroupRules =
@@ -70,7 +72,12 @@ fn owners_give_roles_and_everybody_sees_them() {
     assert_eq!(c.view(0).role, GroupRole::Owner);
     assert_eq!(
         c.view(1),
-        GroupView { role: GroupRole::Member, rules: OPEN, roles: vec![(c.accounts[0].clone(), GroupRole::Owner)] }
+        GroupView {
+            role: GroupRole::Member,
+            rules: OPEN,
+            roles: vec![(c.accounts[0].clone(), GroupRole::Owner)],
+            invited: vec![]
+        }
     );
     assert!(refused(&c.set_role(1, 1, GroupRole::Owner)), "not by oneself");
     assert!(refused(&c.set_role(0, 0, GroupRole::Member)), "a group has an owner");
@@ -210,4 +217,151 @@ fn who_has_read_a_message_is_told() {
         other => panic!("{other:?}"),
     }
     assert!(matches!(readers(&mut w, users[1], groups[1]), Err(Failure::NotFound(_))), "only of own messages");
+}
+
+impl Choir {
+    /// Adds somebody who was in before.
+    fn add_again(&mut self, by: usize, of: usize) {
+        let members = vec![Target::Account(self.accounts[of].clone())];
+        let reply = self.w.ask(self.people[by], Intent::AddMembers { conversation: self.at[by], members });
+        assert!(reply.is_ok(), "{reply:?}");
+        self.w.run_for(3_000);
+    }
+
+    fn remove(&mut self, by: usize, of: usize) {
+        let intent = Intent::RemoveMember { conversation: self.at[by], member: self.accounts[of].clone() };
+        let reply = self.w.ask(self.people[by], intent);
+        assert!(reply.is_ok(), "{reply:?}");
+        self.w.run_for(3_000);
+    }
+
+    /// All of these see the same roles, and no void rows, repairs or unreadable messages.
+    fn agree(&mut self, who: &[usize]) -> Vec<(AccountRef, GroupRole)> {
+        let mut seen = Vec::new();
+        for person in who {
+            let view = self.view(*person);
+            let mut roles = view.roles;
+            if view.role != GroupRole::Member {
+                roles.push((self.accounts[*person].clone(), view.role));
+            }
+            roles.sort_by(|one, other| one.0.cmp(&other.0));
+            let status = self.w.status(self.people[*person]);
+            assert_eq!((status.unreadable, status.repairs), (0, 0), "{person}");
+            seen.push(roles);
+        }
+        assert!(seen.iter().all(|roles| *roles == seen[0]), "{seen:?}");
+        seen.remove(0)
+    }
+}
+
+#[test]
+fn who_was_an_admin_and_is_added_again_is_a_member() {
+    for leaves in [false, true] {
+        let mut c = choir(410, 4);
+        assert!(c.set_role(0, 1, GroupRole::Admin).is_ok());
+        if leaves {
+            // Whoever is quickest lets her go.
+            c.w.offline(c.people[0]);
+            c.w.ask(c.people[1], Intent::Leave { conversation: c.at[1] }).unwrap();
+            c.w.run_for(3_000);
+            c.w.online(c.people[0]);
+        } else {
+            c.remove(0, 1);
+        }
+        assert_eq!(c.agree(&[0, 2, 3]), [(c.accounts[0].clone(), GroupRole::Owner)]);
+        c.add_again(0, 1);
+        assert_eq!(c.view(1).role, GroupRole::Member, "leaves: {leaves}");
+        assert_eq!(c.agree(&[0, 1, 2, 3]), [(c.accounts[0].clone(), GroupRole::Owner)]);
+        assert!(refused(&c.set_rules(1, OPEN)));
+    }
+}
+
+#[test]
+fn a_group_outlives_its_last_owner_and_who_comes_back_does_not_own_it() {
+    // With an admin in it, and without.
+    for admin in [true, false] {
+        let mut c = choir(411, 4);
+        if admin {
+            assert!(c.set_role(0, 1, GroupRole::Admin).is_ok());
+        }
+        c.w.ask(c.people[0], Intent::Leave { conversation: c.at[0] }).unwrap();
+        c.w.run_for(5_000);
+        let acting = c.agree(&[1, 2, 3]);
+        let expected = if admin { vec![c.accounts[1].clone()] } else { c.accounts[1..].to_vec() };
+        let mut expected: Vec<_> = expected.into_iter().map(|account| (account, GroupRole::Owner)).collect();
+        expected.sort_by(|one, other| one.0.cmp(&other.0));
+        assert_eq!(acting, expected, "they act as owners");
+        c.add_again(2, 0);
+        let role = if admin { GroupRole::Member } else { GroupRole::Owner };
+        assert_eq!(c.view(0).role, role, "like everybody else");
+        // It can have an owner of its own again, whom nobody outranks.
+        let by = 1;
+        assert!(c.set_role(by, by, GroupRole::Owner).is_ok());
+        assert_eq!(c.agree(&[0, 1, 2, 3]), [(c.accounts[1].clone(), GroupRole::Owner)]);
+        assert!(c.say(3, "on we sing").is_ok());
+        assert_eq!(c.texts(2), ["on we sing"]);
+    }
+}
+
+#[test]
+fn removals_that_race_take_each_role_once() {
+    let mut c = choir(412, 5);
+    for of in [1, 2, 3] {
+        assert!(c.set_role(0, of, GroupRole::Owner).is_ok());
+    }
+    for who in 0..5 {
+        c.w.hold(c.people[who]);
+    }
+    // Two remove the same one, a third another one, who leaves by himself.
+    let remove = |c: &Choir, by: usize, of: usize| Intent::RemoveMember {
+        conversation: c.at[by],
+        member: c.accounts[of].clone(),
+    };
+    let intents = [(0, remove(&c, 0, 2)), (1, remove(&c, 1, 2)), (4, Intent::Leave { conversation: c.at[4] })];
+    let mut waits = Vec::new();
+    for (by, intent) in intents {
+        waits.push((by, c.w.start_intent(c.people[by], intent)));
+    }
+    waits.push((1, c.w.start_intent(c.people[1], remove(&c, 1, 3))));
+    c.w.ask(c.people[3], Intent::Leave { conversation: c.at[3] }).unwrap();
+    c.w.run();
+    for who in 0..5 {
+        c.w.release(c.people[who]);
+    }
+    c.w.run_for(30_000);
+    for (by, id) in waits {
+        assert!(c.w.reply(c.people[by], id).is_some_and(|reply| reply.is_ok()), "{by}");
+    }
+    assert_eq!(c.agree(&[0, 1]).len(), 2);
+    for of in [2, 3] {
+        c.add_again(0, of);
+        assert_eq!(c.view(of).role, GroupRole::Member);
+    }
+    assert!(c.say(2, "back").is_ok());
+    assert_eq!(c.texts(0), ["back"]);
+}
+
+#[test]
+fn a_role_of_somebody_who_is_in_cannot_be_dropped_by_the_way() {
+    let mut c = choir(413, 4);
+    assert!(c.set_role(0, 1, GroupRole::Admin).is_ok());
+    let room = c.w.server.largest_room();
+    let mut insider = Insider::copy(&c.w, c.people[2], room);
+    let listed: Vec<_> = insider.group.policy().roles.keys().cloned().collect();
+    assert_eq!(listed.len(), 2);
+    let me = insider.group.own_leaf();
+    let other = insider.group.members().into_iter().find(|m| m.leaf != me && !listed.contains(m.account())).unwrap();
+    for account in listed {
+        let mut policy = insider.group.policy().clone();
+        policy.roles.remove(&account);
+        // Alone, and beside a removal. (That nobody follows who makes it all the same: `e2ee`, `cheats`.)
+        assert!(insider.try_commit(Change::policy(policy.clone())).is_err());
+        assert!(insider.try_commit(Change::remove(vec![other.leaf]).and(Change::policy(policy.clone()))).is_err());
+    }
+    for who in 0..4 {
+        assert_eq!(c.view(who).role == GroupRole::Owner, who == 0);
+        assert_eq!(c.view(who).role == GroupRole::Admin, who == 1);
+    }
+    assert!(c.say(0, "nothing happened").is_ok());
+    assert_eq!(c.texts(3), ["nothing happened"]);
 }

@@ -190,12 +190,14 @@ impl Policy {
     pub(crate) fn is_consistent(&self) -> bool {
         let roles_fit = match self.kind {
             Kind::Direct => (1..=2).contains(&self.roles.len()) && self.roles.values().all(|role| *role == Role::Owner),
-            Kind::Group => {
-                self.roles.values().all(|role| *role != Role::Member)
-                    && self.roles.values().any(|role| *role == Role::Owner)
-            }
+            Kind::Group => self.roles.values().all(|role| *role != Role::Member),
         };
         self.version == VERSION && roles_fit
+    }
+
+    /// Whether an owner is listed. (The last one may have left.)
+    pub(crate) fn has_owner(&self) -> bool {
+        self.roles.values().any(|role| *role == Role::Owner)
     }
 
     /// The extensions of a group under this policy: all of them.
@@ -253,8 +255,10 @@ mod tests {
         policy.expiry_s = Some(86_400);
         assert_eq!(Policy::from_bytes(&policy.to_bytes()), Ok(policy.clone()));
         assert_eq!(Policy::of(&policy.extensions()), Ok(policy.clone()));
-        policy.roles.clear();
+        policy.roles.insert(account(2), Role::Member);
         assert_eq!(Policy::from_bytes(&policy.to_bytes()), Err(PolicyError));
+        policy.roles.clear();
+        assert_eq!(Policy::from_bytes(&policy.to_bytes()), Ok(policy), "the last owner left");
         let mut direct = Policy::direct(account(1), account(2), &mut test_rng(1));
         assert!(direct.is_consistent());
         direct.roles.insert(account(3), Role::Owner);

@@ -110,3 +110,54 @@ fn a_group_across_apps_is_made_grows_shrinks_and_talks() {
 fn account(person: &Person) -> String {
     person.json(&["whoami"]).ok().result()["identities"][0]["account"].as_str().unwrap().to_owned()
 }
+
+#[test]
+fn who_is_no_contact_is_asked_into_a_group_or_joins_by_a_link() {
+    let server = Server::up();
+    let maya = Person::with_password(&server, "den", "maya");
+    let sam = Person::with_number(&server, "sam", "+15550100100");
+    let noor = Person::with_password(&server, "porch", "noor");
+    let omar = Person::with_password(&server, "den", "omar");
+    sam.run(&["reach", "set", "--from", "den", "ask"]).ok();
+    let made = maya.run(&["group", "create", "Choir", "+15550100100@bell"]).ok();
+    assert!(made.stdout.contains("asked: comes in by accepting"), "{}", made.stdout);
+    let shown = maya.run(&["group", "show", "Choir"]).ok();
+    assert!(shown.stdout.contains("asked, not in yet"), "{}", shown.stdout);
+    assert_ne!(maya.run(&["group", "add", "Choir", "nobody@den"]).code, 0);
+
+    // Sam is asked, sees what for, and comes in when Maya's device is there.
+    let asked =
+        sam.until(&["requests", "--show"], |r| (!r.lines().is_empty()).then(|| r.lines()[0]["request"].clone()));
+    assert_eq!((asked["group"].as_str(), asked["text"].as_str()), (Some("Choir"), None));
+    let listed = sam.run(&["requests"]).ok().stdout;
+    assert!(
+        listed.contains("invites to a group") && !listed.contains("Choir"),
+        "nothing of hers before the choice: {listed}"
+    );
+    sam.run(&["accept", &sam.request()]).ok();
+    maya.until(&["conversations"], |c| (of(c.lines(), "Choir")?["members"].as_array()?.len() == 1).then_some(()));
+    until_others(&sam, 1);
+
+    // Noor joins by a link, at once.
+    let link = maya.json(&["group", "link", "Choir", "--uses", "2"]).ok().result()["link"]["link"].clone();
+    let joined = noor.json(&["group", "join", link.as_str().unwrap()]).ok();
+    maya.run(&["conversations"]).ok();
+    noor.until(&["conversations"], |c| (of(c.lines(), "Choir")?["members"].as_array()?.len() == 2).then_some(()));
+    assert_eq!(noor.json(&["conversations"]).ok().lines().len(), 1, "{joined:?}");
+    assert!(noor.json(&["group", "joining"]).ok().lines().is_empty());
+
+    // Omar with approval.
+    maya.run(&["group", "unlink", "Choir"]).ok();
+    assert_ne!(omar.run(&["group", "join", link.as_str().unwrap()]).code, 0, "revoked");
+    let link = maya.json(&["group", "link", "Choir", "--approve"]).ok().result()["link"]["link"].clone();
+    let asked = omar.run(&["group", "join", link.as_str().unwrap()]).ok();
+    assert!(asked.stdout.starts_with("Asked."), "{}", asked.stdout);
+    assert_eq!(omar.json(&["group", "joining"]).ok().lines().len(), 1);
+    let request = maya.request();
+    assert!(maya.run(&["requests"]).ok().stdout.contains("asks to join"));
+    maya.run(&["accept", &request]).ok();
+    until_others(&omar, 3);
+    assert!(maya.json(&["group", "links", "Choir"]).ok().lines().is_empty(), "used up");
+    omar.run(&["send", "Choir", "Here I am"]).ok();
+    until_read(&sam, "Here I am");
+}

@@ -208,8 +208,9 @@ pub enum Request {
     Reach,
     /// Changes one reach rule. → [`Answer::Reach`]
     SetReach { from: AppId, rule: ReachRule },
-    /// Makes an invite: the client draws the token and tells its digest. → `Done`
-    CreateInvite { digest: Digest, uses: u32, ttl_s: u64 },
+    /// Makes an invite: the client draws the token and tells its digest. `everywhere`: it reaches also from apps whose people
+    /// may not ask (a link to a group is given to whom one likes). → `Done`
+    CreateInvite { digest: Digest, uses: u32, ttl_s: u64, everywhere: bool },
     /// Revokes an invite (`Some`) or all of them (`None`). → `Done`
     RevokeInvite { digest: Option<Digest> },
     /// Stores the digest of a door token that a contact holds. → `Done`
@@ -469,7 +470,7 @@ pub enum ReachRule {
     Ask,
     /// Only who holds an invite (or a door token).
     Invite,
-    /// Nobody (but door tokens).
+    /// Nobody (but door tokens, and invites that are made for everywhere).
     Nobody,
 }
 

@@ -231,13 +231,13 @@ impl<S: Store> Claims<S> {
         };
         let rule = rule.and_then(|row| reach::rule_of(&row.value));
         let rule = rule.unwrap_or_else(|| self.apps.default_rule(&account.app, &session.account.app));
-        let invited = invite
+        let invite = invite
             .and_then(|row| record::decode::<InviteRecord>(&row.value, "invite").ok())
-            .is_some_and(|invite| invite.uses > 0 && now.0 < invite.until);
+            .filter(|invite| invite.uses > 0 && now.0 < invite.until);
         let allowed = match rule {
-            ReachRule::Ask => target.invite.is_none() || invited,
-            ReachRule::Invite => invited,
-            ReachRule::Nobody => false,
+            ReachRule::Ask => target.invite.is_none() || invite.is_some(),
+            ReachRule::Invite => invite.is_some(),
+            ReachRule::Nobody => invite.is_some_and(|invite| invite.everywhere == Some(true)),
         };
         Ok((allowed && block.is_none()).then_some(account))
     }

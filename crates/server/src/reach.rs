@@ -60,6 +60,20 @@ pub(crate) struct InviteRecord {
     pub(crate) uses: u32,
     #[n(1)]
     pub(crate) until: u64,
+    /// It reaches whatever the rule for an app is.
+    #[n(2)]
+    pub(crate) everywhere: Option<bool>,
+}
+
+/// What an invite is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How many claims.
+    pub uses: u32,
+    /// How long, seconds.
+    pub ttl_s: u64,
+    /// Also from apps whose people may not ask.
+    pub everywhere: bool,
 }
 
 /// The reach settings of one account.
@@ -111,10 +125,12 @@ impl<S: Store> Reach<'_, S> {
     ///
     /// # Errors
     /// `SlowDown` when there are too many.
-    pub async fn create_invite(&self, digest: &Digest, uses: u32, ttl_s: u64, now: UnixMillis) -> Result<(), Refused> {
+    pub async fn create_invite(&self, digest: &Digest, terms: Terms, now: UnixMillis) -> Result<(), Refused> {
+        let Terms { uses, ttl_s, everywhere } = terms;
         self.room_for(b"i", MAX_INVITES, "revoke an invite first").await?;
         let expires = UnixTime(now.seconds()).plus_s(ttl_s.clamp(60, MAX_INVITE_S));
-        let record = InviteRecord { uses: uses.clamp(1, 10_000), until: expires.0 * 1_000 };
+        let (uses, until) = (uses.clamp(1, 10_000), expires.0 * 1_000);
+        let record = InviteRecord { uses, until, everywhere: everywhere.then_some(true) };
         let own = self.batch().put(invite_key(digest), record::encode(&record), Kind::Invite.row(), Some(expires));
         let pointer = directory::put_invite(digest, self.owner, expires);
         let _ = self.store.commit(vec![own.into(), pointer]).await?;
@@ -199,7 +215,9 @@ mod stored {
 
     #[test]
     fn stored_bytes_stay_as_they_are() {
-        holds("invite", &encode(&InviteRecord { uses: 3, until: 1_700_000_000_000 }));
+        let invite = InviteRecord { uses: 3, until: 1_700_000_000_000, everywhere: None };
+        holds("invite", &encode(&invite));
+        holds("invite everywhere", &encode(&InviteRecord { everywhere: Some(true), ..invite }));
         for (stored, rule) in [(1, ReachRule::Ask), (2, ReachRule::Invite), (3, ReachRule::Nobody)] {
             assert_eq!(rule_of(&[stored]), Some(rule));
         }

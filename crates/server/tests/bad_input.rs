@@ -220,7 +220,7 @@ async fn nothing_readable_about_anybody_is_in_the_files() {
     let mut out = Socket::open(server.addr, "/v1/outbox").await;
     out.ask(chat.message("CANARY-TEXT-IN-A-PAYLOAD")).await.unwrap();
     let digest = Secret::random(&mut fresh_rng()).digest();
-    ann.inbox.ask(Request::CreateInvite { digest, uses: 1, ttl_s: 3_600 }).await.unwrap();
+    ann.inbox.ask(Request::CreateInvite { digest, uses: 1, ttl_s: 3_600, everywhere: false }).await.unwrap();
     server.stop().await;
     let needles: [&[u8]; 7] = [
         b"CANARY-TEXT-IN-A-PAYLOAD",

@@ -82,6 +82,8 @@ fn may_be_repeated(intent: &Intent) -> bool {
                 | Intent::Readers { .. }
                 | Intent::MarkRead { .. }
                 | Intent::Requests
+                | Intent::GroupLinks { .. }
+                | Intent::Joining
                 | Intent::Reach
                 | Intent::SetReach { .. }
                 | Intent::SafetyNumber { .. }

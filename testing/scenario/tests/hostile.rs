@@ -354,14 +354,16 @@ async fn used_and_expired_proofs() -> Result<()> {
 
     // Invites: as often as they say, and not after they are revoked.
     let token = Secret::random(&mut OsRng);
-    let invite = Request::CreateInvite { digest: token.digest(), uses: 1, ttl_s: 3600 };
+    let invite = Request::CreateInvite { digest: token.digest(), uses: 1, ttl_s: 3600, everywhere: false };
     s.other_inbox.granted(invite).await?;
     let claim_by =
         |token: &Secret| Request::Claim { who: Who::Invite(token.clone()), room: RoomId::random(&mut OsRng) };
     s.one_inbox.granted(claim_by(&token)).await?;
     ensure!(s.one_inbox.refused(claim_by(&token)).await? == Code::NotReachable, "used up");
     let token = Secret::random(&mut OsRng);
-    s.other_inbox.granted(Request::CreateInvite { digest: token.digest(), uses: 5, ttl_s: 3600 }).await?;
+    s.other_inbox
+        .granted(Request::CreateInvite { digest: token.digest(), uses: 5, ttl_s: 3600, everywhere: false })
+        .await?;
     s.other_inbox.granted(Request::RevokeInvite { digest: Some(token.digest()) }).await?;
     ensure!(s.one_inbox.refused(claim_by(&token)).await? == Code::NotReachable, "revoked");
     ensure!(s.one_inbox.refused(claim_by(&Secret::random(&mut OsRng))).await? == Code::NotReachable, "made up");

@@ -241,6 +241,49 @@ record! {
     }
 }
 
+record! {
+    /// Somebody who is brought into a group as soon as we hold a door token of theirs.
+    struct Guest {
+        /// `None` while an address or invite is still to be asked about.
+        account: Option<AccountRef>,
+        /// The conversation of two that tells them, or by which they told us.
+        via: Option<ConversationId>,
+        since: UnixMillis,
+        /// Of somebody who joins by a link: for this one claim.
+        door: Option<Secret>,
+        /// Our user has to agree first.
+        waits: bool,
+        /// This device asked them, or its user agreed: it is the first to act.
+        mine: bool,
+    }
+}
+
+record! {
+    /// A link by which others join a group.
+    struct GroupLink {
+        group: ConversationId,
+        /// The invite's token: reaches this account.
+        token: Secret,
+        /// Nobody's but ours and of those who have the link.
+        secret: Secret,
+        approve: bool,
+        /// How often it can still be used.
+        uses: u32,
+        until: UnixMillis,
+    }
+}
+
+record! {
+    /// A group that we want into by somebody's link.
+    struct Joining {
+        /// `None` on the devices that did not open the link.
+        secret: Option<Secret>,
+        /// Who made the link, once the server has told.
+        account: Option<AccountRef>,
+        since: UnixMillis,
+    }
+}
+
 choice! {
     /// Whom a first contact is for.
     enum Whom {
@@ -454,10 +497,14 @@ choice! {
         13 Title { title: String, },
         /// To own devices ([`crate::own`]).
         14 Own { note: Bytes, },
+        /// Come into our group; its title is that of the moment when this is sealed.
+        20 Invitation { group: ConversationId, },
+        /// Let me in by your link.
+        21 Join { secret: Secret, },
         /// The group's new picture.
-        20 Picture { picture: Option<StoredPicture>, },
+        22 Picture { picture: Option<StoredPicture>, },
         /// To who was added to a group, in the conversation with them ([`crate::handover`]).
-        21 Handover { note: Bytes, },
+        23 Handover { note: Bytes, },
     }
 }
 
@@ -501,6 +548,15 @@ choice! {
         5 LeaveEntry { room: RoomId, member: Zeroizing<Vec<u8>>, },
         /// Asks the server by their door token whether root and account of somebody who wrote to us belong together.
         6 CheckPeer { account: AccountRef, room: RoomId, },
+        /// An invite is worth nothing from now on.
+        10 DropInvite { digest: Digest, },
+    }
+}
+
+impl Saying {
+    /// It may be all that a first contact says.
+    pub(crate) fn begins(&self) -> bool {
+        matches!(self, Saying::Text { .. } | Saying::Invitation { .. } | Saying::Join { .. })
     }
 }
 
@@ -515,7 +571,7 @@ impl Chore {
     /// The user chose it: to let in, leave, block or unblock.
     pub(crate) fn is_a_choice(&self) -> bool {
         match self {
-            Chore::DropDoor { .. } | Chore::Block { .. } | Chore::Unblock { .. } => true,
+            Chore::DropDoor { .. } | Chore::DropInvite { .. } | Chore::Block { .. } | Chore::Unblock { .. } => true,
             Chore::OpenEntry { .. } | Chore::LeaveEntry { .. } => true,
             Chore::PutDoor { .. } | Chore::CheckPeer { .. } => false,
         }

@@ -3,7 +3,7 @@
 use super::World;
 use super::server::Server;
 use bytes::Bytes;
-use parlour_e2ee::{AccountRef, Change, DeviceKeys, Group, Identity};
+use parlour_e2ee::{AccountRef, Change, DeviceKeys, Group, GroupError, Identity, PendingCommit};
 use parlour_proto::frames::{Commit, EntryChange};
 use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId};
 use rand_chacha::ChaCha20Rng;
@@ -37,15 +37,21 @@ impl Insider {
         Insider { room, group, member_key, rng: ChaCha20Rng::seed_from_u64(7) }
     }
 
-    /// A commit that all members can follow, on the server's present head.
-    pub fn valid(&mut self, server: &Server, change: Change) -> Forged {
+    /// A commit as the group's own rules let it be made, or not.
+    pub fn try_commit(&mut self, change: Change) -> Result<(MessageId, PendingCommit), GroupError> {
         let id = MessageId::random(&mut self.rng);
         // Only a new leaf would need the device's keys.
         let keys = DeviceKeys::generate(&mut self.rng);
         let account = AccountRef { app: "bell".into(), id: [0; 16] };
         let me = Identity { account: &account, device: [0; 16], keys: &keys };
-        let made = self.group.commit(&me, change, id.0, &mut self.rng).unwrap();
+        let made = self.group.commit(&me, change, id.0, &mut self.rng)?;
         self.group.clear_pending().unwrap();
+        Ok((id, made))
+    }
+
+    /// A commit that all members can follow, on the server's present head.
+    pub fn valid(&mut self, server: &Server, change: Change) -> Forged {
+        let (id, made) = self.try_commit(change).unwrap();
         let commit = Commit {
             room: self.room,
             head: server.head(&self.room),

@@ -44,7 +44,8 @@ struct Account {
     devices: BTreeMap<DeviceId, Device>,
     doors: BTreeSet<Digest>,
     blocked: BTreeSet<AccountRef>,
-    invites: HashMap<Digest, u32>,
+    /// Uses left, and whether it reaches from apps that are off.
+    invites: HashMap<Digest, (u32, bool)>,
     reach: BTreeMap<AppId, ReachRule>,
 }
 
@@ -522,6 +523,8 @@ impl Server {
                 Ok(Answer::Pools { door, stranger, last_resort_used })
             }
             Request::Claim { who, room } => {
+                // The strictest rule that lets them pass.
+                let mut invited = ReachRule::Ask;
                 let target = match who {
                     Who::Address { app, handle } => {
                         let info =
@@ -533,9 +536,11 @@ impl Server {
                     Who::Invite(token) => {
                         let digest = token.digest();
                         let found =
-                            self.accounts.iter_mut().find(|(_, a)| a.invites.get(&digest).is_some_and(|n| *n > 0));
+                            self.accounts.iter_mut().find(|(_, a)| a.invites.get(&digest).is_some_and(|(n, _)| *n > 0));
                         found.map(|(account, a)| {
-                            *a.invites.get_mut(&digest).unwrap() -= 1;
+                            let (uses, everywhere) = a.invites.get_mut(&digest).unwrap();
+                            *uses -= 1;
+                            invited = if *everywhere { ReachRule::Nobody } else { ReachRule::Invite };
                             account.clone()
                         })
                     }
@@ -543,7 +548,7 @@ impl Server {
                 let target = target.ok_or(no(Code::NotReachable))?;
                 let known = self.accounts.get(&target).filter(|_| target != account).ok_or(no(Code::NotReachable))?;
                 let rule = known.reach.get(&account.app).copied().unwrap_or(ReachRule::Ask);
-                if known.blocked.contains(&account) || rule == ReachRule::Nobody {
+                if known.blocked.contains(&account) || rule as u32 > invited as u32 {
                     return Err(no(Code::NotReachable));
                 }
                 Ok(Answer::Claimed(self.claimed(&target, room, 1, |_| true)))
@@ -576,12 +581,12 @@ impl Server {
                 me.reach.insert(from, rule);
                 Ok(Answer::Reach(me.reach.clone().into_iter().collect()))
             }
-            Request::CreateInvite { digest, uses, .. } => {
-                me.invites.insert(digest, uses);
+            Request::CreateInvite { digest, uses, everywhere, .. } => {
+                me.invites.insert(digest, (uses, everywhere));
                 Ok(Answer::Done)
             }
-            Request::RevokeInvite { .. } => {
-                me.invites.clear();
+            Request::RevokeInvite { digest } => {
+                me.invites.retain(|known, _| digest.is_some_and(|gone| gone != *known));
                 Ok(Answer::Done)
             }
             Request::PutDoor { digest } => {

@@ -1,8 +1,10 @@
 //! What one commit is to do.
 
+use super::Group;
 use super::leave::LeaveRequest;
+use crate::account::AccountRef;
 use crate::key_package::KeyPackage;
-use crate::policy::Policy;
+use crate::policy::{Kind, Policy};
 
 /// How the own leaf is renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,5 +69,23 @@ impl Change {
         self.policy = other.policy.or(self.policy);
         self.update = other.update.or(self.update);
         self
+    }
+}
+
+impl Group {
+    /// The policy without the roles that end with this change: of those it removes with their last leaf, and of those it adds
+    /// that were listed and not in. `None` if none does.
+    pub fn policy_without_the_gone(&self, change: &Change) -> Option<Policy> {
+        let members = self.members();
+        let asked = change.leaves.iter().filter_map(|request| self.leaving_leaf(request));
+        let removed: Vec<u32> = change.remove.iter().copied().chain(asked).collect();
+        let is_in = |account: &AccountRef| members.iter().any(|member| member.account() == account);
+        let stays = |account: &AccountRef| {
+            members.iter().any(|member| member.account() == account && !removed.contains(&member.leaf))
+        };
+        let adds = |account: &AccountRef| change.add.iter().any(|new| new.credential().account == *account);
+        let mut policy = self.policy().clone();
+        policy.roles.retain(|account, _| if is_in(account) { stays(account) || adds(account) } else { !adds(account) });
+        (policy.kind == Kind::Group && policy != *self.policy()).then_some(policy)
     }
 }

@@ -47,9 +47,13 @@ fn a_commit_against_the_policy_is_void_for_all_and_harms_nobody() {
     let mut takeover = lenient.clone();
     takeover.expiry_s = Some(5);
     takeover.roles.remove(&account(1));
+    let mut robbed = lenient.clone();
+    robbed.roles.remove(&account(1));
     let attempts = [
         (Change::remove(vec![3]), PolicyBreach::Remove),
         (Change::policy(takeover), PolicyBreach::PolicyChange),
+        // The role of somebody who is in, beside a removal.
+        (Change::remove(vec![3]).and(Change::policy(robbed)), PolicyBreach::PolicyChange),
         (Change::remove(vec![0]).and(Change::update(Update::KeepMemberKey)), PolicyBreach::Remove),
     ];
     for (change, breach) in attempts {

@@ -11,11 +11,17 @@
 //! | remove a leaf of somebody of a lower role | admins |
 //! | remove any leaf | owners |
 //! | set the policy | admins; roles: owners; the kind and the predecessor: nobody |
+//! | drop the role of an account that has no leaf before, or none after | everybody (groups) |
+//!
+//! So a role ends with the membership: whoever removes somebody, or lets them go, drops it in the same commit. A group keeps
+//! an owner on its list as long as one is in it. Without one, admins act as owners; without admins, everybody
+//! ([`Policy::role_among`]).
 //!
 //! Two leaves never belong to one device of one account, nor share a member key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::account::AccountRef;
 use crate::credential::{LeafCredential, Member};
 use crate::policy::{Kind, Policy, Role};
 
@@ -82,8 +88,33 @@ impl Proposed<'_> {
             return Ok(());
         }
         let fixed = before.kind == after.kind && before.predecessor == after.predecessor && after.is_consistent();
-        let roles = before.roles == after.roles || (before.kind == Kind::Group && self.role() == Role::Owner);
-        if fixed && roles && self.role() >= Role::Admin { Ok(()) } else { Err(PolicyBreach::PolicyChange) }
+        let kept = self.without_the_gone();
+        let owned = after.has_owner() || !kept.has_owner();
+        if fixed && owned && (kept == *after || self.may_set(&kept)) { Ok(()) } else { Err(PolicyBreach::PolicyChange) }
+    }
+
+    /// Beyond dropping roles of those who are out.
+    fn may_set(&self, kept: &Policy) -> bool {
+        let roles = kept.roles == self.after.roles || (kept.kind == Kind::Group && self.role() == Role::Owner);
+        roles && self.role() >= Role::Admin
+    }
+
+    /// The policy from before without the roles that this commit drops and everybody may drop.
+    fn without_the_gone(&self) -> Policy {
+        let mut kept = self.before.clone();
+        if kept.kind == Kind::Group {
+            kept.roles.retain(|account, _| self.after.roles.contains_key(account) || self.is_in(account));
+        }
+        kept
+    }
+
+    /// Whether an account has leaves before and after. (In a swap it has.)
+    fn is_in(&self, account: &AccountRef) -> bool {
+        let is_theirs = |member: &&Member| member.account() == account;
+        let is_gone = |member: &&Member| self.removed.iter().any(|gone| gone.leaf == member.leaf);
+        let theirs = || self.members.iter().filter(is_theirs);
+        theirs().next().is_some()
+            && (theirs().any(|member| !is_gone(&member)) || self.added.iter().any(|new| new.account == *account))
     }
 
     fn check_update(&self) -> Result<(), PolicyBreach> {
@@ -138,7 +169,7 @@ impl Proposed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::{AccountRef, Identity};
+    use crate::account::Identity;
     use crate::keys::DeviceKeys;
     use crate::policy::Allowed;
     use crate::test_rng;
@@ -246,6 +277,71 @@ mod tests {
         assert_eq!(judge(&room, set(0, &promoted)), Ok(()));
         assert_eq!(judge(&room, set(1, &promoted)), Err(PolicyBreach::PolicyChange));
         assert_eq!(judge(&room, set(0, &other_kind)), Err(PolicyBreach::PolicyChange));
+        let mut ownerless = room.policy.clone();
+        ownerless.roles.insert(account(1), Role::Admin);
+        assert_eq!(judge(&room, set(0, &ownerless)), Err(PolicyBreach::PolicyChange), "a group has an owner");
+    }
+
+    #[test]
+    fn a_role_ends_with_the_membership_and_not_before() {
+        let room = room();
+        let without = |id| {
+            let mut after = room.policy.clone();
+            after.roles.remove(&account(id));
+            Some(after)
+        };
+        let removes = |by, index, id| Does { by, remove: vec![index], after: without(id), ..Does::default() };
+        assert_eq!(judge(&room, removes(0, 1, 2)), Ok(()), "an owner removes an admin");
+        assert_eq!(judge(&room, Does { leaving: [1].into(), ..removes(3, 1, 2) }), Ok(()), "a member lets an admin go");
+        assert_eq!(judge(&room, Does { leaving: [0].into(), ..removes(3, 0, 1) }), Ok(()), "and the last owner");
+        for by in [1, 2] {
+            let does = Does { by, after: without(2), ..Does::default() };
+            assert_eq!(judge(&room, does), Err(PolicyBreach::PolicyChange), "still in");
+        }
+        let does = Does { leaving: [3].into(), ..removes(2, 3, 2) };
+        assert_eq!(judge(&room, does), Err(PolicyBreach::PolicyChange), "somebody else goes");
+        assert_eq!(
+            judge(&room, Does { after: without(1), ..Does::default() }),
+            Err(PolicyBreach::PolicyChange),
+            "last owner"
+        );
+        // A member who lets somebody go may not give a role by the way.
+        let mut more = without(2).unwrap();
+        more.roles.insert(account(4), Role::Owner);
+        let does = Does { leaving: [1].into(), after: Some(more), ..removes(3, 1, 2) };
+        assert_eq!(judge(&room, does), Err(PolicyBreach::PolicyChange));
+        let mut more = without(2).unwrap();
+        more.who_may_add = Allowed::Everyone;
+        let does = Does { leaving: [1].into(), after: Some(more), ..removes(3, 1, 2) };
+        assert_eq!(judge(&room, does), Err(PolicyBreach::PolicyChange));
+    }
+
+    #[test]
+    fn a_swap_or_one_of_several_devices_takes_no_role() {
+        let mut room = room();
+        room.members.push(Member { leaf: 4, credential: leaf(2, 7) });
+        let mut after = room.policy.clone();
+        after.roles.remove(&account(2));
+        let one = Does { remove: vec![1], after: Some(after.clone()), ..Does::default() };
+        assert_eq!(judge(&room, Does { leaving: [1].into(), by: 2, ..one }), Err(PolicyBreach::PolicyChange));
+        room.members.pop();
+        let mut again = leaf(2, 2);
+        again.leaf_key = [99; 32];
+        again.member_key = [99; 32];
+        let swap = Does { by: 2, remove: vec![1], add: vec![again], after: Some(after), ..Does::default() };
+        assert_eq!(judge(&room, swap), Err(PolicyBreach::PolicyChange));
+    }
+
+    #[test]
+    fn whoever_is_listed_and_not_in_may_be_added_without_the_role() {
+        let mut room = room();
+        room.policy.roles.insert(account(9), Role::Admin);
+        room.policy.who_may_add = Allowed::Everyone;
+        let mut after = room.policy.clone();
+        after.roles.remove(&account(9));
+        let add = |after| Does { by: 2, add: vec![leaf(9, 9)], after, ..Does::default() };
+        assert_eq!(judge(&room, add(Some(after))), Ok(()));
+        assert_eq!(judge(&room, add(None)), Ok(()));
     }
 
     #[test]

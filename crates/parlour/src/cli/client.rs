@@ -405,13 +405,66 @@ pub(crate) enum GroupCommand {
         /// Addresses, or conversations of two
         members: Vec<String>,
     },
-    /// Adds people
+    /// Adds people; who never let me in is asked first, and comes in by accepting
     Add {
         /// The group: its title or id
         group: String,
         /// Addresses, or conversations of two
         #[arg(required = true)]
         members: Vec<String>,
+    },
+    /// Does not ask somebody any more
+    Uninvite {
+        /// The group: its title or id
+        group: String,
+        /// Their address or name, as `group show` shows it
+        member: String,
+    },
+    /// Makes a link by which others join
+    #[command(after_help = "\
+Examples:
+  parlour client group link Choir --approve --uses 5
+  parlour client group join 'parlour:invite/den/…'      there
+Whoever has the link can pass it on. Revoke it: group unlink.")]
+    Link {
+        /// The group: its title or id
+        group: String,
+        /// Who uses it becomes a request, and comes in when I accept
+        #[arg(long)]
+        approve: bool,
+        /// How many can use it
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// How many days it is good
+        #[arg(long, default_value_t = 7)]
+        days: u32,
+        /// Also shows it as a QR code
+        #[arg(long)]
+        qr: bool,
+    },
+    /// Lists my links to a group
+    Links {
+        /// The group: its title or id
+        group: String,
+    },
+    /// Revokes a link of mine
+    Unlink {
+        /// The group: its title or id
+        group: String,
+        /// The first characters of its id, as `group links` shows it; all without
+        link: Option<String>,
+    },
+    /// Joins by somebody's link; with approval it may take its time
+    Join {
+        /// The link
+        link: String,
+    },
+    /// Shows where I asked to join and nothing came yet
+    Joining,
+    /// Does not wait to join any more
+    StopJoining {
+        /// The first characters of its id, as `group joining` shows it
+        join: String,
     },
     /// Removes somebody
     Remove {

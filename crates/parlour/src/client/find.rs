@@ -3,7 +3,8 @@
 use super::session::{Ask, unexpected};
 use crate::exit::Trouble;
 use parlour_client::api::{Conversation, ConversationId, Failure, Identity, Intent, Message, Reply, Request, Target};
-use parlour_proto::ids::MessageId;
+use parlour_proto::frames::{AccountRef, AppId};
+use parlour_proto::ids::{AccountId, MessageId};
 
 /// Fewer characters of an id are too easily wrong.
 const SHORTEST_ID: usize = 4;
@@ -16,13 +17,24 @@ pub(super) async fn target(asked: &mut impl Ask, typed: &str) -> Result<Target, 
     Ok(Target::Conversation(conversation(asked, typed).await?.id))
 }
 
-/// People for a group: by address, or by the conversation of two with them (who signs in by a number does not tell it).
+/// People for a group: by address, invite, the conversation of two with them (who signs in by a number does not tell it), or
+/// account.
 pub(super) async fn people(asked: &mut impl Ask, typed: &[String]) -> Result<Vec<Target>, Trouble> {
     let mut targets = Vec::new();
     for typed in typed {
-        targets.push(target(asked, typed).await?);
+        targets.push(match account(typed) {
+            Some(account) => Target::Account(account),
+            None if typed.contains(':') => Target::Invite(typed.clone()),
+            None => target(asked, typed).await?,
+        });
     }
     Ok(targets)
+}
+
+/// An account as members without an address are shown: `app/0123…`.
+fn account(typed: &str) -> Option<AccountRef> {
+    let (app, account) = typed.split_once('/')?;
+    Some(AccountRef { app: AppId::parse(app).ok()?, account: AccountId(whole_id(account)?) })
 }
 
 /// A conversation that is here.
@@ -105,7 +117,7 @@ pub(super) fn same_address(one: &str, other: &str) -> bool {
     bare(one) == bare(other)
 }
 
-fn starts(id: &[u8], typed: &str) -> bool {
+pub(super) fn starts(id: &[u8], typed: &str) -> bool {
     typed.len() >= SHORTEST_ID && hex::encode(id).starts_with(&typed.to_ascii_lowercase())
 }
 

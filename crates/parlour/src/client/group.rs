@@ -1,15 +1,18 @@
 //! Groups.
 
+mod links;
+
 use super::requests::simple;
-use super::session::{Session, unexpected};
+use super::session::{LOOK_AGAIN, PATIENCE, Session, unexpected};
 use super::{find, view};
 use crate::cli::{AllowedName, GroupCommand};
 use crate::exit::Trouble;
 use crate::out::Style;
 use crate::text;
-use parlour_client::api::{Allowed, Conversation, GroupRole, GroupRules, Intent, Member, Reply};
+use parlour_client::api::{Allowed, Conversation, ConversationId, GroupRole, GroupRules, Intent, Member, Reply};
 use parlour_proto::frames::AccountRef;
 use serde_json::json;
+use tokio::time::Instant;
 
 /// `group`.
 pub(super) async fn group(session: &mut Session, command: &GroupCommand) -> Result<(), Trouble> {
@@ -19,8 +22,30 @@ pub(super) async fn group(session: &mut Session, command: &GroupCommand) -> Resu
         GroupCommand::Add { group, members } => {
             let conversation = find::conversation(session, group).await?.id;
             let members = find::people(session, members).await?;
-            simple(session, Intent::AddMembers { conversation, members }, "Added.").await
+            added(session, Intent::AddMembers { conversation, members }).await
         }
+        GroupCommand::Uninvite { group, member } => {
+            let group = find::conversation(session, group).await?;
+            let member = invited_of(&group, member)?;
+            changed(session, Intent::Uninvite { conversation: group.id, member }).await
+        }
+        GroupCommand::Link { group, approve, uses, days, qr } => {
+            let conversation = find::conversation(session, group).await?.id;
+            let ttl_s = u64::from(*days) * 86_400;
+            let made = Intent::CreateGroupLink { conversation, approve: *approve, uses: *uses, ttl_s };
+            links::make(session, made, *qr).await
+        }
+        GroupCommand::Links { group } => {
+            let conversation = find::conversation(session, group).await?.id;
+            links::list(session, conversation).await
+        }
+        GroupCommand::Unlink { group, link } => {
+            let conversation = find::conversation(session, group).await?.id;
+            links::revoke(session, conversation, link.as_deref()).await
+        }
+        GroupCommand::Join { link } => links::join(session, link).await,
+        GroupCommand::Joining => links::joining(session).await,
+        GroupCommand::StopJoining { join } => links::stop(session, join).await,
         GroupCommand::Remove { group, member } => {
             let conversation = find::conversation(session, group).await?;
             let member = member_of(&conversation, member)?;
@@ -63,7 +88,45 @@ async fn create(session: &mut Session, title: &str, members: &[String]) -> Resul
     session.out.object(&json!({"type": "result", "ok": view::reply(&reply)}));
     let id = session.out.paint(Style::Dim, &text::short(&group.id.0));
     session.out.line(format!("{}  {id}", session.out.paint(Style::Bold, &text::plain(&group.title))));
+    say_invited(session, group);
     session.settle().await
+}
+
+/// Adds people, and says who was asked.
+async fn added(session: &mut Session, intent: Intent) -> Result<(), Trouble> {
+    let reply = session.intent(intent).await?;
+    let Reply::Conversation(group) = &reply else { return Err(unexpected(&reply)) };
+    session.out.object(&json!({"type": "result", "ok": view::reply(&reply)}));
+    let asked = group.group.as_ref().is_some_and(|view| !view.invited.is_empty());
+    session.out.line(if asked { "Added, but for:" } else { "Added." });
+    say_invited(session, group);
+    session.settle().await
+}
+
+/// Who is not in yet.
+fn say_invited(session: &Session, group: &Conversation) {
+    for member in group.group.iter().flat_map(|view| &view.invited) {
+        session.out.line(format!("  {}  asked: comes in by accepting", name_of(member)));
+    }
+}
+
+fn name_of(member: &Member) -> String {
+    let name = member.address.clone().or(member.name.clone()).unwrap_or_else(|| view::account(&member.account));
+    text::plain(&name)
+}
+
+/// Waits until those who were let in are in, as far as it is up to this side.
+pub(super) async fn until_in(session: &mut Session, group: ConversationId) -> Result<(), Trouble> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        session.settle().await?;
+        let all = find::conversations(session).await?;
+        let waits = all.iter().find(|c| c.id == group).and_then(|c| c.group.as_ref());
+        if waits.is_none_or(|view| view.invited.is_empty()) || Instant::now() > until {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Asks for a change that the whole group takes, and shows the group after it.
@@ -110,8 +173,10 @@ fn show(session: &mut Session, group: &Conversation) {
     };
     line("you", Some(view.role));
     for member in &group.members {
-        let name = member.address.clone().or(member.name.clone()).unwrap_or_else(|| view::account(&member.account));
-        line(&text::plain(&name), role(&member.account));
+        line(&name_of(member), role(&member.account));
+    }
+    for member in &view.invited {
+        out.line(format!("  {}  {}", name_of(member), out.paint(Style::Dim, "asked, not in yet")));
     }
     let GroupRules { add, write, change, history_s } = view.rules;
     let rules = [("add people", add), ("write", write), ("change name and picture", change)];
@@ -127,14 +192,23 @@ fn show(session: &mut Session, group: &Conversation) {
 
 /// A member by address, name or account.
 pub(super) fn member_of(group: &Conversation, typed: &str) -> Result<AccountRef, Trouble> {
+    one_of(&group.members, typed, "is in this group")
+}
+
+/// Somebody who was asked and is not in yet.
+pub(super) fn invited_of(group: &Conversation, typed: &str) -> Result<AccountRef, Trouble> {
+    one_of(group.group.as_ref().map_or(&[][..], |view| &view.invited), typed, "is invited to this group")
+}
+
+fn one_of(members: &[Member], typed: &str, what: &str) -> Result<AccountRef, Trouble> {
     let fits = |member: &&Member| {
         member.address.as_deref().is_some_and(|address| find::same_address(address, typed))
             || member.name.as_deref() == Some(typed)
             || view::account(&member.account) == typed
     };
-    match group.members.iter().filter(fits).collect::<Vec<_>>()[..] {
+    match members.iter().filter(fits).collect::<Vec<_>>()[..] {
         [only] => Ok(only.account.clone()),
-        [] => Err(Trouble::not_found(format!("no member {typed:?} in this group"))),
+        [] => Err(Trouble::not_found(format!("nobody {typed:?} {what}"))),
         _ => Err(Trouble::usage(format!("{typed:?} fits more than one member: give the address"))),
     }
 }

@@ -17,7 +17,12 @@ pub(super) async fn list(session: &mut Session, show: bool) -> Result<(), Troubl
     for request in &all {
         out.object(&json!({"type": "request", "request": view::request(request)}));
         let id = out.paint(Style::Bold, &text::short(&request.id.0));
-        out.line(format!("{id}  somebody on {}, {}", request.from.app, text::age(request.time, clock::now())));
+        let wants = match (request.joins, &request.group) {
+            (Some(group), _) => format!(" asks to join {}", text::short(&group.0)),
+            (None, Some(_)) => " invites to a group".to_owned(),
+            (None, None) => String::new(),
+        };
+        out.line(format!("{id}  somebody on {}{wants}, {}", request.from.app, text::age(request.time, clock::now())));
         if show {
             claims(request).iter().for_each(|line| out.line(format!("          {line}")));
         }
@@ -35,21 +40,26 @@ fn claims(request: &Request) -> Vec<String> {
     let name = request.claimed_name.as_ref().map(|name| format!("says to be {}", text::plain(name)));
     let address =
         request.claimed_address.as_ref().map(|address| format!("says to be reached at {}", text::plain(address)));
+    let group = request.group.as_ref().map(|title| format!("invites to: {}", text::plain(title)));
     let wrote = request
         .text
         .as_ref()
         .map(|wrote| format!("wrote: {}", text::plain(wrote).replace('\n', "\n                 ")));
-    [name, address, wrote].into_iter().flatten().collect()
+    [name, address, group, wrote].into_iter().flatten().collect()
 }
 
 /// `accept`.
 pub(super) async fn accept(session: &mut Session, typed: &str) -> Result<(), Trouble> {
     session.sync_if_possible().await?;
-    let request = find::request(session, typed).await?.id;
+    let Request { id: request, joins, .. } = find::request(session, typed).await?;
     let reply = session.intent(Intent::Accept { request }).await?;
     let Reply::Conversation(conversation) = &reply else { return Err(unexpected(&reply)) };
     session.out.object(&json!({"type": "result", "ok": view::reply(&reply)}));
     let title = session.out.paint(Style::Bold, &text::plain(&conversation.title));
+    if joins.is_some() {
+        session.out.line(format!("They are let into {title}."));
+        return super::group::until_in(session, conversation.id).await;
+    }
     session.out.line(format!("{title} may write to you now: parlour client read {}", text::short(&conversation.id.0)));
     session.settle().await
 }

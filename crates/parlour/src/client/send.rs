@@ -38,7 +38,7 @@ async fn replied(session: &mut Session, to: &Target, typed: &str) -> Result<Mess
     let conversation = match to {
         Target::Conversation(id) => *id,
         Target::Address(address) => find::conversation(session, address).await?.id,
-        Target::Invite(_) => return Err(Trouble::usage("a first message answers nothing")),
+        Target::Invite(_) | Target::Account(_) => return Err(Trouble::usage("a first message answers nothing")),
     };
     find::message(session, conversation, typed).await
 }

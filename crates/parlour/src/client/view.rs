@@ -2,8 +2,8 @@
 
 use crate::exit::Trouble;
 use parlour_client::api::{
-    Allowed, Connection, Conversation, ConversationState, Device, Event, GroupRole, GroupRules, GroupView, Identity,
-    LinkEnd, Member, Mention, Message, MessageState, Preview, Reply, Request, Status,
+    Allowed, Connection, Conversation, ConversationState, Device, Event, GroupLink, GroupRole, GroupRules, GroupView,
+    Identity, Joining, LinkEnd, Member, Mention, Message, MessageState, Preview, Reply, Request, Status,
 };
 use parlour_proto::frames::{AccountRef, AppInfo, ReachRule, SignIn};
 use serde_json::{Value, json};
@@ -43,6 +43,9 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::Draft { conversation, text } => {
             json!({"type": "draft", "conversation": hex::encode(conversation.0), "text": text})
         }
+        Event::JoinEnded { join, joined } => json!({
+            "type": "join_ended", "join": hex::encode(join.0), "conversation": joined.map(|joined| hex::encode(joined.0)),
+        }),
         Event::Identities(all) => {
             json!({"type": "identities", "identities": all.iter().map(self::identity).collect::<Vec<_>>()})
         }
@@ -82,6 +85,9 @@ pub(super) fn reply(reply: &Reply) -> Value {
             let readers = all.iter().map(|(who, state)| (account(who), Value::from(message_state(*state))));
             json!({"readers": Value::Object(readers.collect())})
         }
+        Reply::GroupLink(link) => json!({"link": group_link(link)}),
+        Reply::GroupLinks(all) => json!({"links": all.iter().map(group_link).collect::<Vec<_>>()}),
+        Reply::Joining(all) => json!({"joining": all.iter().map(joining).collect::<Vec<_>>()}),
         Reply::Drafts(all) => {
             let drafts = all.iter().map(|(of, text)| json!({"conversation": hex::encode(of.0), "text": text}));
             json!({"drafts": drafts.collect::<Vec<_>>()})
@@ -135,7 +141,19 @@ pub(super) fn conversation(c: &Conversation) -> Value {
         "members": c.members.iter().map(member).collect::<Vec<_>>(),
         "unread": c.unread, "mentioned": c.mentioned, "picture": c.picture.map(|digest| hex::encode(&digest.0[..16])), "last": c.last.as_ref().map(preview), "last_activity_ms": c.last_activity.0, "verified": c.verified,
         "role": c.group.as_ref().map(|group| role_name(group.role)), "rules": c.group.as_deref().map(rules),
+        "invited": c.group.as_deref().map(|group| group.invited.iter().map(member).collect::<Vec<_>>()),
     })
+}
+
+pub(super) fn group_link(link: &GroupLink) -> Value {
+    json!({
+        "id": hex::encode(link.id.0), "link": link.text, "approve": link.approve, "uses": link.uses,
+        "until_ms": link.until.0,
+    })
+}
+
+pub(super) fn joining(join: &Joining) -> Value {
+    json!({"id": hex::encode(join.id.0), "since_ms": join.since.0, "by": join.by.as_ref().map(account)})
 }
 
 fn rules(group: &GroupView) -> Value {
@@ -187,7 +205,8 @@ pub(super) fn message(m: &Message) -> Value {
 pub(super) fn request(r: &Request) -> Value {
     json!({
         "id": hex::encode(r.id.0), "from": account(&r.from), "time_ms": r.time.0, "text": r.text,
-        "claimed_name": r.claimed_name, "claimed_address": r.claimed_address,
+        "claimed_name": r.claimed_name, "claimed_address": r.claimed_address, "group": r.group,
+        "joins": r.joins.map(|group| hex::encode(group.0)),
     })
 }
 

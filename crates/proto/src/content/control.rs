@@ -10,7 +10,9 @@
 //! | 4 | group title | 2 title |
 //! | 5 | leave | 4 request |
 //! | 6 | device list link | 4 link |
-//! | 10 | group picture | 5 media type, 6 picture |
+//! | 10 | invitation to a group | 2 title |
+//! | 11 | join by a group's link | 4 secret |
+//! | 12 | group picture | 5 media type, 6 picture |
 //!
 //! Unknown keys are ignored; an unknown kind reads as [`Control::Unknown`].
 
@@ -51,6 +53,16 @@ pub enum Control {
     DeviceListLink {
         /// As in [`device_list`](crate::device_list).
         link: Bytes,
+    },
+    /// Whoever gets it is asked into a group of the sender's.
+    Invitation {
+        /// Of the group, as the sender says; after [`clean_name`](super::clean_name).
+        title: String,
+    },
+    /// The sender has a link to a group of the receiver's.
+    Join {
+        /// Of the link.
+        secret: Secret,
     },
     /// Of a newer version: ignored.
     Unknown(u16),
@@ -106,7 +118,9 @@ impl Control {
             Control::GroupTitle { .. } => 4,
             Control::Leave { .. } => 5,
             Control::DeviceListLink { .. } => 6,
-            Control::GroupPicture { .. } => 10,
+            Control::Invitation { .. } => 10,
+            Control::Join { .. } => 11,
+            Control::GroupPicture { .. } => 12,
             Control::Unknown(kind) => *kind,
         }
     }
@@ -121,7 +135,9 @@ impl Control {
             4 => Control::GroupTitle { title: name.unwrap_or_default() },
             5 => Control::Leave { request: bytes? },
             6 => Control::DeviceListLink { link: bytes? },
-            10 => Control::GroupPicture { picture: picture(media_type, image) },
+            10 => Control::Invitation { title: name.unwrap_or_default() },
+            11 => Control::Join { secret: Secret::try_from(&bytes?[..]).ok()? },
+            12 => Control::GroupPicture { picture: picture(media_type, image) },
             other => Control::Unknown(other),
         })
     }
@@ -138,7 +154,10 @@ impl Control {
             },
             Control::Profile { name, picture } => Fields { name: text(name), ..Fields::of(picture.as_ref()) },
             Control::GroupPicture { picture } => Fields::of(picture.as_ref()),
-            Control::GroupTitle { title } => Fields { name: text(title), ..Fields::default() },
+            Control::GroupTitle { title } | Control::Invitation { title } => {
+                Fields { name: text(title), ..Fields::default() }
+            }
+            Control::Join { secret } => Fields { bytes: Some(secret.0.to_vec().into()), ..Fields::default() },
             Control::Leave { request } => Fields { bytes: Some(request.clone()), ..Fields::default() },
             Control::DeviceListLink { link } => Fields { bytes: Some(link.clone()), ..Fields::default() },
             Control::Unknown(_) => Fields::default(),

@@ -61,6 +61,8 @@ fn samples() -> Vec<(&'static str, Content)> {
         ("unknown", content(Part::Control(Control::Unknown(999)))),
         ("profile_picture", content(Part::Control(Control::Profile { name: "Ada L.".into(), picture: picture(5) }))),
         ("own", content(Part::Own(Bytes::from_static(b"to my other devices")))),
+        ("invitation", content(Part::Control(Control::Invitation { title: "Choir".into() }))),
+        ("join", content(Part::Control(Control::Join { secret: Secret([6; 32]) }))),
     ]
 }
 
@@ -160,6 +162,17 @@ fn unknown_keys_and_kinds_of_control_are_ignored() {
 }
 
 #[test]
+fn the_secret_of_a_join_has_its_length() {
+    for len in [0, 31, 33] {
+        let other = Control::Leave { request: vec![6; len].into() };
+        let mut bytes = content(Part::Control(other)).encode().unwrap();
+        let at = bytes.windows(2).position(|pair| pair == [0x82, 5]).unwrap();
+        bytes[at + 1] = 11;
+        assert!(Content::decode(&bytes).is_err(), "{len}");
+    }
+}
+
+#[test]
 fn names_are_cleaned_on_both_ways() {
     let shouting = content(Part::Control(Control::Profile { name: "  A\u{202e}da\n".into(), picture: None }));
     let read = Content::decode(&shouting.encode().unwrap()).unwrap();
@@ -220,7 +233,9 @@ fn any_part() -> impl Strategy<Value = Part> {
         any_name().prop_map(|title| Part::Control(Control::GroupTitle { title })),
         vec(any::<u8>(), 0..300).prop_map(|b| Part::Control(Control::Leave { request: b.into() })),
         vec(any::<u8>(), 0..300).prop_map(|b| Part::Control(Control::DeviceListLink { link: b.into() })),
-        (7u16..).prop_map(|kind| Part::Control(Control::Unknown(kind))),
+        any_name().prop_map(|title| Part::Control(Control::Invitation { title })),
+        any::<[u8; 32]>().prop_map(|secret| Part::Control(Control::Join { secret: Secret(secret) })),
+        (12u16..).prop_map(|kind| Part::Control(Control::Unknown(kind))),
     ]
 }
 

@@ -94,7 +94,10 @@ pub(super) fn request(from: P) -> Result<Request, Problem> {
         },
         P::Reach(_) => Request::Reach,
         P::SetReach(m) => Request::SetReach { from: AppId::parse(&m.app)?, rule: reach_rule(m.rule)? },
-        P::CreateInvite(m) => Request::CreateInvite { digest: digest(&m.digest)?, uses: m.uses, ttl_s: m.ttl_s },
+        P::CreateInvite(m) => {
+            let (uses, ttl_s, everywhere) = (m.uses, m.ttl_s, m.everywhere);
+            Request::CreateInvite { digest: digest(&m.digest)?, uses, ttl_s, everywhere }
+        }
         P::RevokeInvite(m) => Request::RevokeInvite { digest: m.digest.map(|d| digest(&d)).transpose()? },
         P::PutDoor(m) => Request::PutDoor { digest: digest(&m.digest)? },
         P::DropDoor(m) => Request::DropDoor { digest: digest(&m.digest)? },
@@ -279,8 +282,9 @@ pub(super) fn put_request(from: &Request) -> P {
         Request::SetReach { from, rule } => {
             P::SetReach(pb::Reach { app: from.as_str().to_owned(), rule: put_reach_rule(*rule) })
         }
-        Request::CreateInvite { digest, uses, ttl_s } => {
-            P::CreateInvite(pb::CreateInvite { digest: put(&digest.0), uses: *uses, ttl_s: *ttl_s })
+        Request::CreateInvite { digest, uses, ttl_s, everywhere } => {
+            let (uses, ttl_s, everywhere) = (*uses, *ttl_s, *everywhere);
+            P::CreateInvite(pb::CreateInvite { digest: put(&digest.0), uses, ttl_s, everywhere })
         }
         Request::RevokeInvite { digest } => {
             P::RevokeInvite(pb::RevokeInvite { digest: digest.as_ref().map(|d| put(&d.0)) })

@@ -437,6 +437,8 @@ pub(super) struct CreateInvite {
     pub uses: u32,
     #[prost(uint64, tag = "3")]
     pub ttl_s: u64,
+    #[prost(bool, tag = "4")]
+    pub everywhere: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -21,7 +21,7 @@ use crate::{
     keypackages,
     keys::Keys,
     mailboxes::Mailboxes,
-    reach::Reach,
+    reach::{Reach, Terms},
     testing::{NOON, keys, rng},
 };
 
@@ -93,6 +93,9 @@ fn address(app: &str, number: &str) -> Who {
     Who::Address { app: AppId::parse(app).unwrap(), handle: number.into() }
 }
 
+/// An invite of one use, for an hour.
+const ONCE: Terms = Terms { uses: 1, ttl_s: 3_600, everywhere: false };
+
 #[tokio::test]
 async fn key_packages_exhausted() {
     let world = World::new().await;
@@ -124,7 +127,7 @@ async fn other_apps_are_off_until_turned_on() {
     assert_eq!(world.claim(&ann, &who, NOON).await, Err(Code::NotReachable));
 
     let token = Secret([7; 32]);
-    world.reach(&bob).create_invite(&token.digest(), 1, 3_600, NOON).await.unwrap();
+    world.reach(&bob).create_invite(&token.digest(), ONCE, NOON).await.unwrap();
     let invite = Who::Invite(token);
     world.reach(&bob).block(&ann.account).await.unwrap();
     assert_eq!(world.claim(&ann, &invite, NOON).await, Err(Code::NotReachable), "blocked");
@@ -132,6 +135,20 @@ async fn other_apps_are_off_until_turned_on() {
     assert_eq!(world.claim(&ann, &invite, NOON.plus_ms(3_600_000)).await, Err(Code::NotReachable), "expired");
     assert!(world.claim(&ann, &invite, NOON).await.is_ok());
     assert_eq!(world.claim(&ann, &invite, NOON).await, Err(Code::NotReachable), "used up");
+
+    // Where an app is off, only an invite that is made for everywhere reaches; it is not let through a block.
+    world.reach(&bob).set_rule(&bell, ReachRule::Nobody).await.unwrap();
+    let (plain, everywhere) = (Secret([8; 32]), Secret([9; 32]));
+    world.reach(&bob).create_invite(&plain.digest(), ONCE, NOON).await.unwrap();
+    let terms = Terms { everywhere: true, ..ONCE };
+    world.reach(&bob).create_invite(&everywhere.digest(), terms, NOON).await.unwrap();
+    let claim = |token: &Secret| Who::Invite(token.clone());
+    assert_eq!(world.claim(&ann, &claim(&plain), NOON).await, Err(Code::NotReachable), "off");
+    world.reach(&bob).block(&ann.account).await.unwrap();
+    assert_eq!(world.claim(&ann, &claim(&everywhere), NOON).await, Err(Code::NotReachable), "blocked");
+    world.reach(&bob).unblock(&ann.account).await.unwrap();
+    assert!(world.claim(&ann, &claim(&everywhere), NOON).await.is_ok());
+    assert_eq!(world.claim(&ann, &claim(&everywhere), NOON).await, Err(Code::NotReachable), "used up");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::{
     backups,
     error::{Refused, refuse},
     fresh_rng, keypackages,
-    reach::Reach,
+    reach::{Reach, Terms},
     relays::Seat,
     rooms::{Send, SendPending, Whisper, Whispered},
 };
@@ -227,8 +227,9 @@ pub(super) async fn member<S: Store>(
             reach.set_rule(&from, rule).await?;
             Ok(Done::Answer(Answer::Reach(reach.rules().await?)))
         }
-        Request::CreateInvite { digest, uses, ttl_s } => {
-            reach.create_invite(&digest, uses, ttl_s, now).await.and_then(|()| done())
+        Request::CreateInvite { digest, uses, ttl_s, everywhere } => {
+            let terms = Terms { uses, ttl_s, everywhere };
+            reach.create_invite(&digest, terms, now).await.and_then(|()| done())
         }
         Request::RevokeInvite { digest } => reach.revoke_invite(digest.as_ref()).await.and_then(|()| done()),
         Request::PutDoor { digest } => reach.put_door(&digest).await.and_then(|()| done()),

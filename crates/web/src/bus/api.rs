@@ -2,9 +2,9 @@
 
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
-    Allowed, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure, GroupRole,
-    GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, LinkEnd, Member, Mention, Message, MessageState,
-    Picture, Preview, Proof, Reply, Reports, Request, Showing, Status, Target,
+    Allowed, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure, GroupLink,
+    GroupRole, GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, Joining, LinkEnd, Member, Mention,
+    Message, MessageState, Picture, Preview, Proof, Reply, Reports, Request, Showing, Status, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
 use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, RoomId, UnixMillis};
@@ -27,13 +27,15 @@ wire_struct! { Reports { delivered, read, typing } }
 wire_struct! { Mention { start, end, account } }
 wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, mentioned, picture, last, last_activity, verified, group } }
 wire_struct! { GroupRules { add, write, change, history_s } }
-wire_struct! { GroupView { role, rules, roles } }
+wire_struct! { GroupView { role, rules, roles, invited } }
 wire_struct! { Preview { id, from, from_name, text, deleted, time, state } }
 wire_struct! { Member { account, address, name, picture } }
 wire_struct! {
     Message { id, order, from, from_name, text, mentions, in_reply_to, edited, deleted, reactions, time, state }
 }
-wire_struct! { Request { id, from, time, text, claimed_name, claimed_address } }
+wire_struct! { Request { id, from, time, text, claimed_name, claimed_address, group, joins } }
+wire_struct! { GroupLink { id, text, approve, uses, until } }
+wire_struct! { Joining { id, since, by } }
 wire_struct! { Showing { off, quiet } }
 wire_struct! { Device { id, name, this, added, seen, showing } }
 wire_struct! { Status { received, unreadable, queued, held, repairs, conversations, requests, backed_up } }
@@ -43,7 +45,7 @@ wire_enum! { ReachRule { 0 Ask, 1 Invite, 2 Nobody } }
 wire_enum! { GroupRole { 0 Member, 1 Admin, 2 Owner } }
 wire_enum! { Allowed { 0 Everyone, 1 Admins } }
 wire_enum! { Proof { 0 Code(code), 1 Password(password) } }
-wire_enum! { Target { 0 Address(address), 1 Invite(text), 2 Conversation(id) } }
+wire_enum! { Target { 0 Address(address), 1 Invite(text), 2 Conversation(id), 3 Account(account) } }
 wire_enum! {
     Body {
         0 Text { text, in_reply_to },
@@ -109,8 +111,15 @@ wire_enum! {
         47 SetShowing { device, showing },
         48 Readers { conversation, message },
         49 Typing { conversation, typing },
-        60 SetGroupPicture { conversation, picture },
-        61 GroupPicture { conversation },
+        60 Uninvite { conversation, member },
+        61 CreateGroupLink { conversation, approve, uses, ttl_s },
+        62 GroupLinks { conversation },
+        63 RevokeGroupLink { link },
+        64 JoinByLink { link },
+        65 Joining,
+        66 StopJoining { join },
+        70 SetGroupPicture { conversation, picture },
+        71 GroupPicture { conversation },
     }
 }
 
@@ -133,6 +142,7 @@ wire_enum! {
         14 Draft { conversation, text },
         15 Identities(identities),
         16 Typing { conversation, who, typing },
+        20 JoinEnded { join, joined },
     }
 }
 
@@ -157,6 +167,9 @@ wire_enum! {
         16 Devices(devices),
         17 Drafts(drafts),
         18 Readers(readers),
+        30 GroupLink(link),
+        31 GroupLinks(links),
+        32 Joining(joins),
     }
 }
 
@@ -174,7 +187,7 @@ wire_enum! {
 }
 
 lists! {
-    AppInfo, Identity, Conversation, Device, Member, Mention, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
+    AppInfo, GroupLink, Identity, Joining, Conversation, Device, Member, Mention, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
     (AccountRef, GroupRole), (AccountRef, MessageState), (ConversationId, String), (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
 }
 

@@ -2,10 +2,11 @@
 
 use super::*;
 use parlour_client::api::{
-    Body, ConversationId, Device, Identity, LinkEnd, Mention, Message, MessageState, Showing, Target,
+    Body, ConversationId, Device, GroupLink, Identity, Joining, LinkEnd, Mention, Message, MessageState, Request,
+    Showing, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId};
-use parlour_proto::ids::{AccountId, DeviceId, MessageId, UnixMillis};
+use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, UnixMillis};
 
 fn there_and_back<T: Wire + std::fmt::Debug>(message: &T) {
     let bytes = encode(Tab(7), message);
@@ -121,6 +122,45 @@ fn devices_and_drafts_come_back_as_they_were() {
         Event::Draft { conversation, text: Some("so far".to_owned()) },
     ]);
     there_and_back(&FromWorker::Events(events));
+}
+
+#[test]
+fn what_brings_people_into_groups_comes_back_as_it_was() {
+    let conversation = ConversationId([9; 16]);
+    let account = AccountRef { app: AppId::parse("bell").unwrap(), account: AccountId([3; 16]) };
+    let id = Digest([5; 32]);
+    for intent in [
+        Intent::AddMembers { conversation, members: vec![Target::Account(account.clone())] },
+        Intent::Uninvite { conversation, member: account.clone() },
+        Intent::CreateGroupLink { conversation, approve: true, uses: 3, ttl_s: 60 },
+        Intent::GroupLinks { conversation },
+        Intent::RevokeGroupLink { link: id },
+        Intent::JoinByLink { link: "parlour:invite/bell/a.b".to_owned() },
+        Intent::Joining,
+        Intent::StopJoining { join: conversation },
+    ] {
+        there_and_back(&ToWorker::Call { id: 1, call: Call::Intent(intent) });
+    }
+    let link = GroupLink { id, text: "a.b".to_owned(), approve: false, uses: 1, until: UnixMillis(7) };
+    let request = Request {
+        id: conversation,
+        from: account.clone(),
+        time: UnixMillis(1),
+        text: None,
+        claimed_name: None,
+        claimed_address: None,
+        group: Some("Choir".to_owned()),
+        joins: Some(conversation),
+    };
+    for reply in [
+        Reply::GroupLink(link.clone()),
+        Reply::GroupLinks(vec![link]),
+        Reply::Joining(vec![Joining { id: conversation, since: UnixMillis(1), by: Some(account) }]),
+        Reply::Requests(vec![request]),
+    ] {
+        there_and_back(&FromWorker::Answer { id: 3, result: Ok(Outcome::Reply(reply)) });
+    }
+    there_and_back(&FromWorker::Events(vec![Event::JoinEnded { join: conversation, joined: None }]));
 }
 
 #[test]

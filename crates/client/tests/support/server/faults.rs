@@ -23,6 +23,11 @@ impl Server {
         }
     }
 
+    /// How many door tokens of this account somebody may hold.
+    pub fn doors(&self, account: &AccountRef) -> usize {
+        self.accounts[account].doors.len()
+    }
+
     pub fn room_ids(&self) -> Vec<RoomId> {
         self.rooms.keys().copied().collect()
     }

@@ -6,7 +6,7 @@ use crate::client::{device, find, group, view};
 use crate::exit::Trouble;
 use parlour_client::api::{Body, ConversationId, Intent, Target};
 use parlour_proto::frames::{AppId, ReachRule};
-use parlour_proto::ids::MessageId;
+use parlour_proto::ids::{Digest, MessageId};
 use parlour_shell::Runner;
 use serde::Deserialize;
 use serde_json::Value;
@@ -98,6 +98,29 @@ pub(super) enum Command {
     GroupAdd {
         conversation: String,
         members: Vec<String>,
+    },
+    GroupUninvite {
+        conversation: String,
+        member: String,
+    },
+    GroupLink {
+        conversation: String,
+        approve: Option<bool>,
+        uses: Option<u32>,
+        days: Option<u32>,
+    },
+    GroupLinks {
+        conversation: String,
+    },
+    GroupUnlink {
+        link: String,
+    },
+    GroupJoin {
+        link: String,
+    },
+    GroupJoining {},
+    GroupStopJoining {
+        join: String,
     },
     GroupRemove {
         conversation: String,
@@ -229,6 +252,21 @@ impl Command {
                 conversation: place(ask, &conversation).await?,
                 members: find::people(ask, &members).await?,
             },
+            Self::GroupUninvite { conversation, member } => {
+                let group = find::conversation(ask, &conversation).await?;
+                Intent::Uninvite { conversation: group.id, member: group::invited_of(&group, &member)? }
+            }
+            Self::GroupLink { conversation, approve, uses, days } => Intent::CreateGroupLink {
+                conversation: place(ask, &conversation).await?,
+                approve: approve.unwrap_or(false),
+                uses: uses.unwrap_or(1),
+                ttl_s: u64::from(days.unwrap_or(7)) * 86_400,
+            },
+            Self::GroupLinks { conversation } => Intent::GroupLinks { conversation: place(ask, &conversation).await? },
+            Self::GroupUnlink { link } => Intent::RevokeGroupLink { link: digest(&link)? },
+            Self::GroupJoin { link } => Intent::JoinByLink { link },
+            Self::GroupJoining {} => Intent::Joining,
+            Self::GroupStopJoining { join } => Intent::StopJoining { join: place(ask, &join).await? },
             Self::GroupRemove { conversation, member } => {
                 let group = find::conversation(ask, &conversation).await?;
                 Intent::RemoveMember { conversation: group.id, member: group::member_of(&group, &member)? }
@@ -293,6 +331,14 @@ async fn whom(ask: &mut impl Ask, typed: &str) -> Result<Target, Trouble> {
 
 async fn write(ask: &mut impl Ask, conversation: &str, body: Body) -> Result<Intent, Trouble> {
     Ok(Intent::Send { to: Target::Conversation(place(ask, conversation).await?), body })
+}
+
+fn digest(typed: &str) -> Result<Digest, Trouble> {
+    let mut digest = [0; 32];
+    match hex::decode_to_slice(typed, &mut digest) {
+        Ok(()) => Ok(Digest(digest)),
+        Err(_) => Err(Trouble::usage("a link is named by its id, 64 hexadecimal digits")),
+    }
 }
 
 fn message(typed: &str) -> Result<MessageId, Trouble> {

@@ -174,10 +174,8 @@ fn settings() -> impl Strategy<Value = Request> {
     prop_oneof![
         Just(Request::Reach),
         (app(), rule()).prop_map(|(from, rule)| Request::SetReach { from, rule }),
-        (digest(), any::<u32>(), any::<u64>()).prop_map(|(digest, uses, ttl_s)| Request::CreateInvite {
-            digest,
-            uses,
-            ttl_s
+        (digest(), any::<u32>(), any::<u64>(), any::<bool>()).prop_map(|(digest, uses, ttl_s, everywhere)| {
+            Request::CreateInvite { digest, uses, ttl_s, everywhere }
         }),
         option::of(digest()).prop_map(|digest| Request::RevokeInvite { digest }),
         digest().prop_map(|digest| Request::PutDoor { digest }),

@@ -76,5 +76,7 @@ pub(crate) fn request(n: u8) -> Request {
         text: Some("hello".to_owned()),
         claimed_name: Some("Eve".to_owned()),
         claimed_address: None,
+        group: None,
+        joins: None,
     }
 }
