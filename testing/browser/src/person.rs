@@ -231,6 +231,15 @@ impl Person {
     /// # Errors
     /// When there is none.
     pub async fn open(&self, title: &str) -> Result<()> {
+        self.enter(title).await?;
+        self.browser.wait(".said").await.map(drop)
+    }
+
+    /// As [`Self::open`], where nothing may have been said yet.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn enter(&self, title: &str) -> Result<()> {
         self.go("#/").await?;
         let title = serde_json::to_string(title)?;
         let link = format!(
@@ -238,8 +247,7 @@ impl Person {
         );
         self.browser.wait_for(&link).await?;
         self.browser.run(&format!("{link}.click()")).await?;
-        self.browser.wait_for(&format!("document.querySelector('.headname')?.innerText === {title}")).await?;
-        self.browser.wait(".said").await.map(drop)
+        self.browser.wait_for(&format!("document.querySelector('.headname')?.innerText === {title}")).await
     }
 
     /// The titles in the list, newest first.

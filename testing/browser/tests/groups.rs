@@ -132,3 +132,83 @@ async fn a_picture_names_and_what_newcomers_see() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+#[ignore = "needs Chromium and the built apps: cargo xtask test"]
+async fn people_join_by_link_and_by_invitation() -> Result<()> {
+    let (server, driver) = (Server::start().await?, Driver::start().await?);
+    let (ana, ben) = Person::two_friends(&server, &driver).await?;
+    // On an app whose people cannot ask Ana: the link reaches her all the same.
+    let cleo = Person::sign_up(&server, &driver, "porch", "@cleo", "Cleo").await?;
+    ana.go("#/group").await?;
+    ana.browser.wait(".person .tick").await?;
+    ana.browser.type_into(".page input[type=text]", "Choir").await?;
+    ana.browser.press(".person .tick").await?;
+    ana.browser.click(".page .primary").await?;
+    ana.browser.wait("#composer").await?;
+    ana.say("Who sings?").await?;
+    ben.open("Choir").await?;
+    ben.sees("Who sings?").await?;
+
+    // She is asked first.
+    about(&ana).await?;
+    ana.browser
+        .run("[...document.querySelectorAll('.group .item')].find(i => i.textContent.includes('by link')).click()")
+        .await?;
+    ana.browser.click("#make-link").await?;
+    let link = ana.browser.wait(".grouplink .link").await?.text().await?;
+    ana.browser.screenshot("bell-group-link").await?;
+    ana.browser.keys("\u{e00c}").await?;
+    cleo.go("#/new").await?;
+    cleo.browser.wait("#whom").await?;
+    let paste = format!(
+        "const whom = document.querySelector('#whom'); whom.value = 'http://{link}'; whom.dispatchEvent(new Event('input', {{ bubbles: true }}))"
+    );
+    cleo.browser.run(&paste).await?;
+    cleo.browser.wait_text(".letter h2", "A group").await?;
+    cleo.browser.screenshot("porch-join").await?;
+    cleo.browser.click(".letter .primary").await?;
+    cleo.browser
+        .wait_text(
+            ".letter [role=status]",
+            "You asked to join. The group appears among your chats as soon as you are in.",
+        )
+        .await?;
+    cleo.go("#/requests").await?;
+    cleo.browser.wait_text(".group .item span", "You asked to join a group").await?;
+    ana.go("#/requests").await?;
+    ana.browser.wait_text(".request h2", "Somebody on Porch wants to join Choir").await?;
+    ana.browser.click(".request .linkbutton").await?;
+    ana.browser.wait_text(".request bdi", "Cleo").await?;
+    ana.browser.screenshot("bell-join-request").await?;
+    ana.browser.click(".request .primary").await?;
+    cleo.enter("Choir").await?;
+    cleo.say("I do").await?;
+    ben.sees("I do").await?;
+
+    // Nobody has become anybody's contact by it.
+    anyhow::ensure!(cleo.titles().await? == ["Choir"], "{:?}", cleo.titles().await?);
+
+    // Dora does not know Ana: she is asked, and in when she accepts.
+    let dora = Person::sign_up(&server, &driver, "bell", "+4917012345999", "Dora").await?;
+    ana.open("Choir").await?;
+    about(&ana).await?;
+    ana.browser
+        .run("[...document.querySelectorAll('.group .item')].find(i => i.textContent.includes('Add people')).click()")
+        .await?;
+    ana.browser.type_into("#add-address", "+4917012345999@bell").await?;
+    ana.browser.click(".modal .primary").await?;
+    ana.browser
+        .wait_for("[...document.querySelectorAll('.person small')].some(s => s.textContent === 'asked, not in yet')")
+        .await?;
+    dora.go("#/requests").await?;
+    dora.browser.wait_text(".request h2", "Somebody on Bell invites you to a group").await?;
+    dora.browser.click(".request .primary").await?;
+    dora.enter("Choir").await?;
+    dora.say("Me too").await?;
+    cleo.sees("Me too").await?;
+    for person in [&ana, &ben, &cleo, &dora] {
+        person.has_no_faults().await?;
+    }
+    Ok(())
+}

@@ -18,6 +18,7 @@ mod icon;
 mod invite;
 mod leave;
 mod link;
+mod links;
 mod mark;
 mod members;
 mod menu;

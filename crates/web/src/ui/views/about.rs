@@ -6,6 +6,7 @@ use super::dialog::confirm;
 use super::face::chooser;
 use super::frame::bar;
 use super::icon::{Icon, icon};
+use super::links::links;
 use super::members::{add, members, rename};
 use crate::ui::model::route::Route;
 use crate::ui::strings::{fill, t};
@@ -19,6 +20,7 @@ pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
     let leaving = RwSignal::new(false);
     let adding = RwSignal::new(false);
     let renaming = RwSignal::new(false);
+    let linking = RwSignal::new(false);
     let block = move || {
         blocking.set(false);
         desk.then(Intent::Block { conversation: id }, move |_| desk.tell(t().blocked));
@@ -30,11 +32,12 @@ pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
     view! {
         {bar(desk, t().about, ().into_any())}
         <div class="page narrow">
-            {move || chat.get().map(|chat| inside(desk, &chat, blocking, leaving, adding, renaming))}
+            {move || chat.get().map(|chat| inside(desk, &chat, blocking, leaving, adding, renaming, linking))}
         </div>
         {move || blocking.get().then(|| confirm(t().block_question, t().block_text, t().block, block, move || blocking.set(false)))}
         {move || leaving.get().then(|| confirm(t().leave_question, t().leave_text, t().leave, leave, move || leaving.set(false)))}
         {move || adding.get().then(|| chat.get_untracked().map(|chat| add(desk, chat, move || adding.set(false))))}
+        {move || linking.get().then(|| links(desk, id, move || linking.set(false)))}
         {move || renaming.get().then(|| chat.get_untracked().map(|chat| rename(desk, chat, move || renaming.set(false))))}
     }
 }
@@ -53,6 +56,7 @@ fn inside(
     leaving: RwSignal<bool>,
     adding: RwSignal<bool>,
     renaming: RwSignal<bool>,
+    linking: RwSignal<bool>,
 ) -> impl IntoView + use<> {
     let id = chat.id;
     let is_closed = chat.state == ConversationState::Closed;
@@ -63,7 +67,7 @@ fn inside(
         (false, Some(app), None) => fill(t().on_app, &[("app", &app)]),
         _ => String::new(),
     };
-    let members = chat.is_group.then(|| members(desk, chat, !is_closed, adding));
+    let members = chat.is_group.then(|| members(desk, chat, !is_closed, adding, linking));
     let renames = chat.group.as_ref().is_some_and(|group| !is_closed && group.rules.change.covers(group.role));
     view! {
         <div class="profile">

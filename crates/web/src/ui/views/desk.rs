@@ -65,6 +65,8 @@ pub(crate) struct Desk {
     pub writing: RwSignal<Writing>,
     /// What is being written, on any own device.
     pub drafts: RwSignal<HashMap<ConversationId, String>>,
+    /// How often it was heard that one is in a group by a link, or will not be.
+    pub joins: RwSignal<u32>,
     /// The last of them that another device wrote, for the field that shows it.
     pub heard_draft: RwSignal<Option<(ConversationId, String)>>,
     /// Whether somebody has typed into the field since it was filled.
@@ -97,6 +99,7 @@ impl Desk {
             thread: RwSignal::new(Thread::default()),
             writing: RwSignal::new(Writing::New),
             drafts: RwSignal::new(HashMap::new()),
+            joins: RwSignal::new(0),
             heard_draft: RwSignal::new(None),
             has_typed: StoredValue::new(false),
             devices: RwSignal::new(Devices::default()),
@@ -273,7 +276,7 @@ impl Desk {
         }
     }
 
-    /// What happens to linked accounts.
+    /// What happens to linked accounts, and to wishes to join.
     fn hear_of_accounts(self, event: &Event) {
         match event {
             Event::SignedOut { identity, .. } => {
@@ -281,6 +284,12 @@ impl Desk {
                 if let Some(account) = account {
                     let address = super::accounts::shown(&account.address);
                     self.tell(fill(t().account_gone, &[("address", &address)]));
+                }
+            }
+            Event::JoinEnded { joined, .. } => {
+                self.joins.update(|joins| *joins += 1);
+                if joined.is_none() {
+                    self.tell(t().join_ended);
                 }
             }
             Event::Request(request) => {

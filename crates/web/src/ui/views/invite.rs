@@ -10,6 +10,7 @@ use crate::ui::model::when::{Local, day_name};
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
 use parlour_client::api::{Intent, Reply};
+use parlour_proto::address::Invite;
 use parlour_proto::frames::{AppId, ReachRule};
 use parlour_proto::ids::UnixMillis;
 
@@ -104,14 +105,19 @@ fn shown(desk: Desk, link: String, expires: UnixMillis) -> impl IntoView {
 }
 
 /// An invite as a link to this origin (`…/i#token`); what is after `#` never reaches a server.
-fn link(text: &str) -> String {
+pub(super) fn link(text: &str) -> String {
     let token = text.rsplit(['/', '#']).next().unwrap_or_default();
     format!("{}/i#{token}", dom::origin())
 }
 
 /// The invite in what was pasted or scanned: a link of any app here, or its short form.
 pub(super) fn invite_in(pasted: &str) -> Option<String> {
-    parlour_proto::address::Invite::parse(pasted).ok().map(|invite| invite.to_text())
+    Invite::parse(pasted).ok().filter(|invite| invite.group.is_none()).map(|invite| invite.to_text())
+}
+
+/// As [`invite_in`], for a link to a group.
+pub(super) fn group_link_in(pasted: &str) -> Option<String> {
+    Invite::parse(pasted).ok().filter(|invite| invite.group.is_some()).map(|invite| invite.to_text())
 }
 
 /// The page was opened by an invite's link: the place where it is used, without the link staying in the history.

@@ -13,7 +13,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// People and rules of a group; `open`: something can be changed in it.
-pub(super) fn members(desk: Desk, chat: &Conversation, open: bool, adding: RwSignal<bool>) -> AnyView {
+pub(super) fn members(
+    desk: Desk,
+    chat: &Conversation,
+    open: bool,
+    adding: RwSignal<bool>,
+    linking: RwSignal<bool>,
+) -> AnyView {
     let id = chat.id;
     let group = chat.group.clone().filter(|_| open);
     let rows = chat.members.iter().map(|member| row(desk, id, member.clone(), group.as_deref())).collect_view();
@@ -21,12 +27,31 @@ pub(super) fn members(desk: Desk, chat: &Conversation, open: bool, adding: RwSig
     view! {
         <section class="group">
             <h2 class="grouptitle">{t().group_people}</h2>
-            <ul class="plain">{rows}</ul>
-            {adds.then(|| view! { <button class="item" on:click=move |_| adding.set(true)>{icon(Icon::Plus)}<span>{t().add_people}</span></button> })}
+            <ul class="plain">{rows}{group.as_deref().map(|group| invited(desk, id, group))}</ul>
+            {adds.then(|| view! { <button class="item" on:click=move |_| adding.set(true)>{icon(Icon::Plus)}<span>{t().add_people}</span></button>
+                <button class="item" on:click=move |_| linking.set(true)>{icon(Icon::Link)}<span>{t().group_link}</span></button>
+            })}
         </section>
         {group.map(|group| rules(desk, id, &group))}
     }
     .into_any()
+}
+
+/// Who was asked, and has not answered.
+fn invited(desk: Desk, id: ConversationId, group: &GroupView) -> impl IntoView + use<> {
+    let line = move |member: &Member| {
+        let name = member.name.clone().or(member.address.clone()).unwrap_or_else(|| t().somebody.to_owned());
+        let account = member.account.clone();
+        let back = move |_| desk.please(Intent::Uninvite { conversation: id, member: account.clone() });
+        view! {
+            <li class="person">
+                {face(desk, member, &name)}
+                <span class="personname"><bdi>{name.clone()}</bdi><small>{t().asked_in}</small></span>
+                <button class="button small quiet" aria-label=format!("{} {name}", t().uninvite) on:click=back>{t().uninvite}</button>
+            </li>
+        }
+    };
+    group.invited.iter().map(line).collect_view()
 }
 
 fn role_name(role: GroupRole) -> &'static str {
@@ -166,19 +191,29 @@ pub(super) fn rename(desk: Desk, chat: Arc<Conversation>, close: impl Fn() + Cop
 /// Asks whom to bring in.
 pub(super) fn add(desk: Desk, chat: Arc<Conversation>, close: impl Fn() + Copy + 'static) -> impl IntoView {
     let chosen = RwSignal::new(BTreeSet::new());
+    let address = RwSignal::new(String::new());
     let (id, of) = (chat.id, chat.identity);
     let without = chat.members.iter().map(|member| member.account.account.0).collect();
     let act = move |_| {
-        let members = chosen.get_untracked().into_iter().map(Target::Conversation).collect();
+        let mut members: Vec<Target> = chosen.get_untracked().into_iter().map(Target::Conversation).collect();
+        let typed = address.get_untracked().trim().to_owned();
+        members.extend((!typed.is_empty()).then_some(Target::Address(typed)));
         desk.please(Intent::AddMembers { conversation: id, members });
         close();
     };
+    let none = move || chosen.read().is_empty() && !address.read().trim().contains('@');
     modal(t().add_people, close, move || {
         view! {
             <div class="people scrolls">{super::group::people(desk, chosen, &without, Some(of))}</div>
+            <label class="field">
+                <span class="label">{t().add_by_address}</span>
+                <input id="add-address" class="input" type="text" autocomplete="off" autocapitalize="none" spellcheck="false" placeholder=t().whom_example
+                    on:input=move |event| address.set(event_target_value(&event)) />
+                <small class="fine">{t().add_by_address_says}</small>
+            </label>
             <div class="answers">
                 <button class="button" on:click=move |_| close()>{t().cancel}</button>
-                <button class="button primary" disabled=move || chosen.read().is_empty() on:click=act>{t().add}</button>
+                <button class="button primary" disabled=none on:click=act>{t().add}</button>
             </div>
         }
         .into_any()

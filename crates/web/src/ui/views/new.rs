@@ -5,7 +5,7 @@ use super::desk::Desk;
 use super::dom;
 use super::frame::{bar, what_they_see_of};
 use super::icon::{Icon, icon};
-use super::invite::invite_in;
+use super::invite::{group_link_in, invite_in};
 use super::mark::avatar;
 use super::scan::scan;
 use crate::ui::model::phone;
@@ -29,6 +29,8 @@ enum Found {
         app: AppId,
     },
     Invite(String),
+    /// A link to a group.
+    Group(String),
 }
 
 /// The page; with the invite that led here.
@@ -40,7 +42,7 @@ pub(crate) fn new(desk: Desk, invite: Option<String>) -> impl IntoView {
     if dom::has_keyboard() {
         dom::focus_soon("whom");
     }
-    let by_hand = move || !matches!(found.get(), Found::Invite(_));
+    let by_hand = move || !matches!(found.get(), Found::Invite(_) | Found::Group(_));
     view! {
         {bar(desk, t().new_chat, ().into_any())}
         <div class="page narrow">
@@ -63,6 +65,7 @@ pub(crate) fn new(desk: Desk, invite: Option<String>) -> impl IntoView {
             {move || match found.get() {
                 Found::Address { handle, app } => letter(desk, Target::Address(format!("{handle}@{app}")), Some((handle, app)), typed).into_any(),
                 Found::Invite(invite) => letter(desk, Target::Invite(invite), None, typed).into_any(),
+                Found::Group(link) => join(desk, link, typed).into_any(),
                 Found::Nothing | Found::Handle => ().into_any(),
             }}
         </div>
@@ -79,6 +82,9 @@ pub(crate) fn new(desk: Desk, invite: Option<String>) -> impl IntoView {
 fn read(desk: Desk, typed: &str) -> Found {
     if let Some(invite) = invite_in(typed) {
         return Found::Invite(invite);
+    }
+    if let Some(link) = group_link_in(typed) {
+        return Found::Group(link);
     }
     let typed = typed.trim();
     let (handle, app) = match typed.rsplit_once('@') {
@@ -177,6 +183,50 @@ fn letter(desk: Desk, target: Target, address: Option<(String, AppId)>, typed: R
                 {move || if busy.get() { t().sending } else { t().send_request }}
             </button>
             <span class="unseen" role="status">{move || preview(if busy.get() { t().sending } else { "" })}</span>
+        </section>
+    }
+}
+
+/// Asks to join a group by its link.
+fn join(desk: Desk, link: String, typed: RwSignal<String>) -> impl IntoView {
+    let from = RwSignal::new(OWN);
+    let (busy, asked) = (RwSignal::new(false), RwSignal::new(false));
+    let problem = RwSignal::new(None::<String>);
+    let has_name =
+        Memo::new(move |_| desk.state.with(|state| state.account(from.get()).is_some_and(|me| !me.name.is_empty())));
+    let ask = move |_| {
+        let intent = desk.as_account(from.get_untracked(), Intent::JoinByLink { link: link.clone() });
+        busy.set(true);
+        problem.set(None);
+        leptos::task::spawn_local(async move {
+            match desk.ask(intent).await {
+                Ok(_) => asked.set(true),
+                Err(Fault::Failed(Failure::NotReachable)) => problem.set(Some(t().join_void.to_owned())),
+                Err(fault) => problem.set(Some(explain(&fault))),
+            }
+            busy.set(false);
+        });
+    };
+    view! {
+        <section class="card letter">
+            <div class="cardhead">
+                <span class="avatar neutral" aria-hidden="true">{icon(Icon::Group)}</span>
+                <div class="cardtext"><h2>{t().join_title}</h2><p>{t().join_says}</p></div>
+                <button class="iconbutton" aria-label=t().cancel on:click=move |_| typed.set(String::new())>{icon(Icon::Close)}</button>
+            </div>
+            {sender(desk, from)}
+            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see_of(desk, from.get())}</p>
+            {move || (!has_name.get()).then(|| your_name(desk, from.get()))}
+            {move || problem.get().map(|problem| view! { <p class="problem" role="alert">{icon(Icon::Warn)}<span>{problem}</span></p> })}
+            {move || if asked.get() {
+                view! { <p class="privacy" role="status">{icon(Icon::Check)}<span>{t().join_asked}</span></p> }.into_any()
+            } else {
+                view! {
+                    <button class="button primary wide" disabled=move || busy.get() on:click=ask.clone()>
+                        {move || if busy.get() { t().sending } else { t().join }}
+                    </button>
+                }.into_any()
+            }}
         </section>
     }
 }

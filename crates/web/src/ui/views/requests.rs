@@ -9,7 +9,7 @@ use crate::ui::model::route::Route;
 use crate::ui::model::when::{Local, short};
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
-use parlour_client::api::{ConversationId, IdentityId, Intent, Reply, Request};
+use parlour_client::api::{ConversationId, IdentityId, Intent, Joining, Reply, Request};
 
 /// The page.
 pub(crate) fn requests(desk: Desk) -> impl IntoView {
@@ -22,6 +22,7 @@ pub(crate) fn requests(desk: Desk) -> impl IntoView {
                 <div class="blank">{icon(Icon::Tray)}<p>{t().requests_none}</p>
                 <a class="button" href=Route::Reach.hash()>{t().requests_reach}</a></div>
             })}
+            {joining(desk)}
             <ul class="cards" aria-label=t().requests>
                 <For each=move || waiting.get() key=|(_, request)| request.id children=move |(asked, request)| card(desk, asked, &request) />
             </ul>
@@ -36,21 +37,29 @@ fn card(desk: Desk, asked: IdentityId, request: &Request) -> impl IntoView + use
     let accept = move |_| {
         desk.then(Intent::Accept { request: id }, move |reply| {
             if let Reply::Conversation(conversation) = reply {
-                let id = conversation.id;
+                let opens = conversation.id;
                 desk.state.update(|state| {
                     state.forget(id);
                     state.put_conversation(conversation);
                 });
-                desk.go(Route::Chat(id));
+                desk.go(Route::Chat(opens));
             }
         })
+    };
+    let group =
+        request.joins.and_then(|group| desk.state.with_untracked(|state| Some(state.chat(group)?.title.clone())));
+    let heading = match (&group, &request.group) {
+        (Some(title), _) => fill(t().request_joins, &[("app", &app), ("group", title)]),
+        (None, Some(_)) => fill(t().request_invites, &[("app", &app)]),
+        (None, None) => fill(t().request_from, &[("app", &app)]),
     };
     view! {
         <li class="card request">
             <span class="avatar neutral" aria-hidden="true">{icon(Icon::Person)}</span>
             <div class="cardtext">
-                <h2>{fill(t().request_from, &[("app", &app)])}" "{badge(desk, asked)}</h2>
+                <h2>{heading}" "{badge(desk, asked)}</h2>
                 <p>{short(at, desk.today.get_untracked(), t())}" · "{t().request_hidden}</p>
+                {reveal(request)}
             </div>
             <div class="choices">
                 <button class="button primary" on:click=accept>{t().accept}</button>
@@ -58,6 +67,58 @@ fn card(desk: Desk, asked: IdentityId, request: &Request) -> impl IntoView + use
                 <button class="button quiet bad" on:click=move |_| answer(desk, id, Intent::Block { conversation: id }, t().blocked)>{t().block}</button>
             </div>
         </li>
+    }
+}
+
+/// Who wants into a group, on demand: otherwise nobody could tell whom to let in.
+fn reveal(request: &Request) -> Option<impl IntoView + use<>> {
+    let says = [request.claimed_name.clone(), request.claimed_address.clone()];
+    let says = says.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    let open = RwSignal::new(false);
+    let inside = move || match open.get() {
+        true => view! { <p>{t().request_claims}" "<bdi>{says.clone()}</bdi></p> }.into_any(),
+        false => {
+            view! { <button class="linkbutton" on:click=move |_| open.set(true)>{t().request_who}</button> }.into_any()
+        }
+    };
+    let has_any = request.claimed_name.is_some() || request.claimed_address.is_some();
+    (request.joins.is_some() && has_any).then_some(inside)
+}
+
+/// Groups that one asked to join, and is not in yet.
+fn joining(desk: Desk) -> impl IntoView {
+    let waiting = RwSignal::new(Vec::<Joining>::new());
+    let read = move || {
+        desk.then(Intent::Joining, move |reply| {
+            if let Reply::Joining(all) = reply {
+                waiting.set(all);
+            }
+        });
+    };
+    read();
+    Effect::new(move |before: Option<u32>| {
+        let now = desk.joins.get();
+        if before.is_some_and(|before| before != now) {
+            read();
+        }
+        now
+    });
+    let line = move |one: Joining| {
+        let id = one.id;
+        let stop = move |_| {
+            desk.then(Intent::StopJoining { join: id }, move |_| waiting.update(|all| all.retain(|one| one.id != id)))
+        };
+        let at = Local::of(one.since, dom::offset_min(one.since));
+        view! {
+            <li class="item">{icon(Icon::Group)}
+                <span>{t().joining}<small>{short(at, desk.today.get_untracked(), t())}</small></span>
+                <button class="button small quiet" on:click=stop>{t().joining_stop}</button>
+            </li>
+        }
+    };
+    move || {
+        (!waiting.read().is_empty())
+            .then(|| view! { <ul class="group plain">{waiting.get().into_iter().map(line).collect_view()}</ul> })
     }
 }
 
