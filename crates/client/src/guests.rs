@@ -125,7 +125,7 @@ impl Engine {
     }
 
     pub(crate) fn put_guest(&mut self, group: ConversationId, guest: Guest) {
-        let last = self.s.guests.range((group, 0)..=(group, u64::MAX)).map(|((_, number), _)| *number).last();
+        let last = self.s.guests.range((group, 0)..=(group, u64::MAX)).map(|((_, number), _)| *number).next_back();
         self.s.guests.insert((group, last.map_or(0, |last| last + 1)), guest);
         self.tell_conversation(group);
         self.again = true;
