@@ -14,7 +14,7 @@
 use crate::api::{ConversationId, ConversationState, Failure, IntentId, Member, Reply, Target};
 use crate::engine::{Engine, Purpose};
 use crate::own::{Note, Place};
-use crate::state::{Chore, Guest, Saying, Want};
+use crate::state::{Chore, Guest, Saying, Want, Work};
 use parlour_proto::address::{Address, Invite};
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{RoomId, Secret, UnixMillis};
@@ -125,7 +125,7 @@ impl Engine {
     }
 
     pub(crate) fn put_guest(&mut self, group: ConversationId, guest: Guest) {
-        let last = self.s.guests.range((group, 0)..=(group, u64::MAX)).map(|((_, number), _)| *number).last();
+        let last = self.s.guests.range((group, 0)..=(group, u64::MAX)).map(|((_, number), _)| *number).next_back();
         self.s.guests.insert((group, last.map_or(0, |last| last + 1)), guest);
         self.tell_conversation(group);
         self.again = true;
@@ -188,28 +188,38 @@ impl Engine {
     }
 
     pub(crate) fn settle_guests(&mut self) {
-        for key in self.s.guests.keys() {
-            let Some(guest) = self.s.guests.get(&key).cloned() else { continue };
-            if self.is_over(key, &guest) {
-                self.drop_guest(key);
-            } else {
-                self.wake_at(guest.since.plus_ms(PATIENCE_MS));
-            }
-        }
-        let ready: Vec<(GuestKey, RoomId, AccountRef)> =
-            self.s.guests.keys().into_iter().filter_map(|key| self.ready(key)).collect();
-        for (_, room, account) in ready {
-            self.want(room, Want::Claim { account });
+        let mut groups: Vec<ConversationId> = self.s.guests.iter().map(|((group, _), _)| *group).collect();
+        groups.dedup();
+        for group in groups {
+            self.settle_guests_of(group);
         }
     }
 
-    /// They are in, or will not come in by us any more.
-    fn is_over(&self, key: GuestKey, guest: &Guest) -> bool {
-        let Some(c) = self.s.conversations.get(&key.0) else { return true };
-        let is_in = guest.account.as_ref().is_some_and(|account| c.members.contains(account));
-        let barred = self.best_room(key.0).is_some_and(|room| !self.may_add(&room));
-        let closed = c.standing.shown() == ConversationState::Closed;
-        is_in || barred || closed || self.now.since(guest.since) >= PATIENCE_MS
+    fn settle_guests_of(&mut self, group: ConversationId) {
+        let room = self.best_room(group);
+        let closed = self.standing(group).is_none_or(|standing| standing == ConversationState::Closed);
+        let barred = room.is_some_and(|room| !self.may_add(&room));
+        let idle = room.filter(|room| self.s.work.get(room).is_none_or(Work::is_done));
+        for (key, guest) in self.guests_of(group) {
+            if closed || barred || self.is_over(group, &guest) {
+                self.drop_guest(key);
+                continue;
+            }
+            self.wake_at(guest.since.plus_ms(PATIENCE_MS));
+            if let Some((room, account)) = idle.zip(guest.account.clone())
+                && self.is_ready(key, &guest, room)
+            {
+                // What is wanted together becomes one commit.
+                self.want(room, Want::Claim { account });
+            }
+        }
+    }
+
+    /// They are in, or took too long.
+    fn is_over(&self, group: ConversationId, guest: &Guest) -> bool {
+        let members = self.s.conversations.get(&group).map_or(&[][..], |c| &c.members);
+        guest.account.as_ref().is_some_and(|account| members.contains(account))
+            || self.now.since(guest.since) >= PATIENCE_MS
     }
 
     /// Whether we may bring people into a group, as its members judge.
@@ -218,15 +228,12 @@ impl Engine {
         policy.who_may_add.covers(self.role_in(room, &me.account))
     }
 
-    /// The room and account, when a guest's token is here, nothing else is under way in the room, and it is our turn.
-    fn ready(&mut self, key: GuestKey) -> Option<(GuestKey, RoomId, AccountRef)> {
-        let guest = self.s.guests.get(&key).filter(|guest| !guest.waits)?.clone();
-        let account = guest.account.clone()?;
-        let room = self.best_room(key.0)?;
-        self.door_for(&room, &account)?;
-        let busy = self.s.work.get(&room).is_some_and(|work| !work.is_done());
-        let ready = !busy && self.is_guests_turn(key, &guest, room);
-        (ready && self.may(&Purpose::MemberClaim(room, account.clone()))).then_some((key, room, account))
+    /// Their token is here, our user agrees, and it is our turn.
+    fn is_ready(&mut self, key: GuestKey, guest: &Guest, room: RoomId) -> bool {
+        let Some(account) = guest.account.clone().filter(|_| !guest.waits) else { return false };
+        let known = self.s.contacts.get(&account).filter(|contact| !contact.blocked);
+        let has_token = known.is_some_and(|contact| contact.door.is_some() || guest.door.is_some());
+        has_token && self.is_guests_turn(key, guest, room) && self.may(&Purpose::MemberClaim(room, account))
     }
 
     fn is_guests_turn(&mut self, key: GuestKey, guest: &Guest, room: RoomId) -> bool {

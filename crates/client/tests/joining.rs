@@ -274,7 +274,7 @@ fn a_link_brings_somebody_in_and_makes_nobody_a_contact() {
     let account = c.w.account(dan);
     let before = (c.w.conversations(c.ada).len(), c.w.server.doors(&account));
     let link = c.link(false, 2);
-    assert_eq!(c.links(c.ada, c.at_ada), [link.clone()]);
+    assert_eq!(c.links(c.ada, c.at_ada), std::slice::from_ref(&link));
     assert!(join(&mut c.w, dan, &link.text).is_ok());
     c.w.run_for(2_000);
     let at_dan = c.w.only_conversation(dan);
@@ -526,7 +526,7 @@ fn all_own_devices_know_a_link_and_one_of_them_acts() {
         let link = c.link(false, 3);
         let (ada_s, dan_s) = (tablet(&mut c.w, c.ada), tablet(&mut c.w, dan));
         let at_tablet = the_group(&mut c.w, ada_s).id;
-        assert_eq!(c.links(ada_s, at_tablet), [link.clone()], "told when it was linked");
+        assert_eq!(c.links(ada_s, at_tablet), std::slice::from_ref(&link), "told when it was linked");
         let Ok(Reply::GroupLink(second)) =
             c.w.ask(ada_s, Intent::CreateGroupLink { conversation: at_tablet, approve: false, uses: 1, ttl_s: 3_600 })
         else {
@@ -600,6 +600,118 @@ fn many_come_by_one_link_and_no_more_than_it_allows() {
     for client in crowd {
         assert!(c.w.conversations(client).len() <= 1);
     }
+}
+
+#[test]
+fn who_left_or_was_removed_may_come_back_by_the_link_until_it_is_revoked() {
+    let mut c = choir(34);
+    let dan = c.w.user(3);
+    let account = c.w.account(dan);
+    let link = c.link(false, 9);
+    join(&mut c.w, dan, &link.text).unwrap();
+    let at_dan = c.w.only_conversation(dan).id;
+    c.w.ask(dan, Intent::Leave { conversation: at_dan }).unwrap();
+    c.w.run_for(3_000);
+    assert_eq!(c.members(), 1);
+    join(&mut c.w, dan, &link.text).unwrap();
+    c.w.run_for(3_000);
+    assert_eq!((c.members(), c.w.only_conversation(dan).state), (2, ConversationState::Open));
+    for revoked in [false, true] {
+        let group = c.at_ada;
+        c.w.ask(c.ada, Intent::RemoveMember { conversation: group, member: account.clone() }).unwrap();
+        c.w.run_for(3_000);
+        assert_eq!(c.members(), 1);
+        if revoked {
+            c.w.ask(c.ada, Intent::RevokeGroupLink { link: link.id }).unwrap();
+            c.w.run_for(3_000);
+        }
+        let _ = join(&mut c.w, dan, &link.text);
+        c.w.run_for(30_000);
+        assert_eq!(c.members(), if revoked { 1 } else { 2 });
+    }
+    let said = c.w.only_conversation(dan);
+    assert_eq!(said.state, ConversationState::Closed);
+    assert_eq!((c.w.status(c.ada).unreadable, c.w.status(dan).unreadable), (0, 0));
+}
+
+#[test]
+fn no_frame_holds_a_link_s_secret_and_no_other_app_hears_of_a_handle() {
+    let mut c = choir(35);
+    let dan = c.w.user(3);
+    c.w.recorded = Some(Default::default());
+    let link = c.link(true, 2);
+    join(&mut c.w, dan, &link.text).unwrap();
+    let request = c.w.requests(c.ada).pop().unwrap().id;
+    c.w.ask(c.ada, Intent::Accept { request }).unwrap();
+    c.w.run_for(60_000);
+    assert_eq!(groups(&mut c.w, dan).len(), 1);
+    let secret = Invite::parse(&link.text).unwrap().group.unwrap().0;
+    let text = link.text.rsplit('.').next().unwrap().as_bytes().to_vec();
+    let frames: Vec<Vec<u8>> = c.w.recorded.take().unwrap().into_values().flatten().collect();
+    assert!(frames.len() > 10);
+    for frame in frames {
+        assert!(!frame.windows(32).any(|part| part == secret));
+        assert!(!frame.windows(text.len()).any(|part| part == text));
+    }
+}
+
+#[test]
+fn whoever_brings_in_must_be_the_one_who_made_the_link() {
+    // Dan waits for Ada; Eve, who is a stranger to him and has his address, is still one.
+    let mut c = choir(36);
+    let (dan, eve) = (c.w.user(3), c.w.user(4));
+    let link = c.link(true, 2);
+    join(&mut c.w, dan, &link.text).unwrap();
+    c.w.ask(eve, Intent::CreateGroup { title: "Trap".into(), members: vec![Target::Address(bell(3))] }).unwrap();
+    c.w.run_for(5_000);
+    assert!(groups(&mut c.w, dan).is_empty());
+    assert_eq!(c.w.requests(dan).pop().unwrap().group.as_deref(), Some("Trap"));
+    // One link is one group: the next one of Ada's is a request.
+    let request = c.w.requests(c.ada).pop().unwrap().id;
+    c.w.ask(c.ada, Intent::Accept { request }).unwrap();
+    c.w.run_for(5_000);
+    assert_eq!(groups(&mut c.w, dan).len(), 1);
+    let members = vec![Target::Address(bell(3))];
+    c.w.ask(c.ada, Intent::CreateGroup { title: "Another".into(), members }).unwrap();
+    c.w.run_for(5_000);
+    assert_eq!(groups(&mut c.w, dan).len(), 1);
+}
+
+#[test]
+fn what_comes_is_in_the_backup() {
+    let mut w = World::new(37);
+    let ada = w.home();
+    let Ok(Reply::SignedUp { recovery_key, .. }) = w.ask(ada, sign_up("bell", "+491701234500")) else { panic!() };
+    w.sync(ada);
+    let (ben, dan) = (w.user(1), w.user(3));
+    w.befriend(ada, ben, &bell(1));
+    let members = vec![Target::Address(bell(1))];
+    let Ok(Reply::Conversation(c)) = w.ask(ada, Intent::CreateGroup { title: "Garden".into(), members }) else {
+        panic!()
+    };
+    let intent = Intent::CreateGroupLink { conversation: c.id, approve: false, uses: 3, ttl_s: 7 * 86_400 };
+    let Ok(Reply::GroupLink(link)) = w.ask(ada, intent) else { panic!() };
+    w.run_for(60_000);
+    assert!(w.status(ada).backed_up);
+    w.offline(ada);
+    let new = w.home();
+    let Intent::SignUp { app, handle, proof } = sign_up("bell", "+491701234500") else { panic!() };
+    w.ask(new, Intent::SignIn { app, handle, proof, recovery_key }).unwrap();
+    w.sync(new);
+    w.run_for(5_000);
+    let Ok(Reply::Devices(devices)) = w.ask(new, Intent::Devices) else { panic!() };
+    for device in devices.into_iter().filter(|device| !device.this) {
+        w.ask(new, Intent::RevokeDevice { device: device.id }).unwrap();
+    }
+    w.run_for(60_000);
+    let with_ben = w.conversations(new).into_iter().find(|c| !c.is_group).unwrap().id;
+    w.say(new, with_ben, "I am back");
+    w.run_for(120_000);
+    let group = the_group(&mut w, new);
+    assert_eq!(group.state, ConversationState::Open, "a friend brought her back");
+    join(&mut w, dan, &link.text).unwrap();
+    w.run_for(120_000);
+    assert_eq!(groups(&mut w, dan).len(), 1);
 }
 
 /// Joins with approval and invitations, in which somebody dies before every effect in turn.

@@ -119,6 +119,7 @@ pub enum Outcome {
 
 /// From the worker.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, read and gone")]
 pub enum FromWorker {
     /// The engine is running. To all pages when it starts, to one on its [`ToWorker::Hello`].
     Here {
