@@ -239,7 +239,6 @@ impl Engine {
             }
             Action::Remove { .. } => {
                 self.renew_doors(rng);
-                self.renew_backup();
                 let devices = self.show_devices();
                 self.done(appending.intent, Ok(Reply::Devices(devices)));
             }
@@ -318,6 +317,7 @@ impl Engine {
             self.s.transfers.remove(id);
         }
         if !gone.is_empty() {
+            self.renew_backup();
             self.tell_list_everywhere();
         }
         self.tell_devices(new.first().copied());

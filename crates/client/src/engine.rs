@@ -182,12 +182,7 @@ pub struct Engine {
     pub(crate) missed: Vec<(ConversationId, MessageId)>,
     /// Conversations with a gap that another own device fills: the next position in it.
     pub(crate) filling: Vec<(ConversationId, u64)>,
-    /// When what changed goes into the backup.
-    pub(crate) backup_due: Option<UnixMillis>,
-    /// The chunk that is being sent (or deleted, without a digest).
-    pub(crate) backup_under_way: Option<([u8; 16], Option<Digest>)>,
-    /// Chunks that were fetched.
-    pub(crate) restored: Vec<([u8; 16], bytes::Bytes)>,
+    pub(crate) backup: crate::backup::Work,
     /// In these groups somebody is with devices that are gone.
     pub(crate) returned: Vec<(RoomId, AccountRef)>,
     /// When drafts are told to own devices.
@@ -284,9 +279,7 @@ impl Engine {
             opened: Vec::new(),
             missed: Vec::new(),
             filling: Vec::new(),
-            backup_due: Some(UnixMillis(0)),
-            backup_under_way: None,
-            restored: Vec::new(),
+            backup: crate::backup::Work::new(),
             returned: Vec::new(),
             drafts_due: Vec::new(),
             typing: crate::typing::Typing::default(),
@@ -348,6 +341,7 @@ impl Engine {
     fn on_answer(&mut self, purpose: Purpose, result: Result<Answer, Problem>, rng: &mut dyn CryptoRngCore) {
         if let Err(problem) = &result
             && is_temporary(problem)
+            && !(purpose == Purpose::Backup && problem.code == Code::Full)
             && !matches!(purpose, Purpose::Intent(_) | Purpose::SignUp)
             && !matches!(purpose, Purpose::OpenRelay | Purpose::JoinRelay | Purpose::Relay | Purpose::AppendList)
         {
@@ -416,6 +410,7 @@ impl Engine {
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }
+            self.settle_parting();
             self.settle_typing(rng);
             self.settle_sharing(rng);
             self.settle_silence(rng);

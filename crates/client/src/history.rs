@@ -49,6 +49,7 @@ impl Engine {
         self.share_settings(rng);
         if let Some(note) = self.backup_note() {
             self.say_own(&note, rng);
+            self.say_own(&Note::Keeping { history: self.kept_history(), messages: 0 }, rng);
         }
         let mut contacts = Vec::new();
         for account in self.s.contacts.keys() {
@@ -212,7 +213,7 @@ impl Engine {
     }
 
     /// Positions of the other device mean something where this one took the conversation over from it.
-    fn hear_told(&mut self, conversation: ConversationId, told: Told) {
+    pub(crate) fn hear_told(&mut self, conversation: ConversationId, told: Told) {
         let Some(base) = self.s.conversations.get(&conversation).map(|c| c.base) else { return };
         if told.order.saturating_add(GAP) < base {
             self.put_told(conversation, told);
@@ -346,7 +347,7 @@ impl Engine {
     }
 }
 
-fn told(message: Message) -> Told {
+pub(crate) fn told(message: Message) -> Told {
     Told {
         id: message.id,
         order: message.order,

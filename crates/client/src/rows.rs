@@ -25,6 +25,11 @@
 //! | `e` | `a` | conversation | a draft |
 //! | `e` | `y` | device | messages on their way to an own device that is new |
 //! | `e` | `k` | room | a room that another own device brings this one into |
+//! | `e` | `K` | - | how the backup is kept |
+//! | `e` | `B` | conversation, bucket | a stretch of messages in the backup |
+//! | `e` | `L` | name | a chunk of the backup that is to be dropped |
+//! | `e` | `N` | conversation | messages whose bucket is to be found |
+//! | `e` | `F` | conversation | rooms that it had before this device came |
 //! | `l` | `g` | room, … | MLS state of a room |
 //! | `l` | `k` | key package, … | private parts of a key package |
 //! | `l` | `m` | conversation, message, `0` or note | a message, and what others noted on it |
@@ -44,7 +49,7 @@ pub const EAGER: &[u8] = b"e";
 pub const LAZY: &[u8] = b"l";
 
 /// Every kind of row, with its class.
-const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykb"), (LAZY, b"gkmfq")];
+const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbKBLNF"), (LAZY, b"gkmfq")];
 
 /// Prefixes of all rows of an identity, of one class or of both.
 pub(crate) fn prefixes(identity: u16, classes: &[&[u8]]) -> Vec<Vec<u8>> {

@@ -2,15 +2,17 @@
 //!
 //! None of them implements `Debug`: they hold names, addresses, texts and keys.
 
+mod kept;
 mod records;
 
+pub(crate) use kept::*;
 pub(crate) use records::*;
 
 use crate::api::{Changes, ConversationId};
 use crate::rows::codec::BrokenRow;
 use crate::rows::{EAGER, Table};
 use parlour_proto::frames::AccountRef;
-use parlour_proto::ids::{DeviceId, RoomId, UnixMillis};
+use parlour_proto::ids::{DeviceId, MessageId, RoomId, UnixMillis};
 use std::collections::BTreeMap;
 
 /// Every table.
@@ -35,6 +37,14 @@ pub(crate) struct State {
     pub(crate) drafts: Table<ConversationId, Draft>,
     pub(crate) transfers: Table<DeviceId, Transfer>,
     pub(crate) expected: Table<RoomId, Expected>,
+    pub(crate) keeping: Table<(), Keeping>,
+    pub(crate) buckets: Table<(ConversationId, u64), Bucket>,
+    /// Chunks that are to be dropped once what follows them is at the server.
+    pub(crate) litter: Table<Vec<u8>, ()>,
+    /// Messages on which something was noted, and whose bucket is not known to be changed yet.
+    pub(crate) noted: Table<ConversationId, Vec<MessageId>>,
+    /// Rooms that a conversation had before this device came.
+    pub(crate) former: Table<ConversationId, Vec<RoomId>>,
 }
 
 impl State {
@@ -59,6 +69,11 @@ impl State {
             drafts: Table::new(b'a'),
             transfers: Table::new(b'y'),
             expected: Table::new(b'k'),
+            keeping: Table::new(b'K'),
+            buckets: Table::new(b'B'),
+            litter: Table::new(b'L'),
+            noted: Table::new(b'N'),
+            former: Table::new(b'F'),
         }
     }
 
@@ -88,7 +103,12 @@ impl State {
             || self.devices.load(kind, rest, value)?
             || self.drafts.load(kind, rest, value)?
             || self.transfers.load(kind, rest, value)?
-            || self.expected.load(kind, rest, value)?;
+            || self.expected.load(kind, rest, value)?
+            || self.keeping.load(kind, rest, value)?
+            || self.buckets.load(kind, rest, value)?
+            || self.litter.load(kind, rest, value)?
+            || self.noted.load(kind, rest, value)?
+            || self.former.load(kind, rest, value)?;
         if known { Ok(()) } else { Err(BrokenRow) }
     }
 
@@ -113,6 +133,11 @@ impl State {
         self.drafts.flush(number, changes);
         self.transfers.flush(number, changes);
         self.expected.flush(number, changes);
+        self.keeping.flush(number, changes);
+        self.buckets.flush(number, changes);
+        self.litter.flush(number, changes);
+        self.noted.flush(number, changes);
+        self.former.flush(number, changes);
     }
 
     /// Forgets everything but who this home was.
@@ -133,6 +158,11 @@ impl State {
         self.drafts.clear();
         self.transfers.clear();
         self.expected.clear();
+        self.keeping.clear();
+        self.buckets.clear();
+        self.litter.clear();
+        self.noted.clear();
+        self.former.clear();
     }
 
     /// The counters, made when missing.

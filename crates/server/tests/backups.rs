@@ -72,13 +72,22 @@ async fn a_backup_has_a_measure_and_goes_with_the_account() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path()).await;
     let mut ada = Person::sign_up(server.addr, "+4930000023").await;
-    for n in 0..512 {
+    for n in 0..2048 {
         put(&mut ada, n, b"canary of a backup").await.unwrap();
     }
-    assert_eq!(put(&mut ada, 600, b"one more").await.unwrap_err().code, Code::Full);
+    assert_eq!(put(&mut ada, 6000, b"one more").await.unwrap_err().code, Code::Full);
     put(&mut ada, 511, b"in the place of another").await.unwrap();
     ada.inbox.ask(Request::DropBackup { name: name(0) }).await.unwrap();
-    put(&mut ada, 600, b"now there is room").await.unwrap();
+    put(&mut ada, 6000, b"now there is room").await.unwrap();
+    // Bytes have a measure, too.
+    let large = vec![9; MAX_BACKUP_CHUNK_BYTES];
+    let most = MAX_BACKUP_BYTES as usize / MAX_BACKUP_CHUNK_BYTES;
+    let mut n = 1;
+    while put(&mut ada, n, &large).await.is_ok() {
+        n += 1;
+    }
+    assert!((most - 2..=most).contains(&usize::from(n)), "{n} of {most}");
+    put(&mut ada, n, b"a small one in its place").await.unwrap();
     let nonce = ada.inbox.nonce;
     let signature = ada.key.sign(&delete_account_bytes(&nonce, &ada.account.account)).to_bytes();
     ada.inbox.ask(Request::DeleteAccount { signature }).await.unwrap();

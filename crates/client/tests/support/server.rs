@@ -91,6 +91,10 @@ pub struct Server {
     online: HashMap<MailboxId, SocketKey>,
     /// Chunks of backups.
     pub backups: BTreeMap<AccountRef, BTreeMap<[u8; 16], Bytes>>,
+    /// More chunks than this are refused.
+    pub most_chunks: Option<usize>,
+    /// So many bytes of chunks came.
+    pub backup_bytes: u64,
     relays: Relays,
     /// What goes out behind the answer under way.
     after: Vec<(SocketKey, Push)>,
@@ -137,6 +141,8 @@ impl Server {
             sessions: HashMap::new(),
             online: HashMap::new(),
             backups: BTreeMap::new(),
+            most_chunks: None,
+            backup_bytes: 0,
             relays: Relays::default(),
             after: Vec::new(),
             out: VecDeque::new(),
@@ -177,6 +183,8 @@ impl Server {
             sessions: HashMap::new(),
             online: HashMap::new(),
             backups: self.backups.clone(),
+            most_chunks: self.most_chunks,
+            backup_bytes: self.backup_bytes,
             relays: Relays::default(),
             after: Vec::new(),
             out: VecDeque::new(),
@@ -469,6 +477,11 @@ impl Server {
                 Ok(Answer::Relay { slot })
             }
             Request::PutBackup { name, chunk } => {
+                let there = self.backups.entry(account.clone()).or_default();
+                if !there.contains_key(&name) && self.most_chunks.is_some_and(|most| there.len() >= most) {
+                    return Err(no(Code::Full));
+                }
+                self.backup_bytes += chunk.len() as u64;
                 self.backups.entry(account.clone()).or_default().insert(name, chunk);
                 Ok(Answer::Done)
             }

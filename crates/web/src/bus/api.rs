@@ -2,8 +2,8 @@
 
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
-    Allowed, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure, GroupRole,
-    GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, LinkEnd, Member, Message, MessageState, Picture,
+    Allowed, Backup, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure, GroupRole,
+    GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, KeptHistory, LinkEnd, Member, Message, MessageState, Picture,
     Preview, Proof, Reply, Reports, Request, Showing, Status, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
@@ -37,6 +37,9 @@ wire_struct! { Showing { off, quiet } }
 wire_struct! { Device { id, name, this, added, seen, showing } }
 wire_struct! { Status { received, unreadable, queued, held, repairs, conversations, requests, backed_up } }
 
+wire_struct! { Backup { history, here, complete, since, messages, bytes, left_out } }
+
+wire_enum! { KeptHistory { 0 Off, 1 Days(days), 2 All } }
 wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
 wire_enum! { ReachRule { 0 Ask, 1 Invite, 2 Nobody } }
 wire_enum! { GroupRole { 0 Member, 1 Admin, 2 Owner } }
@@ -108,6 +111,8 @@ wire_enum! {
         47 SetShowing { device, showing },
         48 Readers { conversation, message },
         49 Typing { conversation, typing },
+        60 Backup,
+        61 SetBackup { history },
     }
 }
 
@@ -154,6 +159,7 @@ wire_enum! {
         16 Devices(devices),
         17 Drafts(drafts),
         18 Readers(readers),
+        30 Backup(backup),
     }
 }
 
