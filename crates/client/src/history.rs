@@ -215,7 +215,8 @@ impl Engine {
     /// Positions of the other device mean something where this one took the conversation over from it.
     pub(crate) fn hear_told(&mut self, conversation: ConversationId, told: Told) {
         let Some(base) = self.s.conversations.get(&conversation).map(|c| c.base) else { return };
-        if told.order.saturating_add(GAP) < base {
+        // (The other one's last position is among them: looked up like what is new, it would be lost in a crash.)
+        if told.order.saturating_add(GAP) <= base {
             self.put_told(conversation, told);
         } else if !told.is_queued() {
             let prefix = self.message_prefix(conversation, told.id);
