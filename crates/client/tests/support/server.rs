@@ -505,6 +505,10 @@ impl Server {
             }
             Request::AppendDeviceList { link } => {
                 let mut list = DeviceList::verify(account.account, &me.root, &me.links).map_err(Problem::from)?;
+                let draft = parlour_proto::device_list::Link::read(&link).map_err(Problem::from)?.draft;
+                if list.notice(&draft, self.now).is_some() {
+                    return Err(no(Code::SlowDown));
+                }
                 list.append(link.clone()).map_err(Problem::from)?;
                 if list.devices().len() == 0 {
                     return Err(no(Code::BadDeviceList));
