@@ -318,7 +318,8 @@ impl Engine {
         (keeping.keeps, keeping.looked, keeping.left_out) = (false, false, false);
         self.s.buckets.clear();
         self.s.litter.clear();
-        self.backup = Work { parting: self.backup.parting.take(), due: None, look_at: self.backup.look_at, ..Work::new() };
+        self.backup =
+            Work { parting: self.backup.parting.take(), due: None, look_at: self.backup.look_at, ..Work::new() };
     }
 
     /// A page of what lies there: whatever is not ours is dropped in the end.

@@ -151,6 +151,8 @@ pub struct Engine {
     pub(crate) group_intents: Vec<(IntentId, RoomId, Option<Failure>)>,
     pub(crate) deleting: Option<crate::identity::Deleting>,
     pub(crate) pools: Option<crate::keypackages::Pools>,
+    /// How many key packages a full pool holds.
+    pub(crate) pool_size: u32,
     /// First contacts that begin anew.
     pub(crate) restarts: Vec<(ConversationId, AccountRef)>,
     /// Groups whose newcomers are to be told who is there.
@@ -262,6 +264,7 @@ impl Engine {
             group_intents: Vec::new(),
             deleting: None,
             pools: None,
+            pool_size: crate::keypackages::POOL_SIZE,
             restarts: Vec::new(),
             announce: Vec::new(),
             listed: None,

@@ -183,7 +183,10 @@ fn what_the_user_does_not_want_there_is_destroyed_there() {
     w.say(ada, choir, "nobody keeps this");
     w.run_for(60_000);
     assert_eq!(messages_at_server(&mut w, ada), 0);
-    assert_eq!(w.ask(ada, Intent::SetBackup { history: KeptHistory::Days(0) }).err().map(|e| e.to_string().len() > 3), Some(true));
+    assert_eq!(
+        w.ask(ada, Intent::SetBackup { history: KeptHistory::Days(0) }).err().map(|e| e.to_string().len() > 3),
+        Some(true)
+    );
 
     // Wanted again, it is there again: so many days, or all.
     w.run_for(10 * DAY_MS);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use parlour_proto::{
-    frames::{Answer, MAX_BACKUP_BYTES, MAX_BACKUP_CHUNK_BYTES, MAX_BACKUP_CHUNKS, MAX_BACKUP_NAMES},
+    frames::{Answer, MAX_BACKUP_BYTES, MAX_BACKUP_CHUNKS, MAX_BACKUP_NAMES},
     ids::AccountId,
     problem::Code,
 };

@@ -101,7 +101,8 @@ impl Engine {
 
     /// A conversation's messages are gone from here.
     pub(crate) fn forget_kept(&mut self, conversation: ConversationId) {
-        let gone: Vec<_> = self.s.buckets.range((conversation, 0)..=(conversation, u64::MAX)).map(|(at, _)| *at).collect();
+        let gone: Vec<_> =
+            self.s.buckets.range((conversation, 0)..=(conversation, u64::MAX)).map(|(at, _)| *at).collect();
         if !gone.is_empty() {
             self.backup_changed();
         }
@@ -141,7 +142,8 @@ impl Engine {
     pub(super) fn drop_what_is_too_old(&mut self) {
         let since = self.kept_since();
         let stale = UnixMillis(since.0.saturating_sub(STALE_MS));
-        let old: Vec<_> = self.s.buckets.iter().filter(|(_, b)| b.newest < since && b.down == 0).map(|(at, _)| *at).collect();
+        let old: Vec<_> =
+            self.s.buckets.iter().filter(|(_, b)| b.newest < since && b.down == 0).map(|(at, _)| *at).collect();
         old.into_iter().for_each(|at| self.retire(at));
         let partly: Vec<_> = self.s.buckets.iter().filter(|(_, b)| b.oldest < stale).map(|(at, _)| *at).collect();
         for at in partly {
@@ -165,7 +167,8 @@ impl Engine {
             let all = self.s.buckets.keys();
             return all.into_iter().for_each(|at| self.retire(at));
         }
-        let newest: Vec<_> = self.s.conversations.iter().filter(|(_, c)| !c.is_own).map(|(id, c)| (*id, c.next_order)).collect();
+        let newest: Vec<_> =
+            self.s.conversations.iter().filter(|(_, c)| !c.is_own).map(|(id, c)| (*id, c.next_order)).collect();
         for (id, order) in newest {
             self.look_at((id, order / BUCKET), self.now, EMPTY);
         }

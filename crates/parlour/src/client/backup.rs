@@ -59,9 +59,7 @@ mod tests {
 
     #[test]
     fn what_is_typed_is_what_is_shown() {
-        for (typed, history) in
-            [("off", KeptHistory::Off), ("all", KeptHistory::All), ("30d", KeptHistory::Days(30))]
-        {
+        for (typed, history) in [("off", KeptHistory::Off), ("all", KeptHistory::All), ("30d", KeptHistory::Days(30))] {
             assert_eq!(crate::cli::kept_history(typed), Ok(history));
             assert_eq!(view::kept_history(history), typed);
         }

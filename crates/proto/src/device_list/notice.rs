@@ -36,7 +36,8 @@ impl DeviceList {
     /// Whether all links beyond the first `known` were made when they might be, as far as the clock of whoever asks tells.
     pub fn gave_notice(&self, known: usize, now: UnixMillis) -> bool {
         let account = self.account();
-        let Ok(mut list) = Self::verify(account, &self.root_key(), &self.links()[..known.min(self.links().len())]) else {
+        let Ok(mut list) = Self::verify(account, &self.root_key(), &self.links()[..known.min(self.links().len())])
+        else {
             return false;
         };
         self.links()[list.links().len()..].iter().all(|link| {

@@ -202,9 +202,8 @@ fn a_newcomer_gives_a_days_notice_to_those_who_were_there_before() {
     let root = key(100);
     let first = Draft::first(account, at(0), add(1)).sign(&root);
     let mut list = DeviceList::verify(account, &root.verifying_key().to_bytes(), &[first]).unwrap();
-    let link = |list: &DeviceList, time, action, by: u8| {
-        list.draft(time, action, Signer::Device(id(by))).sign(&key(by))
-    };
+    let link =
+        |list: &DeviceList, time, action, by: u8| list.draft(time, action, Signer::Device(id(by))).sign(&key(by));
     // The owner's device 1 links a thief's 2, which adds 3 and says that it was there for long.
     list.append(link(&list, at(100), add(2), 1)).unwrap();
     list.append(link(&list, at(1), add(3), 2)).unwrap();

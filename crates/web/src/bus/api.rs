@@ -2,9 +2,9 @@
 
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
-    Allowed, Backup, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure, GroupRole,
-    GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, KeptHistory, LinkEnd, Member, Message, MessageState, Picture,
-    Preview, Proof, Reply, Reports, Request, Showing, Status, Target,
+    Allowed, Backup, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure,
+    GroupRole, GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, KeptHistory, LinkEnd, Member, Message,
+    MessageState, Picture, Preview, Proof, Reply, Reports, Request, Showing, Status, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
 use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, RoomId, UnixMillis};
