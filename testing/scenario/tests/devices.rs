@@ -16,7 +16,7 @@ const APPS: [(&str, &str); 3] = [("bell", "+4930000020"), ("den", "reader"), ("p
 /// Texts from each sender to each reader, if `PARLOUR_TEXTS` does not say otherwise (100,000 messages: 11112).
 const TEXTS: usize = 40;
 /// So many are written to everybody before they are waited for.
-const BATCH: usize = 200;
+const BATCH: usize = 100;
 
 fn texts_wanted() -> Result<usize> {
     match std::env::var("PARLOUR_TEXTS") {
