@@ -318,8 +318,14 @@ impl Engine {
         (keeping.keeps, keeping.looked, keeping.left_out) = (false, false, false);
         self.s.buckets.clear();
         self.s.litter.clear();
-        self.backup =
-            Work { parting: self.backup.parting.take(), due: None, look_at: self.backup.look_at, ..Work::new() };
+        self.forget_round();
+    }
+
+    /// What is under way comes to nothing, and what is answered to it means nothing.
+    pub(crate) fn forget_round(&mut self) {
+        self.flights.retain(|_, flight| flight.purpose != Purpose::Backup);
+        let before = std::mem::replace(&mut self.backup, Work::new());
+        (self.backup.parting, self.backup.due, self.backup.look_at) = (before.parting, before.due, before.look_at);
     }
 
     /// A page of what lies there: whatever is not ours is dropped in the end.
@@ -331,8 +337,8 @@ impl Engine {
                 self.s.litter.insert(name.to_vec(), ());
             }
         }
-        // A server that says that there is always more is believed as long as it goes on.
-        match last.filter(|_| more) {
+        // A server that says that there is always more is believed as long as it goes on, and not for ever.
+        match last.filter(|_| more && self.s.litter.len() < restore::MOST_FETCHED) {
             Some(last) => self.backup.cursor = Some(last),
             None => {
                 self.backup.cursor = None;
@@ -369,9 +375,7 @@ impl Engine {
         if let Some(backup) = self.s.backup.get_mut(&()) {
             backup.key = None;
         }
-        // A round under the old key ends here.
-        (self.backup.running, self.backup.at) = (false, None);
-        self.backup.steps.clear();
+        self.forget_round();
         self.backup.due = Some(self.now);
     }
 

@@ -330,6 +330,48 @@ fn a_message_costs_little_and_a_full_server_gets_what_is_newest() {
 }
 
 #[test]
+fn a_server_that_gives_out_rubbish_without_end_is_not_believed_for_ever() {
+    let mut w = World::new(7);
+    let (ada, words) = ada(&mut w);
+    w.run_for(60_000);
+    w.server.endless_backup = true;
+    let new = start_over(&mut w, ada, &words);
+    w.run_for(60_000);
+    assert!(w.clients[new].rows.len() < 10_000, "{}", w.clients[new].rows.len());
+    w.server.endless_backup = false;
+    w.run_for(60_000);
+    assert!(backup(&mut w, new).complete);
+}
+
+#[test]
+fn a_revocation_in_the_middle_of_a_round_leaves_nothing_out() {
+    for n in 0..12 {
+        let mut w = World::new(30 + n);
+        let (ada, words, ben, at_ben) = a_life(&mut w);
+        let Ok(Reply::LinkCode { code, .. }) = w.ask(ada, Intent::OfferLink) else { panic!() };
+        let tablet = w.home();
+        w.start_intent(tablet, Intent::Link { code, name: "Tablet".into() });
+        w.run();
+        w.ask(ada, Intent::ConfirmLink { yes: true }).unwrap();
+        w.run_for(30_000);
+        let Ok(Reply::Devices(devices)) = w.ask(ada, Intent::Devices) else { panic!() };
+        let device = devices.iter().find(|device| !device.this).unwrap().id;
+        // A round begins; the list changes some steps later.
+        set(&mut w, ada, KeptHistory::All);
+        for _ in 0..n {
+            w.step();
+        }
+        w.start_intent(ada, Intent::RevokeDevice { device });
+        w.run();
+        w.say(ben, at_ben, "after it");
+        w.run_for(60_000);
+        let before = seen(&mut w, ada);
+        let new = start_over(&mut w, ada, &words);
+        assert_eq!(seen(&mut w, new), before, "{n}");
+    }
+}
+
+#[test]
 fn going_offline_sends_what_is_marked_first() {
     let mut w = World::new(6);
     let (ada, words, _, _) = a_life(&mut w);

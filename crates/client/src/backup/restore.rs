@@ -9,12 +9,14 @@ use crate::own::Note;
 use crate::rows::decode;
 use bytes::Bytes;
 use parlour_e2ee::{BackupSecret, ValueKey, open_backup_chunk};
-use parlour_proto::frames::Request;
+use parlour_proto::frames::{MAX_BACKUP_NAMES, Request};
 use parlour_proto::ids::Digest;
 use rand_core::CryptoRngCore;
 
 /// The first names under which messages lie.
 const HISTORY: [u8; 16] = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+/// Most chunks that are fetched.
+pub(super) const MOST_FETCHED: usize = 2 * MAX_BACKUP_NAMES as usize;
 /// Most chunks that are fetched before messages begin.
 const MOST_NOTES: usize = 1024;
 
@@ -42,8 +44,9 @@ impl Engine {
         }
         let Some(key) = self.s.backup.get(&()).and_then(|backup| backup.key()) else { return self.restored() };
         let last = chunks.last().map(|(name, _)| *name);
-        // A server that says that there is always more is believed as long as it goes on.
-        let more = last.filter(|last| more && before.is_none_or(|before| *last > before));
+        // A server that says that there is always more is believed as long as it goes on, and not for ever.
+        let fetched = self.s.litter.len() + self.s.backup.get(&()).map_or(0, |backup| backup.stored.len());
+        let more = last.filter(|last| more && fetched < MOST_FETCHED && before.is_none_or(|before| *last > before));
         let mut messages = Vec::new();
         for (name, chunk) in chunks.iter().filter(|(name, _)| *name != PAGE) {
             self.note_fetched(*name);

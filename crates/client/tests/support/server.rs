@@ -93,6 +93,8 @@ pub struct Server {
     pub backups: BTreeMap<AccountRef, BTreeMap<[u8; 16], Bytes>>,
     /// More chunks than this are refused.
     pub most_chunks: Option<usize>,
+    /// Whoever fetches a backup is given chunks without end.
+    pub endless_backup: bool,
     /// So many bytes of chunks came.
     pub backup_bytes: u64,
     relays: Relays,
@@ -142,6 +144,7 @@ impl Server {
             online: HashMap::new(),
             backups: BTreeMap::new(),
             most_chunks: None,
+            endless_backup: false,
             backup_bytes: 0,
             relays: Relays::default(),
             after: Vec::new(),
@@ -184,6 +187,7 @@ impl Server {
             online: HashMap::new(),
             backups: self.backups.clone(),
             most_chunks: self.most_chunks,
+            endless_backup: self.endless_backup,
             backup_bytes: self.backup_bytes,
             relays: Relays::default(),
             after: Vec::new(),
@@ -488,6 +492,16 @@ impl Server {
             Request::DropBackup { name } => {
                 self.backups.entry(account.clone()).or_default().remove(&name);
                 Ok(Answer::Done)
+            }
+            Request::Backup { after } if self.endless_backup => {
+                let mut next = u128::from_be_bytes(after.unwrap_or_default());
+                let chunks = (0..32).map(|_| {
+                    next += 1 << 100;
+                    (next.to_be_bytes(), Bytes::from_static(b"rubbish"))
+                });
+                let page = self.backups.get(&account).and_then(|all| all.get(&[0; 16])).cloned();
+                let page = page.filter(|_| after.is_none()).map(|page| ([0; 16], page));
+                Ok(Answer::Backup { chunks: page.into_iter().chain(chunks).take(32).collect(), more: true })
             }
             Request::Backup { after } => {
                 let all = self.backups.get(&account).into_iter().flatten();

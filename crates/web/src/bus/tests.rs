@@ -1,7 +1,9 @@
 //! What is written is read again.
 
 use super::*;
-use parlour_client::api::{Body, ConversationId, Device, Identity, LinkEnd, Message, MessageState, Showing, Target};
+use parlour_client::api::{
+    Backup, Body, ConversationId, Device, Identity, KeptHistory, LinkEnd, Message, MessageState, Showing, Target,
+};
 use parlour_proto::frames::{AccountRef, AppId};
 use parlour_proto::ids::{AccountId, DeviceId, MessageId, UnixMillis};
 
@@ -76,6 +78,10 @@ fn devices_and_drafts_come_back_as_they_were() {
         Intent::Unlink { identity: IdentityId(1) },
         Intent::SetShowing { device: DeviceId([4; 16]), showing: Showing { off: true, quiet: Some((1320, 420)) } },
         Intent::Readers { conversation, message: MessageId([1; 16]) },
+        Intent::Backup,
+        Intent::SetBackup { history: KeptHistory::Off },
+        Intent::SetBackup { history: KeptHistory::Days(30) },
+        Intent::SetBackup { history: KeptHistory::All },
     ] {
         there_and_back(&call(intent));
     }
@@ -102,6 +108,15 @@ fn devices_and_drafts_come_back_as_they_were() {
         Reply::Readers(vec![(account.clone(), MessageState::Read)]),
         Reply::LinkCode { code: digits.clone(), scan: digits, until: UnixMillis(600_000) },
         Reply::Linked { account, address: "ana@den".to_owned() },
+        Reply::Backup(Backup {
+            history: KeptHistory::Days(30),
+            here: true,
+            complete: false,
+            since: Some(UnixMillis(5)),
+            messages: 7,
+            bytes: 900,
+            left_out: true,
+        }),
         Reply::Devices(vec![device.clone(), other.clone()]),
         Reply::Drafts(vec![(conversation, "so far".to_owned())]),
     ] {
