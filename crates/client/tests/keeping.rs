@@ -372,6 +372,23 @@ fn a_revocation_in_the_middle_of_a_round_leaves_nothing_out() {
 }
 
 #[test]
+fn a_home_of_before_there_were_messages_in_the_backup_adds_them() {
+    let mut w = World::new(8);
+    let (ada, words, _, _) = a_life(&mut w);
+    let account = w.account(ada);
+    let before = seen(&mut w, ada);
+    // As it was: none of the new rows, no messages at the server.
+    w.clients[ada].rows.retain(|key, _| !matches!(&key[..2], b"eK" | b"eB" | b"eL" | b"eN" | b"eF"));
+    w.server.backups.get_mut(&account).unwrap().retain(|name, _| name[0] == 0);
+    w.crash(ada);
+    w.run_for(120_000);
+    let shown = backup(&mut w, ada);
+    assert!(shown.complete && shown.messages as usize == before.len(), "{shown:?}");
+    let new = start_over(&mut w, ada, &words);
+    assert_eq!(seen(&mut w, new), before);
+}
+
+#[test]
 fn going_offline_sends_what_is_marked_first() {
     let mut w = World::new(6);
     let (ada, words, _, _) = a_life(&mut w);
