@@ -242,6 +242,11 @@ pub enum Intent {
     Typing { conversation: ConversationId, typing: bool },
     /// All drafts. → [`Reply::Drafts`]
     Drafts,
+    /// How the backup is kept. → [`Reply::Backup`]
+    Backup,
+    /// What of the history the recovery key is to bring back, for all own devices; what is not to be kept any more is destroyed at the
+    /// server. → [`Reply::Backup`]
+    SetBackup { history: KeptHistory },
     /// Counters: what came, what could not be shown, what waits. → [`Reply::Status`]
     Status,
     /// Deletes the account at the server and everything here. → [`Reply::Ok`]
@@ -293,7 +298,8 @@ pub enum Event {
     /// The account's devices changed, or what is known of them. `new`: one that nobody here has linked (by the recovery key,
     /// or by another device).
     Devices { identity: IdentityId, devices: Vec<Device>, new: Option<DeviceId> },
-    /// Conversations and messages come from another own device, or go to one: so many of so many messages; equal at the end.
+    /// Conversations and messages come from another own device (or from the backup), or go to one: so many of so many messages;
+    /// equal at the end.
     History { to: Option<DeviceId>, done: u64, of: u64 },
     /// Another own device changed how the account wants to be seen.
     Identities(Vec<Identity>),
@@ -366,6 +372,41 @@ pub enum Reply {
     GroupLink(GroupLink),
     GroupLinks(Vec<GroupLink>),
     Joining(Vec<Joining>),
+    Backup(Backup),
+}
+
+/// Which messages are in the backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptHistory {
+    /// None.
+    Off,
+    /// Those of so many last days.
+    Days(u16),
+    /// All, as long as there is room.
+    All,
+}
+
+impl Default for KeptHistory {
+    fn default() -> Self {
+        Self::Days(30)
+    }
+}
+
+/// The backup that the recovery key opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backup {
+    pub history: KeptHistory,
+    /// This device keeps it: what follows is known. (The account's oldest device that is there does.)
+    pub here: bool,
+    /// All that is to be in it is with the server.
+    pub complete: bool,
+    /// It reaches back to here; `None`: no message is in it.
+    pub since: Option<UnixMillis>,
+    pub messages: u64,
+    /// Of messages, before padding.
+    pub bytes: u64,
+    /// Something old was left out: it did not fit.
+    pub left_out: bool,
 }
 
 /// A link by which others join a group.

@@ -1,47 +1,117 @@
 //! The backup: what a lost device would take along is kept at the server, sealed, and the recovery key brings it back.
 //!
-//! In it are the same notes that own devices tell each other ([`crate::own`]): settings, contacts with their door tokens,
-//! conversations, and who is to come into groups; no messages, no MLS state. Contacts and conversations are spread over [`PARTS`] chunks by their ids, so that a
-//! change costs one chunk. The oldest device that is there keeps the backup; chunks lie under a key that it draws and seals to a
-//! key that only the recovery key has (the key page). When a device is revoked the key changes, and all chunks with it.
+//! In it are the notes that own devices tell each other ([`crate::own`]): settings, contacts with their door tokens,
+//! conversations, and who is to come into groups ([`parts`]); and, as the user chose, messages ([`buckets`]). MLS state is never in it. The oldest device that
+//! is there keeps it. Chunks lie under a key that it draws and seals to a key that only the recovery key has (the key page).
+//! When a device is revoked the key changes, and all chunks with it: first they, then the page, then the old ones go, so that
+//! at any moment what the page opens is whole.
 //!
 //! | | |
 //! |---|---|
 //! | at sign-up, or signing in with the recovery key | the public key follows from the root key; devices linked later are told |
-//! | something changed, and [`SETTLE_MS`] passed | chunks whose digest changed are sent, one after the other |
-//! | signing in with the recovery key | all chunks are fetched and heard like notes of an own device |
-//! | no other device is left, and a conversation has no room | it gets a new one, by the contact's door token ([`crate::claims`]); in groups friends bring the new device in ([`Engine::settle_returns`]) |
+//! | something changed | it is marked; nothing is computed |
+//! | [`SETTLE_MS`] later, or before going offline | a *round*: what is marked is read, sealed and sent, one chunk at a time |
+//! | another device becomes the one that keeps it | it looks what lies there, writes everything, drops the rest |
+//! | signing in with the recovery key | all chunks are fetched and heard like notes of an own device ([`restore`]) |
+//! | no other device is left, and a conversation has no room | it gets a new one ([`returns`]) |
 
-use crate::api::{ConversationId, Role};
+mod buckets;
+mod parts;
+mod restore;
+mod returns;
+
+pub(crate) use buckets::BUCKET;
+use parts::Part;
+
+use crate::api::{self, ConversationId, Failure, IntentId, KeptHistory, Reply, Role};
 use crate::engine::{Engine, Purpose, is_temporary};
-use crate::history::chunks;
-use crate::own::{NOTE_BYTES, Note, Shared, SharedConversation};
-use crate::rows::{decode, encode};
-use crate::state::{Backup, Standing, Want, Whom};
+use crate::own::Note;
+use crate::rows::sorted::Sorted;
+use crate::state::{Backup, Bucket, Keeping};
 use bytes::Bytes;
-use parlour_e2ee::{BackupSecret, RootKey, ValueKey, backup_name, open, seal, seal_backup_page};
-use parlour_proto::frames::{AccountRef, Answer, Request};
-use parlour_proto::ids::{DeviceId, Digest, RoomId, UnixMillis};
-use parlour_proto::problem::Problem;
+use parlour_e2ee::{BackupSecret, RootKey, ValueKey, seal_backup_page};
+use parlour_proto::frames::{Answer, Request};
+use parlour_proto::ids::{DeviceId, Digest, UnixMillis};
+use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
+use std::collections::VecDeque;
 
-/// Contacts, and conversations, are spread over so many chunks.
-const PARTS: u32 = 16;
 /// Changes are collected for so long.
 const SETTLE_MS: u64 = 10_000;
 /// A device that was not seen for so long does not keep the backup; the next one does.
 const AWAY_MS: u64 = 3 * 24 * 3_600_000;
+/// How often it is looked whether something is too old to be kept, and who keeps it.
+const LOOK_MS: u64 = 6 * 3_600_000;
+/// After so long another device may have kept it, and what it said of that be lost.
+const FORGOTTEN_MS: u64 = 20 * 24 * 3_600_000;
+/// Going offline waits so long for what is to be sent.
+const PARTING_MS: u64 = 5_000;
 /// Where the key page lies.
 const PAGE: [u8; 16] = [0; 16];
-/// Conversations that get a new room at one time.
-const MOST_AT_ONCE: usize = 8;
-const CHUNK: &[u8] = b"parlour-backup-chunk-1";
 
-/// A chunk as it should be: what is in it, and the digest of that.
-struct Chunk {
-    name: [u8; 16],
-    digest: Digest,
+/// The work on the backup that is under way.
+pub(crate) struct Work {
+    /// When what is marked is sent.
+    due: Option<UnixMillis>,
+    /// When to look at it anyway.
+    look_at: UnixMillis,
+    /// A round is under way.
+    running: bool,
+    /// Parts with a change.
+    parts: Sorted<Part, ()>,
+    /// Any part may have a change: after a start.
+    all_parts: bool,
+    /// Buckets of this round that are still to be read.
+    todo: Vec<(ConversationId, u64)>,
+    /// The bucket that is being read or sent, and whether it changed meanwhile.
+    at: Option<(ConversationId, u64)>,
+    again: bool,
+    /// What is to be sent, in order.
+    steps: VecDeque<Step>,
+    /// Chunks are fetched, or looked at, up to this name.
+    cursor: Option<[u8; 16]>,
+    /// What was fetched and not heard yet.
     notes: Vec<Note>,
+    /// Who wants to go offline once all is sent, and until when that may take.
+    parting: Option<(Vec<IntentId>, UnixMillis)>,
+}
+
+impl Work {
+    /// After a start nothing is known to be at the server as it is here.
+    pub(crate) fn new() -> Self {
+        Work {
+            due: Some(UnixMillis(0)),
+            look_at: UnixMillis(0),
+            running: false,
+            parts: Sorted::new(),
+            all_parts: true,
+            todo: Vec::new(),
+            at: None,
+            again: false,
+            steps: VecDeque::new(),
+            cursor: None,
+            notes: Vec::new(),
+            parting: None,
+        }
+    }
+}
+
+/// A request, and what its answer means.
+struct Step {
+    request: Request,
+    then: Then,
+}
+
+enum Then {
+    /// The part has this digest; without one it is gone.
+    Stored([u8; 16], Option<Digest>),
+    /// The bucket is there as it was read.
+    Bucket(Bucket),
+    /// Chunks of it follow.
+    More,
+    Dropped([u8; 16]),
+    /// What lies there is told.
+    Looked,
 }
 
 impl Backup {
@@ -57,36 +127,137 @@ impl Backup {
 }
 
 impl Engine {
-    // ---- keeping it
+    // ---- rounds
 
     /// Something changed that is in the backup.
     pub(crate) fn backup_changed(&mut self) {
-        if self.backup_due.is_none() {
-            self.backup_due = Some(self.now.plus_ms(SETTLE_MS));
+        if self.backup.due.is_none() {
+            self.backup.due = Some(self.now.plus_ms(SETTLE_MS));
         }
     }
 
     pub(crate) fn settle_backup(&mut self, rng: &mut dyn CryptoRngCore) {
-        if self.s.backup.get(&()).is_some_and(|backup| backup.restore.is_some()) {
+        if self.is_restoring() {
             return self.fetch_backup();
         }
-        let comes = self.s.guests.has_changed() || self.s.links.has_changed() || self.s.joins.has_changed();
-        if comes || self.s.contacts.has_changed() || self.s.conversations.has_changed() || self.s.identity.has_changed()
-        {
-            self.backup_changed();
-        }
-        let Some(due) = self.backup_due else { return };
-        if self.now < due {
-            return self.wake_at(due);
-        }
-        if !self.keeps_backup() || !self.may(&Purpose::Backup) {
+        self.mark_parts();
+        if !self.backup.running && !self.start_round(rng) {
             return;
         }
-        match self.next_chunk(rng) {
+        if self.backup.steps.is_empty() && self.backup.at.is_none() {
+            self.next_steps(rng);
+        }
+        if !self.may(&Purpose::Backup) {
+            return;
+        }
+        match self.backup.steps.front().map(|step| step.request.clone()) {
             Some(request) => drop(self.ask(Role::Inbox, Purpose::Backup, || request)),
-            None => self.backup_due = None,
+            None if self.backup.at.is_none() => self.backup.running = false,
+            None => {}
         }
     }
+
+    /// Begins to send what is marked, when it is time and this device's affair.
+    fn start_round(&mut self, rng: &mut dyn CryptoRngCore) -> bool {
+        let due = self.backup.due.unwrap_or(UnixMillis(u64::MAX)).min(self.backup.look_at);
+        if self.now < due {
+            self.wake_at(due);
+            return false;
+        }
+        self.backup.due = None;
+        self.backup.look_at = self.now.plus_ms(LOOK_MS);
+        self.wake_at(self.backup.look_at);
+        if !self.keeps_backup() {
+            self.stop_keeping();
+            return false;
+        }
+        self.take_over(rng);
+        if self.s.backup.get(&()).is_some_and(|backup| backup.key().is_none()) {
+            self.draw_backup_key(rng);
+        }
+        if self.backup.all_parts {
+            self.look_at_noted();
+        }
+        self.drop_what_is_too_old();
+        self.backup.todo = self.s.buckets.iter().filter(|(_, b)| b.dirty || b.down > 0).map(|(at, _)| *at).collect();
+        self.backup.running = true;
+        true
+    }
+
+    /// What a round sends, in this order: parts, buckets, the key page; then what lies there and should not is dropped.
+    fn next_steps(&mut self, rng: &mut dyn CryptoRngCore) {
+        let Some(key) = self.s.backup.get(&()).and_then(Backup::key) else { return };
+        self.send_parts(&key, rng);
+        if self.backup.steps.is_empty() && !self.read_next_bucket(rng) {
+            self.send_page(&key, rng);
+        }
+        if self.backup.steps.is_empty() && self.backup.at.is_none() {
+            self.drop_litter();
+        }
+    }
+
+    fn send_page(&mut self, key: &ValueKey, rng: &mut dyn CryptoRngCore) {
+        let Some(backup) = self.s.backup.get(&()) else { return };
+        let digest = Digest::of(key.as_bytes());
+        if backup.stored.contains(&(PAGE, digest)) {
+            return;
+        }
+        match seal_backup_page(&backup.public, key, rng) {
+            Ok(page) => self.put_chunk(PAGE, page, Then::Stored(PAGE, Some(digest))),
+            Err(error) => tracing::warn!(%error, "there is no key to back up for"),
+        }
+    }
+
+    fn drop_litter(&mut self) {
+        let looked = self.s.keeping.get(&()).is_some_and(|keeping| keeping.looked);
+        if !looked {
+            let request = Request::Backup { after: self.backup.cursor };
+            return self.backup.steps.push_back(Step { request, then: Then::Looked });
+        }
+        let names: Vec<[u8; 16]> =
+            self.s.litter.keys().iter().filter_map(|name| name.as_slice().try_into().ok()).collect();
+        for name in names {
+            let request = Request::DropBackup { name };
+            self.backup.steps.push_back(Step { request, then: Then::Dropped(name) });
+        }
+    }
+
+    fn put_chunk(&mut self, name: [u8; 16], chunk: Vec<u8>, then: Then) {
+        self.s.litter.remove(&name.to_vec());
+        let request = Request::PutBackup { name, chunk: chunk.into() };
+        self.backup.steps.push_back(Step { request, then });
+    }
+
+    pub(crate) fn on_backup_answer(&mut self, result: Result<Answer, Problem>, rng: &mut dyn CryptoRngCore) {
+        self.again = true;
+        if self.is_restoring() {
+            return match result {
+                Ok(Answer::Backup { chunks, more }) => self.restore(chunks, more, rng),
+                _ => self.later(Purpose::Backup, 60_000),
+            };
+        }
+        match result {
+            Ok(Answer::Backup { chunks, more }) => self.looked_at(&chunks, more),
+            Ok(_) => {}
+            Err(problem) if problem.code == Code::Full => return self.backup_is_full(),
+            Err(problem) if is_temporary(&problem) => return self.later(Purpose::Backup, 60_000),
+            Err(problem) => tracing::warn!(code = ?problem.code, "a part of the backup was refused"),
+        }
+        match self.backup.steps.pop_front().map(|step| step.then) {
+            Some(Then::Stored(name, digest)) => self.note_stored(name, digest),
+            Some(Then::Bucket(bucket)) => self.bucket_sent(bucket),
+            Some(Then::Dropped(name)) => drop(self.s.litter.remove(&name.to_vec())),
+            Some(Then::More | Then::Looked) | None => {}
+        }
+    }
+
+    fn note_stored(&mut self, name: [u8; 16], digest: Option<Digest>) {
+        let Some(backup) = self.s.backup.get_mut(&()) else { return };
+        backup.stored.retain(|(stored, _)| *stored != name);
+        backup.stored.extend(digest.map(|digest| (name, digest)));
+    }
+
+    // ---- who keeps it
 
     /// The oldest device that is there.
     fn keeps_backup(&mut self) -> bool {
@@ -100,95 +271,102 @@ impl Engine {
         self.s.backup.contains(&()) && !older.iter().any(is_here)
     }
 
-    /// What is to be sent or deleted next, noted as done; `None` when the server has all.
-    fn next_chunk(&mut self, rng: &mut dyn CryptoRngCore) -> Option<Request> {
-        let backup = self.s.backup.get(&())?.clone();
-        let key = match backup.key() {
-            Some(key) => key,
+    /// How the backup is kept, made when missing.
+    pub(crate) fn keeping(&mut self) -> &mut Keeping {
+        if !self.s.keeping.contains(&()) {
+            self.s.keeping.insert((), Keeping::new());
+        }
+        self.s.keeping.get_mut(&()).expect("inserted above")
+    }
+
+    /// This device keeps it, from now on or still. At first nothing is known of what another one made of it.
+    fn take_over(&mut self, rng: &mut dyn CryptoRngCore) {
+        let now = self.now;
+        let keeping = self.keeping();
+        let last = std::mem::replace(&mut keeping.last, now);
+        if keeping.keeps && now.since(last) < FORGOTTEN_MS {
+            return;
+        }
+        self.stop_keeping();
+        self.keeping().keeps = true;
+        self.say_own(&Note::Keeper, rng);
+        for (_, digest) in self.s.backup.get_mut(&()).into_iter().flat_map(|backup| &mut backup.stored) {
+            *digest = Digest([0; 32]);
+        }
+        self.backup.all_parts = true;
+        self.survey();
+    }
+
+    /// Another device keeps it now: what this one knows of it is void.
+    pub(crate) fn hear_keeper(&mut self, from: DeviceId) {
+        let now = self.now;
+        if self.me().is_none_or(|me| me.device == from) {
+            return;
+        }
+        if let Some(device) = self.s.devices.get_mut(&from) {
+            device.seen = device.seen.max(Some(now));
+        }
+        self.stop_keeping();
+        self.backup_changed();
+    }
+
+    fn stop_keeping(&mut self) {
+        if !self.s.keeping.get(&()).is_some_and(|keeping| keeping.keeps) {
+            return;
+        }
+        let keeping = self.keeping();
+        (keeping.keeps, keeping.looked, keeping.left_out) = (false, false, false);
+        self.s.buckets.clear();
+        self.s.litter.clear();
+        self.forget_round();
+    }
+
+    /// What is under way comes to nothing, and what is answered to it means nothing.
+    pub(crate) fn forget_round(&mut self) {
+        self.flights.retain(|_, flight| flight.purpose != Purpose::Backup);
+        let before = std::mem::replace(&mut self.backup, Work::new());
+        (self.backup.parting, self.backup.due, self.backup.look_at) = (before.parting, before.due, before.look_at);
+    }
+
+    /// A page of what lies there: whatever is not ours is dropped in the end.
+    fn looked_at(&mut self, chunks: &[([u8; 16], Bytes)], more: bool) {
+        let before = self.backup.cursor;
+        let last = chunks.last().map(|(name, _)| *name).filter(|name| before.is_none_or(|before| *name > before));
+        for (name, _) in chunks {
+            if !self.is_kept_name(name) {
+                self.s.litter.insert(name.to_vec(), ());
+            }
+        }
+        // A server that says that there is always more is believed as long as it goes on, and not for ever.
+        match last.filter(|_| more && self.s.litter.len() < restore::MOST_FETCHED) {
+            Some(last) => self.backup.cursor = Some(last),
             None => {
-                let key = ValueKey::generate(rng);
-                let page = seal_backup_page(&backup.public, &key, rng).ok()?;
-                let kept = self.s.backup.get_mut(&())?;
-                kept.key = Some(key.as_bytes().to_vec().into());
-                let note = Note::Backup { public: backup.public.clone(), key: kept.key.clone() };
-                self.say_own(&note, rng);
-                self.backup_under_way = None;
-                return Some(Request::PutBackup { name: PAGE, chunk: page.into() });
+                self.backup.cursor = None;
+                self.keeping().looked = true;
             }
-        };
-        let wanted = self.wanted_chunks(&key);
-        let is_wanted = |name: &[u8; 16]| wanted.iter().any(|chunk| chunk.name == *name);
-        let stale = backup.stored.iter().find(|(name, _)| !is_wanted(name)).map(|(name, _)| *name);
-        if let Some(name) = stale {
-            self.backup_under_way = Some((name, None));
-            return Some(Request::DropBackup { name });
         }
-        let differs = |name: &[u8; 16], digest: Digest| !backup.stored.iter().any(|(n, d)| n == name && *d == digest);
-        let chunk = wanted.into_iter().find(|chunk| differs(&chunk.name, chunk.digest))?;
-        let name = chunk.name;
-        let sealed = seal(&key, &[CHUNK, &name[..]].concat(), &encode(&chunk.notes), rng);
-        self.backup_under_way = Some((name, Some(chunk.digest)));
-        Some(Request::PutBackup { name, chunk: sealed.into() })
     }
 
-    fn wanted_chunks(&self, key: &ValueKey) -> Vec<Chunk> {
-        let mut all = Vec::new();
-        let mut put = |what: &str, part: u32, notes: Vec<Note>| {
-            all.push(Chunk { name: backup_name(key, what, part), digest: Digest::of(&encode(&notes)), notes });
-        };
-        if let Some(settings) = self.settings_note() {
-            put("settings", 0, vec![settings]);
-        }
-        for (more, notes) in chunks(self.coming_notes(), NOTE_BYTES, |note| encode(note).len()).into_iter().enumerate()
-        {
-            put("coming", more as u32, notes);
-        }
-        for part in 0..PARTS {
-            let in_part = |id: &[u8; 16]| u32::from(id[0]) % PARTS == part;
-            let contacts = self.s.contacts.iter().filter(|(account, _)| in_part(&account.account.0));
-            let contacts: Vec<Shared> = contacts.filter_map(|(account, _)| self.shared(account)).collect();
-            // What does not fit into one chunk goes on in another one.
-            for (more, contacts) in chunks(contacts, NOTE_BYTES, |shared| encode(shared).len()).into_iter().enumerate()
-            {
-                put("contacts", part + PARTS * more as u32, vec![Note::Contacts { contacts }]);
-            }
-            let kept = self.s.conversations.iter().filter(|(id, _)| in_part(&id.0));
-            let kept: Vec<SharedConversation> = kept.filter_map(|(id, _)| self.kept_conversation(*id)).collect();
-            for (more, conversations) in chunks(kept, NOTE_BYTES, |shared| encode(shared).len()).into_iter().enumerate()
-            {
-                put("conversations", part + PARTS * more as u32, vec![Note::Conversations { conversations }]);
-            }
-        }
-        all
+    fn is_kept_name(&self, name: &[u8; 16]) -> bool {
+        let part = self.s.backup.get(&()).is_some_and(|backup| backup.stored.iter().any(|(stored, _)| stored == name));
+        *name == PAGE || part || self.s.buckets.iter().any(|(_, bucket)| bucket.names().any(|kept| kept == *name))
     }
 
-    /// A conversation as it is kept: without what changes with each message.
-    fn kept_conversation(&self, id: ConversationId) -> Option<SharedConversation> {
-        let mut kept = self.shared_conversation(id)?;
-        kept.next_order = 0;
-        kept.unread = 0;
-        kept.read_up_to = 0;
-        kept.newest = None;
-        // To the day: the list comes back in about this order.
-        kept.last_activity = UnixMillis(kept.last_activity.0 / 86_400_000 * 86_400_000);
-        Some(kept)
-    }
+    // ---- the key
 
-    pub(crate) fn on_backup_answer(&mut self, result: Result<Answer, Problem>, rng: &mut dyn CryptoRngCore) {
-        self.again = true;
-        match result {
-            Ok(Answer::Backup { chunks, more }) => self.restore(chunks, more, rng),
-            Ok(_) => {
-                let Some((name, digest)) = self.backup_under_way.take() else { return };
-                let Some(backup) = self.s.backup.get_mut(&()) else { return };
-                backup.stored.retain(|(stored, _)| *stored != name);
-                backup.stored.extend(digest.map(|digest| (name, digest)));
-            }
-            Err(problem) if is_temporary(&problem) => self.later(Purpose::Backup, 60_000),
-            Err(problem) => {
-                tracing::warn!(code = ?problem.code, "the backup was refused");
-                self.backup_due = None;
-            }
+    fn draw_backup_key(&mut self, rng: &mut dyn CryptoRngCore) {
+        let key = ValueKey::generate(rng);
+        let Some(backup) = self.s.backup.get_mut(&()) else { return };
+        backup.key = Some(key.as_bytes().to_vec().into());
+        // What lies under another key goes once everything lies under this one.
+        let old: Vec<[u8; 16]> =
+            std::mem::take(&mut backup.stored).into_iter().map(|(name, _)| name).filter(|name| *name != PAGE).collect();
+        for name in old.into_iter().chain(self.forget_bucket_names()) {
+            self.s.litter.insert(name.to_vec(), ());
+        }
+        self.backup.all_parts = true;
+        if let Some(note) = self.backup_note() {
+            self.say_own(&note, rng);
         }
     }
 
@@ -197,7 +375,8 @@ impl Engine {
         if let Some(backup) = self.s.backup.get_mut(&()) {
             backup.key = None;
         }
-        self.backup_due = Some(self.now);
+        self.forget_round();
+        self.backup.due = Some(self.now);
     }
 
     pub(crate) fn backup_note(&self) -> Option<Note> {
@@ -211,124 +390,87 @@ impl Engine {
         if backup.key != key {
             // What lies there is under the other key: this device finds out when it is the one that keeps it.
             backup.stored.clear();
+            self.stop_keeping();
+            self.backup_changed();
         }
         backup.key = key;
         self.s.backup.insert((), backup);
     }
 
+    // ---- what the user sees and wants
+
     /// Nothing is waiting to go into the backup, as far as this device knows.
     pub(crate) fn is_backed_up(&self) -> bool {
         let kept = self.s.backup.get(&()).is_some_and(|backup| backup.key.is_some() && backup.restore.is_none());
-        kept && self.backup_due.is_none()
+        kept && self.backup.due.is_none() && !self.backup.running
     }
 
-    // ---- bringing it back
-
-    fn fetch_backup(&mut self) {
-        let after = self.restored.last().map(|(name, _)| *name);
-        self.ask(Role::Inbox, Purpose::Backup, || Request::Backup { after });
+    pub(crate) fn show_backup(&self) -> api::Backup {
+        let keeping = self.s.keeping.get(&());
+        let kept = || self.s.buckets.iter().map(|(_, bucket)| bucket).filter(|bucket| bucket.chunks > 0);
+        api::Backup {
+            history: keeping.map(|keeping| keeping.history).unwrap_or_default(),
+            here: keeping.is_some_and(|keeping| keeping.keeps),
+            complete: self.is_backed_up(),
+            since: kept().map(|bucket| bucket.oldest).min(),
+            messages: kept().map(|bucket| u64::from(bucket.messages)).sum(),
+            bytes: kept().map(|bucket| bucket.bytes).sum(),
+            left_out: keeping.is_some_and(|keeping| keeping.left_out),
+        }
     }
 
-    fn restore(&mut self, chunks: Vec<([u8; 16], Bytes)>, more: bool, rng: &mut dyn CryptoRngCore) {
-        let Some(secret) = self.s.backup.get(&()).and_then(|backup| backup.restore.clone()) else { return };
-        // A server that says that there is always more, is not believed for ever.
-        let more = more && !chunks.is_empty() && self.restored.len() < 2048;
-        self.restored.extend(chunks);
-        if more {
+    pub(crate) fn set_backup(&mut self, intent: IntentId, history: KeptHistory, rng: &mut dyn CryptoRngCore) {
+        if history == KeptHistory::Days(0) {
+            return self.done(intent, Err(Failure::BadInput("at least one day; or nothing at all".into())));
+        }
+        self.keep_history(history);
+        let messages = self.kept_messages();
+        self.say_own(&Note::Keeping { history, messages }, rng);
+        self.done(intent, Ok(Reply::Backup(self.show_backup())));
+    }
+
+    /// The user's choice, here or on another device.
+    pub(crate) fn keep_history(&mut self, history: KeptHistory) {
+        let keeping = self.keeping();
+        if keeping.history == history {
             return;
         }
-        let chunks = std::mem::take(&mut self.restored);
-        let page = chunks.iter().find(|(name, _)| *name == PAGE);
-        let key = page.and_then(|(_, page)| BackupSecret::from_bytes(secret).open_page(page).ok());
-        if let Some(backup) = self.s.backup.get_mut(&()) {
-            backup.restore = None;
-            backup.key = key.as_ref().map(|key| key.as_bytes().to_vec().into());
-            // What lies there may be older than what is known by now.
-            backup.stored =
-                chunks.iter().map(|(name, _)| (*name, Digest([0; 32]))).filter(|(n, _)| *n != PAGE).collect();
+        keeping.history = history;
+        keeping.left_out = false;
+        if keeping.keeps {
+            self.mark_all_buckets();
+            self.survey();
+            self.backup.all_parts = true;
         }
-        let Some(key) = key else { return self.backup_changed() };
-        let mut notes: Vec<Note> = Vec::new();
-        for (name, chunk) in chunks.iter().filter(|(name, _)| *name != PAGE) {
-            let opened = open(&key, &[CHUNK, &name[..]].concat(), chunk);
-            let read = opened.ok().and_then(|opened| decode::<Vec<Note>>(&opened).ok());
-            match read {
-                Some(read) => notes.extend(read),
-                None => tracing::warn!("a chunk of the backup does not open"),
-            }
-        }
-        // Who people are comes before what one has with them, and that before who comes into it.
-        notes.sort_by_key(|note| match note {
-            Note::Conversations { .. } => 1,
-            Note::Guest { .. } | Note::Link { .. } | Note::Joining { .. } => 2,
-            _ => 0,
-        });
-        let Some(this) = self.me().map(|me| me.device) else { return };
-        for note in notes {
-            self.hear_read_note(this, note, rng);
-        }
-        self.look_at_rooms();
-        self.backup_changed();
+        self.backup.due = Some(self.now);
+        self.again = true;
     }
 
-    // ---- rooms again
+    // ---- before going offline
 
-    /// Conversations that came back without a room, when no other device is there to bring us in: new rooms, by door token.
-    pub(crate) fn settle_returns(&mut self, rng: &mut dyn CryptoRngCore) {
-        for (room, account) in std::mem::take(&mut self.returned) {
-            self.bring_back(room, account);
+    /// Whether something is to be sent before the sockets are closed; `intent` is answered then.
+    pub(crate) fn waits_for_backup(&mut self, intent: IntentId) -> bool {
+        let keeps = self.s.keeping.get(&()).is_some_and(|keeping| keeping.keeps);
+        if !self.is_online() || !keeps || self.is_backed_up() {
+            return false;
         }
-        if self.s.backup.get(&()).is_none_or(|backup| backup.restore.is_some()) || !self.other_devices().is_empty() {
-            return;
+        if self.backup.due.is_some() {
+            self.backup.due = Some(self.now);
         }
-        if self.s.expected.iter().next().is_none() {
-            return;
-        }
-        let under_way = self.s.starts.iter().count();
-        let lost: Vec<(RoomId, ConversationId, Option<AccountRef>)> = self
-            .s
-            .expected
-            .iter()
-            .filter_map(|(room, expected)| {
-                let c = self.s.conversations.get(&expected.conversation)?;
-                let with = c.members.first().filter(|_| !c.is_group).cloned();
-                Some((*room, expected.conversation, with))
-            })
-            .collect();
-        for (room, conversation, with) in lost.into_iter().take(MOST_AT_ONCE.saturating_sub(under_way)) {
-            let Some(account) = with else { continue };
-            self.s.expected.remove(&room);
-            let reachable =
-                self.s.contacts.get(&account).is_some_and(|contact| contact.door.is_some() && !contact.blocked);
-            if reachable && !self.s.starts.contains(&conversation) {
-                self.start(conversation, Whom::Account { account }, rng);
-                self.set_standing(conversation, Standing::Repairing);
-            }
-        }
+        let until = self.now.plus_ms(PARTING_MS);
+        self.backup.parting.get_or_insert((Vec::new(), until)).0.push(intent);
+        self.again = true;
+        true
     }
 
-    /// Somebody's devices changed: in groups where only gone ones of theirs are, a friend who may brings the new one in.
-    pub(crate) fn note_return(&mut self, account: &AccountRef) {
-        if self.s.contacts.get(account).is_none_or(|contact| contact.door.is_none()) {
-            return;
+    /// Those who wait, once nothing is left to be sent, or it takes too long.
+    pub(crate) fn settle_parting(&mut self) {
+        let Some((_, until)) = &self.backup.parting else { return };
+        let until = *until;
+        if self.is_online() && !self.is_backed_up() && self.now < until {
+            return self.wake_at(until);
         }
-        let groups: Vec<RoomId> = self
-            .s
-            .rooms
-            .iter()
-            .filter(|(_, r)| r.usable() && !r.asked_here)
-            .filter(|(_, r)| {
-                let c = self.s.conversations.get(&r.conversation);
-                c.is_some_and(|c| c.is_group && c.members.contains(account))
-            })
-            .map(|(room, _)| *room)
-            .collect();
-        self.returned.extend(groups.into_iter().map(|room| (room, account.clone())));
-    }
-
-    fn bring_back(&mut self, room: RoomId, account: AccountRef) {
-        if self.may_add(&room) {
-            self.want(room, Want::Return { account });
-        }
+        let Some((intents, _)) = self.backup.parting.take() else { return };
+        intents.into_iter().for_each(|intent| self.go_offline_now(intent));
     }
 }

@@ -99,6 +99,7 @@ impl Engine {
         if changed && let Some(c) = self.s.conversations.get_mut(&conversation) {
             c.standing = standing;
             self.again = true;
+            self.mark_newest(conversation);
             self.tell_conversation(conversation);
         }
     }
@@ -181,6 +182,7 @@ impl Engine {
         }
         self.s.drafts.remove(&conversation);
         self.forget_group_picture(conversation);
+        self.s.former.remove(&conversation);
         self.wipe_messages(conversation);
     }
 
@@ -188,6 +190,7 @@ impl Engine {
     pub(crate) fn wipe_messages(&mut self, conversation: ConversationId) {
         self.wipe(messages_prefix(self.s.number, &conversation));
         self.wipe(crate::pages::index_prefix(self.s.number, &conversation));
+        self.forget_kept(conversation);
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
             c.newest = None;
             c.unread = 0;

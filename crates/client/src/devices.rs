@@ -143,7 +143,22 @@ impl Engine {
             let why = "this is the account's only device: link another one first, or delete the account";
             return self.done(intent, Err(Failure::BadInput(why.into())));
         }
-        self.change_list(intent, Change { action: Action::Remove { device }, links: false });
+        let action = Action::Remove { device };
+        if let Some(until) = self.notice_for(action) {
+            let hours = until.since(self.server_time()).div_ceil(3_600_000);
+            let why = format!(
+                "this device is new here: it can remove those that were there before in {hours} hours; they can remove it at once, \
+                 and so can a device that signs in with the recovery key"
+            );
+            return self.done(intent, Err(Failure::BadInput(why)));
+        }
+        self.change_list(intent, Change { action, links: false });
+    }
+
+    /// When this device may make a change; `None`: at once.
+    fn notice_for(&self, action: Action) -> Option<UnixMillis> {
+        let (list, now) = (self.read_list()?, self.server_time());
+        list.notice(&list.draft(now, action, Signer::Device(self.me()?.device)), now)
     }
 
     // ---- changes by this device
@@ -239,7 +254,6 @@ impl Engine {
             }
             Action::Remove { .. } => {
                 self.renew_doors(rng);
-                self.renew_backup();
                 let devices = self.show_devices();
                 self.done(appending.intent, Ok(Reply::Devices(devices)));
             }
@@ -278,6 +292,10 @@ impl Engine {
         };
         match list.relation(&before.pin()) {
             Relation::Same => return,
+            Relation::Extends if !list.gave_notice(before.links().len(), self.server_time()) => {
+                tracing::warn!("the server took a change of our device list before its time");
+                return;
+            }
             Relation::Extends | Relation::ForkByRoot => {}
             Relation::Rollback | Relation::Fork => {
                 tracing::warn!("the server shows another device list of our own account than the one we know");
@@ -318,6 +336,7 @@ impl Engine {
             self.s.transfers.remove(id);
         }
         if !gone.is_empty() {
+            self.renew_backup();
             self.tell_list_everywhere();
         }
         self.tell_devices(new.first().copied());

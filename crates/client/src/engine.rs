@@ -157,6 +157,8 @@ pub struct Engine {
     pub(crate) group_intents: Vec<(IntentId, RoomId, Option<Failure>)>,
     pub(crate) deleting: Option<crate::identity::Deleting>,
     pub(crate) pools: Option<crate::keypackages::Pools>,
+    /// How many key packages a full pool holds.
+    pub(crate) pool_size: u32,
     /// First contacts that begin anew.
     pub(crate) restarts: Vec<(ConversationId, AccountRef)>,
     /// Groups whose newcomers are to be told who is there.
@@ -192,12 +194,7 @@ pub struct Engine {
     pub(crate) missed: Vec<(ConversationId, MessageId)>,
     /// Conversations with a gap that another own device fills: the next position in it.
     pub(crate) filling: Vec<(ConversationId, u64)>,
-    /// When what changed goes into the backup.
-    pub(crate) backup_due: Option<UnixMillis>,
-    /// The chunk that is being sent (or deleted, without a digest).
-    pub(crate) backup_under_way: Option<([u8; 16], Option<Digest>)>,
-    /// Chunks that were fetched.
-    pub(crate) restored: Vec<([u8; 16], bytes::Bytes)>,
+    pub(crate) backup: crate::backup::Work,
     /// In these groups somebody is with devices that are gone.
     pub(crate) returned: Vec<(RoomId, AccountRef)>,
     /// When drafts are told to own devices.
@@ -279,6 +276,7 @@ impl Engine {
             group_intents: Vec::new(),
             deleting: None,
             pools: None,
+            pool_size: crate::keypackages::POOL_SIZE,
             restarts: Vec::new(),
             announce: Vec::new(),
             listed: None,
@@ -298,9 +296,7 @@ impl Engine {
             opened: Vec::new(),
             missed: Vec::new(),
             filling: Vec::new(),
-            backup_due: Some(UnixMillis(0)),
-            backup_under_way: None,
-            restored: Vec::new(),
+            backup: crate::backup::Work::new(),
             returned: Vec::new(),
             drafts_due: Vec::new(),
             typing: crate::typing::Typing::default(),
@@ -362,6 +358,7 @@ impl Engine {
     fn on_answer(&mut self, purpose: Purpose, result: Result<Answer, Problem>, rng: &mut dyn CryptoRngCore) {
         if let Err(problem) = &result
             && is_temporary(problem)
+            && !(purpose == Purpose::Backup && problem.code == Code::Full)
             && !matches!(purpose, Purpose::Intent(_) | Purpose::SignUp)
             && !matches!(purpose, Purpose::OpenRelay | Purpose::JoinRelay | Purpose::Relay | Purpose::AppendList)
         {
@@ -435,6 +432,7 @@ impl Engine {
                 self.settle_outgoing(rng);
                 self.settle_deleting();
             }
+            self.settle_parting();
             self.settle_typing(rng);
             self.settle_sharing(rng);
             self.settle_silence(rng);

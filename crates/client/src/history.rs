@@ -50,6 +50,7 @@ impl Engine {
         self.share_settings(rng);
         if let Some(note) = self.backup_note() {
             self.say_own(&note, rng);
+            self.say_own(&Note::Keeping { history: self.kept_history(), messages: 0 }, rng);
         }
         let mut contacts = Vec::new();
         for account in self.s.contacts.keys() {
@@ -218,9 +219,10 @@ impl Engine {
     }
 
     /// Positions of the other device mean something where this one took the conversation over from it.
-    fn hear_told(&mut self, conversation: ConversationId, told: Told) {
+    pub(crate) fn hear_told(&mut self, conversation: ConversationId, told: Told) {
         let Some(base) = self.s.conversations.get(&conversation).map(|c| c.base) else { return };
-        if told.order.saturating_add(GAP) < base {
+        // (The other one's last position is among them: looked up like what is new, it would be lost in a crash.)
+        if told.order.saturating_add(GAP) <= base {
             self.put_told(conversation, told);
         } else if !told.is_queued() {
             let prefix = self.message_prefix(conversation, told.id);

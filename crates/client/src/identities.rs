@@ -43,6 +43,7 @@ struct Gathered {
 pub struct Identities {
     /// By number. (Lists, for these few: maps would be more code for every browser to download.)
     engines: Vec<(IdentityId, Engine)>,
+    pool_size: u32,
     /// Being linked: not an identity yet.
     joining: Vec<IdentityId>,
     /// Being taken off their account's list, for whom.
@@ -88,6 +89,7 @@ impl Identities {
         Ok(Identities {
             remains: remains.collect(),
             engines,
+            pool_size: crate::keypackages::POOL_SIZE,
             joining: Vec::new(),
             leaving: Vec::new(),
             gathered: Vec::new(),
@@ -127,6 +129,16 @@ impl Identities {
             }
         }
         self.tell_wake(now);
+    }
+
+    /// Keeps so many key packages in each pool, instead of [`POOL_SIZE`](crate::POOL_SIZE).
+    #[must_use]
+    pub fn with_pools(mut self, size: u32) -> Self {
+        self.pool_size = size;
+        for (_, engine) in &mut self.engines {
+            engine.pool_size = size;
+        }
+        self
     }
 
     /// The next effect; `None` when the shell may wait for the next input.
@@ -243,7 +255,8 @@ impl Identities {
             let why = format!("a home answers for at most {MOST} accounts");
             return self.done(id, Err(Failure::BadInput(why)));
         };
-        let Ok(engine) = Engine::open_as(identity, []) else { return };
+        let Ok(mut engine) = Engine::open_as(identity, []) else { return };
+        engine.pool_size = self.pool_size;
         self.engines.push((identity, engine));
         self.engines.sort_by_key(|(id, _)| *id);
         self.joining.push(identity);

@@ -174,6 +174,7 @@ impl Engine {
             Ok(_) => {
                 self.wanted = false;
                 self.s.clear();
+                self.forget_round();
                 self.s.identity.remove(&());
                 self.groups.clear();
                 self.package_rows.clear();

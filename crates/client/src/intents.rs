@@ -57,7 +57,8 @@ impl Engine {
                 self.wanted = true;
                 self.sync_intents.push(id);
             }
-            Intent::GoOffline => self.go_offline(id),
+            Intent::GoOffline if self.waits_for_backup(id) => {}
+            Intent::GoOffline => self.go_offline_now(id),
             Intent::Send { to, body } => self.send(id, to, body, rng),
             Intent::Conversations => self.done(id, Ok(Reply::Conversations(self.conversations()))),
             Intent::Messages { conversation, before, limit } => {
@@ -125,12 +126,14 @@ impl Engine {
             Intent::PutDraft { conversation, text } => self.put_draft(id, conversation, text, rng),
             Intent::Typing { conversation, typing } => self.typing(id, conversation, typing),
             Intent::Drafts => self.done(id, Ok(Reply::Drafts(self.drafts()))),
+            Intent::Backup => self.done(id, Ok(Reply::Backup(self.show_backup()))),
+            Intent::SetBackup { history } => self.set_backup(id, history, rng),
             Intent::Status => self.done(id, Ok(Reply::Status(self.status()))),
             Intent::DeleteAccount => self.start_deleting(id, rng),
         }
     }
 
-    fn go_offline(&mut self, id: IntentId) {
+    pub(crate) fn go_offline_now(&mut self, id: IntentId) {
         self.wanted = false;
         for sync in std::mem::take(&mut self.sync_intents) {
             self.done(sync, Err(Failure::Offline));

@@ -16,7 +16,6 @@ use rand_core::CryptoRngCore;
 
 /// How many key packages a pool holds when full.
 pub const POOL_SIZE: u32 = 100;
-const LOW: u32 = 50;
 /// Made at one time: a step that a screen can show.
 const CHUNK: u32 = 20;
 const LAST_RESORT_MAX_AGE_MS: u64 = 7 * 24 * 3_600_000;
@@ -49,7 +48,8 @@ impl Engine {
     pub(crate) fn on_pools(&mut self, door: u32, stranger: u32, last_resort_used: bool) {
         let Some(me) = self.me() else { return };
         let old = self.now.since(me.last_resort_made) > LAST_RESORT_MAX_AGE_MS;
-        let missing = |left: u32| if left < LOW { POOL_SIZE - left } else { 0 };
+        let full = self.pool_size;
+        let missing = |left: u32| if left < full.div_ceil(2) { full - left } else { 0 };
         let mut pools =
             Pools { door: missing(door), stranger: missing(stranger), last_resort: last_resort_used || old, of: 0 };
         pools.of = pools.left();

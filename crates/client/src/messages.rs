@@ -96,6 +96,7 @@ impl Engine {
         self.put_row(key, Some(encode(stored)));
         if stored.order < QUEUED {
             self.index_message(conversation, id, stored.order, stored.from.is_some());
+            self.mark_kept(conversation, stored.order);
         }
         let message = self.show(id, stored);
         self.keep_newest(conversation, &message);
@@ -279,6 +280,7 @@ impl Engine {
             self.put_row(key, Some(row));
         }
         self.index_message(conversation, told.id, stored.order, stored.from.is_some());
+        self.mark_kept(conversation, stored.order);
         let message = self.show(told.id, &stored);
         self.keep_newest(conversation, &message);
     }
@@ -297,6 +299,9 @@ impl Engine {
         key.push(kind);
         key.extend(account_bytes(by));
         self.put_row(key, Some(encode(note)));
+        if !matches!(note, Note::Delivered { .. } | Note::Read { .. }) {
+            self.mark_noted(conversation, message);
+        }
         // A load under way may have read before this was written; a second one is cheap and right.
         self.load_rows(start, Load::Message(conversation, message));
     }
@@ -306,6 +311,9 @@ impl Engine {
             return;
         }
         let Some((stored, notes, key)) = parts(rows.iter()) else { return };
+        if stored.order < QUEUED {
+            self.mark_found(conversation, id, stored.order);
+        }
         let message = self.assemble(id, &stored, &notes);
         if message.deleted && !stored.deleted {
             let erased = Stored { text: String::new(), evidence: Bytes::new(), deleted: true, ..stored };

@@ -8,7 +8,7 @@
 //! Not in it: messages and what is noted on them. Each device is a member of each room and reads them there. (Messages from
 //! before it came are brought by [`crate::history`].)
 
-use crate::api::{ConversationId, ConversationState, Event, Showing};
+use crate::api::{ConversationId, ConversationState, Event, KeptHistory, Showing};
 use crate::engine::{Engine, Load};
 use crate::rows::codec::{choice, record};
 use crate::rows::{decode, encode};
@@ -22,6 +22,8 @@ use zeroize::Zeroizing;
 
 /// So much is put into one note, bytes: less than [`parlour_proto::content::MAX_OWN_BYTES`].
 pub(crate) const NOTE_BYTES: usize = 48 * 1024;
+/// So many former rooms of a conversation are remembered.
+const MOST_FORMER: usize = 32;
 
 record! {
     /// A conversation as every own device finds it: each gives it an id of its own.
@@ -99,6 +101,10 @@ choice! {
         21 Joining { account: AccountRef, since: UnixMillis, over: bool, },
         /// A link to a group; or (`gone`) one that is revoked.
         22 Link { group: Place, link: crate::links::SharedLink, gone: bool, },
+        /// Which messages are in the backup, and how many there are.
+        24 Keeping { history: KeptHistory, messages: u64, },
+        /// The one who says it keeps the backup from now on.
+        25 Keeper,
         /// Somebody's picture.
         9 Face { account: AccountRef, picture: StoredPicture, },
         /// A group's picture.
@@ -180,7 +186,8 @@ impl Engine {
     pub(crate) fn place_of(&self, conversation: ConversationId) -> Option<Place> {
         let c = self.s.conversations.get(&conversation).filter(|c| !c.is_own)?;
         let with = c.members.first().filter(|_| !c.is_group).cloned();
-        Some(Place { rooms: c.rooms.clone(), with })
+        let former = self.s.former.get(&conversation).into_iter().flatten();
+        Some(Place { rooms: former.chain(&c.rooms).copied().collect(), with })
     }
 
     pub(crate) fn find_place(&self, place: &Place) -> Option<ConversationId> {
@@ -189,7 +196,27 @@ impl Engine {
             joined.or_else(|| self.s.expected.get(room).map(|expected| expected.conversation))
         });
         let known = known.filter(|id| self.s.conversations.contains(id));
+        let known = known.or_else(|| self.had_room(&place.rooms));
         known.or_else(|| self.conversation_with(place.with.as_ref()?))
+    }
+
+    /// The conversation that had one of these rooms before this device came.
+    fn had_room(&self, rooms: &[RoomId]) -> Option<ConversationId> {
+        let had = |former: &[RoomId]| former.iter().any(|room| rooms.contains(room));
+        self.s.former.iter().find(|(_, former)| had(former)).map(|(id, _)| *id)
+    }
+
+    /// What is told later may name a room that is known to others only.
+    fn remember_rooms(&mut self, conversation: ConversationId, place: &Place) {
+        let mut former = self.s.former.get(&conversation).cloned().unwrap_or_default();
+        let own = self.s.conversations.get(&conversation).map(|c| c.rooms.clone()).unwrap_or_default();
+        let new: Vec<RoomId> =
+            place.rooms.iter().filter(|room| !former.contains(room) && !own.contains(room)).copied().collect();
+        if !new.is_empty() {
+            former.extend(new);
+            former.drain(..former.len().saturating_sub(MOST_FORMER));
+            self.s.former.insert(conversation, former);
+        }
     }
 
     // ---- what the others are told, as it happens
@@ -321,6 +348,8 @@ impl Engine {
             Note::History { to, place, messages, done, of } => self.hear_history(to, &place, messages, done, of),
             Note::Fill { place } => self.hear_fill(from, &place),
             Note::Backup { public, key } => self.hear_backup(public, key),
+            Note::Keeper => self.hear_keeper(from),
+            Note::Keeping { history, .. } => self.keep_history(history),
             Note::Showing { device, showing } => drop(self.keep_showing(device, showing)),
             Note::Ask { place, messages } => self.hear_ask(from, &place, messages),
             Note::Face { account, picture } => self.hear_face(&account, &picture),
@@ -415,8 +444,9 @@ impl Engine {
         }
         let id = match known {
             Some(id) => id,
-            None => self.take_over(&shared, rng),
+            None => self.take_over_conversation(&shared, rng),
         };
+        self.remember_rooms(id, &shared.place);
         if let Some(room) = shared.room {
             if let Some(r) = self.s.rooms.get_mut(&room) {
                 r.open_there |= shared.open_there;
@@ -436,7 +466,7 @@ impl Engine {
     }
 
     /// A conversation that another device has, and this one had not.
-    fn take_over(&mut self, shared: &SharedConversation, rng: &mut dyn CryptoRngCore) -> ConversationId {
+    fn take_over_conversation(&mut self, shared: &SharedConversation, rng: &mut dyn CryptoRngCore) -> ConversationId {
         let standing = if shared.closed { Standing::Closed } else { Standing::Starting };
         let id = self.new_conversation(shared.is_group, standing, shared.members.clone(), rng);
         let profile = self.me().map_or(0, |me| me.profile);

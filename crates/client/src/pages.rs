@@ -9,6 +9,7 @@
 //! the same position.
 
 use crate::api::{self, ConversationId, Failure, IntentId, Reply};
+use crate::backup::BUCKET;
 use crate::engine::{Engine, Load};
 use crate::messages::{Pair, QUEUED};
 use crate::rows::codec::record;
@@ -48,6 +49,8 @@ enum Goal {
     Copy { device: DeviceId, limit: usize },
     /// So many messages, for somebody who was added to the group.
     Hand { limit: usize },
+    /// All of a bucket of the backup.
+    Keep { bucket: u64 },
     /// What another own device has read: how many came after it.
     Unread { up_to: u64, arrived: u32 },
 }
@@ -78,6 +81,7 @@ impl Walk {
             Goal::Show { limit } | Goal::Copy { limit, .. } | Goal::Hand { limit } => {
                 limit.saturating_sub(self.places.len())
             }
+            Goal::Keep { .. } => (BUCKET as usize).saturating_sub(self.places.len()),
             Goal::Read { .. } | Goal::Unread { .. } => {
                 MOST_READ.saturating_sub(self.places.values().filter(|place| place.received).count())
             }
@@ -211,6 +215,12 @@ impl Engine {
         self.start_walk(NOBODY, conversation, Goal::Hand { limit }, BTreeMap::new(), range, rng);
     }
 
+    /// A bucket of the backup.
+    pub(crate) fn read_bucket(&mut self, conversation: ConversationId, bucket: u64, rng: &mut dyn CryptoRngCore) {
+        let range = bucket.saturating_mul(BUCKET)..bucket.saturating_add(1).saturating_mul(BUCKET);
+        self.start_walk(NOBODY, conversation, Goal::Keep { bucket }, BTreeMap::new(), range, rng);
+    }
+
     /// Counts what came after a position.
     pub(crate) fn count_unread(&mut self, conversation: ConversationId, up_to: u64, rng: &mut dyn CryptoRngCore) {
         let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
@@ -268,8 +278,10 @@ impl Engine {
     /// The messages that are to be shown and were not asked for yet, as loads.
     fn next_messages(&mut self, number: u64) -> Vec<(Vec<u8>, Load)> {
         let Some(walk) = self.walks.get_mut(&number) else { return Vec::new() };
-        let (Goal::Show { limit } | Goal::Copy { limit, .. } | Goal::Hand { limit }) = walk.goal else {
-            return Vec::new();
+        let limit = match walk.goal {
+            Goal::Show { limit } | Goal::Copy { limit, .. } | Goal::Hand { limit } => limit,
+            Goal::Keep { .. } => BUCKET as usize,
+            Goal::Read { .. } | Goal::Unread { .. } => return Vec::new(),
         };
         let conversation = walk.conversation;
         let shown = walk.places.iter().rev().take(limit).map(|(order, place)| (*order, place.message));
@@ -322,6 +334,10 @@ impl Engine {
             Goal::Hand { .. } => {
                 walk.messages.sort_by_key(|message| message.order);
                 self.on_handed(walk.messages, rng);
+            }
+            Goal::Keep { bucket } => {
+                walk.messages.sort_by_key(|message| message.order);
+                self.on_bucket_read(walk.conversation, bucket, walk.messages, rng);
             }
             Goal::Unread { up_to, arrived } => {
                 let unread = walk.places.values().filter(|place| place.received).count() as u32 + arrived;

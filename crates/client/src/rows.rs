@@ -29,9 +29,16 @@
 //! | `e` | `l` | token's digest | a link by which others join a group |
 //! | `e` | `j` | conversation | a group that we want into by a link |
 //! | `e` | `q` | conversation | the title of the group that a request invites to |
+//! | `e` | `e` | room, account | what is still to be handed to somebody who was added to a group |
+//! | `e` | `K` | - | how the backup is kept |
+//! | `e` | `B` | conversation, bucket | a stretch of messages in the backup |
+//! | `e` | `L` | name | a chunk of the backup that is to be dropped |
+//! | `e` | `N` | conversation | messages whose bucket is to be found |
+//! | `e` | `F` | conversation | rooms that it had before this device came |
 //! | `l` | `g` | room, … | MLS state of a room |
 //! | `l` | `k` | key package, … | private parts of a key package |
 //! | `l` | `m` | conversation, message, `0` or note | a message, and what others noted on it |
+//! | `l` | `i` | conversation | a group's picture |
 //! | `l` | `f` | account | somebody's picture |
 //! | `l` | `q` | conversation, position / 32, position % 32 | which message has this position |
 
@@ -48,7 +55,7 @@ pub const EAGER: &[u8] = b"e";
 pub const LAZY: &[u8] = b"l";
 
 /// Every kind of row, with its class.
-const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljq"), (LAZY, b"gkmfq")];
+const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljqeKBLNF"), (LAZY, b"gkmfqi")];
 
 /// Prefixes of all rows of an identity, of one class or of both.
 pub(crate) fn prefixes(identity: u16, classes: &[&[u8]]) -> Vec<Vec<u8>> {

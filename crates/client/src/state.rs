@@ -2,15 +2,17 @@
 //!
 //! None of them implements `Debug`: they hold names, addresses, texts and keys.
 
+mod kept;
 mod records;
 
+pub(crate) use kept::*;
 pub(crate) use records::*;
 
 use crate::api::{Changes, ConversationId};
 use crate::rows::codec::BrokenRow;
 use crate::rows::{EAGER, Table};
 use parlour_proto::frames::AccountRef;
-use parlour_proto::ids::{DeviceId, RoomId, UnixMillis};
+use parlour_proto::ids::{DeviceId, MessageId, RoomId, UnixMillis};
 use std::collections::BTreeMap;
 
 /// Every table.
@@ -43,6 +45,14 @@ pub(crate) struct State {
     pub(crate) joins: Table<ConversationId, Joining>,
     /// Titles of the groups that requests are invitations to, as they say.
     pub(crate) invitations: Table<ConversationId, String>,
+    pub(crate) keeping: Table<(), Keeping>,
+    pub(crate) buckets: Table<(ConversationId, u64), Bucket>,
+    /// Chunks that are to be dropped once what follows them is at the server.
+    pub(crate) litter: Table<Vec<u8>, ()>,
+    /// Messages on which something was noted, and whose bucket is not known to be changed yet.
+    pub(crate) noted: Table<ConversationId, Vec<MessageId>>,
+    /// Rooms that a conversation had before this device came.
+    pub(crate) former: Table<ConversationId, Vec<RoomId>>,
 }
 
 impl State {
@@ -72,6 +82,11 @@ impl State {
             links: Table::new(b'l'),
             joins: Table::new(b'j'),
             invitations: Table::new(b'q'),
+            keeping: Table::new(b'K'),
+            buckets: Table::new(b'B'),
+            litter: Table::new(b'L'),
+            noted: Table::new(b'N'),
+            former: Table::new(b'F'),
         }
     }
 
@@ -106,7 +121,12 @@ impl State {
             || self.guests.load(kind, rest, value)?
             || self.links.load(kind, rest, value)?
             || self.joins.load(kind, rest, value)?
-            || self.invitations.load(kind, rest, value)?;
+            || self.invitations.load(kind, rest, value)?
+            || self.keeping.load(kind, rest, value)?
+            || self.buckets.load(kind, rest, value)?
+            || self.litter.load(kind, rest, value)?
+            || self.noted.load(kind, rest, value)?
+            || self.former.load(kind, rest, value)?;
         if known { Ok(()) } else { Err(BrokenRow) }
     }
 
@@ -136,6 +156,11 @@ impl State {
         self.links.flush(number, changes);
         self.joins.flush(number, changes);
         self.invitations.flush(number, changes);
+        self.keeping.flush(number, changes);
+        self.buckets.flush(number, changes);
+        self.litter.flush(number, changes);
+        self.noted.flush(number, changes);
+        self.former.flush(number, changes);
     }
 
     /// Forgets everything but who this home was.
@@ -161,6 +186,11 @@ impl State {
         self.links.clear();
         self.joins.clear();
         self.invitations.clear();
+        self.keeping.clear();
+        self.buckets.clear();
+        self.litter.clear();
+        self.noted.clear();
+        self.former.clear();
     }
 
     /// The counters, made when missing.

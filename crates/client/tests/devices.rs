@@ -255,6 +255,37 @@ fn a_revoked_device_gets_nothing_any_more() {
     assert_eq!(w.all_texts(ben).last().unwrap(), "good");
 }
 
+#[test]
+fn a_device_that_a_thief_links_cannot_throw_the_others_out_before_they_could_remove_it() {
+    let mut w = World::new(21);
+    let (ada, ben) = (w.user(0), w.user(1));
+    let (at_ada, _) = w.befriend(ada, ben, &bell(1));
+    let thief = link(&mut w, ada);
+    let (phone, stolen) = (this_device(&mut w, ada), this_device(&mut w, thief));
+    let accomplice = link(&mut w, thief);
+    for newcomer in [thief, accomplice] {
+        let reply = w.ask(newcomer, Intent::RevokeDevice { device: phone });
+        assert!(matches!(&reply, Err(Failure::BadInput(why)) if why.contains("24 hours")), "{reply:?}");
+    }
+    let told = |w: &World| w.clients[ada].events.iter().any(|e| matches!(e, Event::Devices { new: Some(_), .. }));
+    assert!(told(&w), "the owner hears of what the thief has linked");
+    w.ask(ada, Intent::RevokeDevice { device: stolen }).unwrap();
+    let rest = this_device(&mut w, accomplice);
+    w.ask(ada, Intent::RevokeDevice { device: rest }).unwrap();
+    w.run_for(60_000);
+    w.say(ada, at_ada, "safe again");
+    w.run_for(2_000);
+    for gone in [thief, accomplice] {
+        assert!(w.clients[gone].events.iter().any(|event| matches!(event, Event::SignedOut { .. })));
+    }
+    // A day later a device is like any other.
+    let tablet = link(&mut w, ada);
+    w.run_for(24 * 3_600_000);
+    w.ask(tablet, Intent::RevokeDevice { device: phone }).unwrap();
+    w.run_for(5_000);
+    assert!(w.clients[ada].events.iter().any(|event| matches!(event, Event::SignedOut { .. })));
+}
+
 /// Everything that a crash could cost while a device is linked: it dies before each of its effects in turn.
 fn link_with_crashes(seed: u64, crashes: impl Fn(&mut World, usize, usize)) {
     let mut w = World::new(seed);

@@ -10,11 +10,15 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::keys::RootKey;
+use crate::padding::{pad, unpad};
 use crate::provider::kem;
 use crate::seal::{SealError, ValueKey, open, seal};
 
 const DERIVE: &[u8] = b"parlour-backup-kem-1";
 const PAGE: &[u8] = b"parlour-backup-page-1";
+const CHUNK: &[u8] = b"parlour-backup-chunk-2";
+/// Chunks as they were before they were padded.
+const BARE_CHUNK: &[u8] = b"parlour-backup-chunk-1";
 /// Of an X-Wing encapsulation, bytes.
 const ENCAPSULATION: usize = 1120;
 
@@ -77,11 +81,29 @@ pub fn seal_backup_page(public: &[u8], key: &ValueKey, rng: &mut dyn CryptoRngCo
     Ok([encapsulation, sealed].concat())
 }
 
-/// The name of a chunk at the server: tells nothing without the key.
+/// Seals a chunk, padded, for its name: it opens under no other.
+pub fn seal_backup_chunk(key: &ValueKey, name: &[u8; 16], content: &[u8], rng: &mut dyn CryptoRngCore) -> Vec<u8> {
+    let padded = Zeroizing::new(pad(content).expect("chunks are shorter than 4 GB"));
+    seal(key, &[CHUNK, name].concat(), &padded, rng)
+}
+
+/// Opens a chunk.
+///
+/// # Errors
+/// [`SealError`] when it was sealed under another key, or lies under another name.
+pub fn open_backup_chunk(key: &ValueKey, name: &[u8; 16], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    match open(key, &[CHUNK, name].concat(), sealed) {
+        Ok(padded) => unpad(&padded).map(|content| content.to_vec().into()).ok_or(SealError::Malformed),
+        Err(SealError::DoesNotOpen) => open(key, &[BARE_CHUNK, name].concat(), sealed),
+        Err(error) => Err(error),
+    }
+}
+
+/// The name of a chunk at the server: tells nothing without the key. It begins with a zero byte.
 pub fn backup_name(key: &ValueKey, what: &str, part: u32) -> [u8; 16] {
     let mut name = [0; 16];
     let info = [b"parlour-backup-name-1\0", what.as_bytes(), &[0], &part.to_be_bytes()].concat();
-    Hkdf::<Sha256>::new(None, key.as_bytes()).expand(&info, &mut name).expect("16 bytes are not too many");
+    Hkdf::<Sha256>::new(None, key.as_bytes()).expand(&info, &mut name[1..]).expect("15 bytes are not too many");
     name
 }
 
@@ -105,6 +127,20 @@ mod tests {
         assert!(seal_backup_page(&[0; 7], &key, &mut test_rng(4)).is_err());
         let kept = BackupSecret::from_bytes(secret.to_bytes());
         assert_eq!(kept.open_page(&page).unwrap().as_bytes(), key.as_bytes());
+    }
+
+    #[test]
+    fn a_chunk_opens_under_its_own_name_and_key_and_its_size_tells_little() {
+        let (key, other) = (ValueKey::from_bytes([1; 32]), ValueKey::from_bytes([2; 32]));
+        let sealed = seal_backup_chunk(&key, &[3; 16], b"what was said", &mut test_rng(1));
+        assert_eq!(open_backup_chunk(&key, &[3; 16], &sealed).unwrap().as_slice(), b"what was said");
+        assert!(open_backup_chunk(&key, &[4; 16], &sealed).is_err());
+        assert!(open_backup_chunk(&other, &[3; 16], &sealed).is_err());
+        let size = |len| seal_backup_chunk(&key, &[3; 16], &vec![7; len], &mut test_rng(2)).len();
+        assert_eq!((size(13), size(5_000)), (size(100), size(5_010)));
+        // What was written before there was padding is still read.
+        let bare = seal(&key, &[BARE_CHUNK, &[3; 16][..]].concat(), b"old", &mut test_rng(3));
+        assert_eq!(open_backup_chunk(&key, &[3; 16], &bare).unwrap().as_slice(), b"old");
     }
 
     #[test]

@@ -85,7 +85,7 @@ mod store;
 mod suite;
 
 pub use account::{AccountRef, DeviceId, Identity};
-pub use backup::{BackupSecret, backup_name, seal_backup_page};
+pub use backup::{BackupSecret, backup_name, open_backup_chunk, seal_backup_chunk, seal_backup_page};
 pub use credential::{CredentialError, LEAF_DOMAIN, LeafCredential, Member};
 pub use franking::{Evidence, FRANK_DOMAIN, FrankingError, Report, ReportVerified, verify_report};
 pub use group::{

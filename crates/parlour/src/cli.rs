@@ -3,8 +3,9 @@
 mod client;
 
 pub(crate) use client::{
-    AccountCommand, AllowedName, ClientArgs, ClientCommand, DeviceCommand, GroupCommand, InviteArgs, LinkArgs,
-    ProofArgs, ReachCommand, ReadArgs, RoleName, Rule, SendArgs, ServerArgs, SignInArgs, SignUpArgs,
+    AccountCommand, AllowedName, BackupCommand, ClientArgs, ClientCommand, DeviceCommand, GroupCommand, InviteArgs,
+    LinkArgs, ProofArgs, ReachCommand, ReadArgs, RoleName, Rule, SendArgs, ServerArgs, SignInArgs, SignUpArgs,
+    kept_history,
 };
 
 use clap::{Args, Parser, Subcommand};

@@ -3,6 +3,7 @@
 mod account;
 mod accounts;
 mod ask;
+mod backup;
 mod device;
 mod find;
 mod group;
@@ -46,6 +47,7 @@ async fn dispatch(args: &ClientArgs, out: Out) -> Result<(), Trouble> {
             unreachable!("handled above")
         }
         C::Account(command) => accounts::account(&mut session, command).await,
+        C::Backup(command) => backup::backup(&mut session, command).await,
         C::Whoami => account::whoami(&mut session).await,
         C::Send(send) => send::send(&mut session, send).await,
         C::React { conversation, message, emoji } => send::react(&mut session, conversation, message, emoji).await,

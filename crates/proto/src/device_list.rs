@@ -1,8 +1,8 @@
 //! The device list of an account: a hash chain of signed changes, by the root key or by a device that is listed.
 //! Chain of trust: root → list → device → leaf (DESIGN §4).
 //!
-//! Here a chain is verified as such and compared with what was seen before. Who may see which list, how long a change
-//! waits for objections, and what follows from a removal is decided by server and client.
+//! Here a chain is verified as such and compared with what was seen before; who owes [`notice`] of a removal is told. Who may
+//! see which list, and what follows from a removal, is decided by server and client.
 //!
 //! One link is a version byte (1) and the CBOR array `[body, signature]`, where `body` is the byte string of the CBOR array
 //! `[account, seq, prev, time, action, signer]`; `action` is `[1, device, signing key, hpke key]` or `[2, device]`, `signer`
@@ -11,8 +11,10 @@
 //! `seq` counts from 1, `prev` is SHA-256 of the link before (32 zero bytes in the first).
 
 mod link;
+mod notice;
 
 pub use link::{Action, Draft, Link, Signer};
+pub use notice::{AHEAD_MS, NOTICE_MS};
 
 use crate::ids::{AccountId, DeviceId, UnixMillis};
 use crate::problem::{Code, Problem};
@@ -144,6 +146,9 @@ pub struct DeviceList {
     seen: Vec<Seen>,
     devices: BTreeMap<DeviceId, Device>,
     removed: Vec<DeviceId>,
+    arrivals: BTreeMap<DeviceId, notice::Arrival>,
+    /// Of the latest link, by its signer's clock.
+    latest: UnixMillis,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +171,8 @@ impl DeviceList {
             seen: Vec::new(),
             devices: BTreeMap::new(),
             removed: Vec::new(),
+            arrivals: BTreeMap::new(),
+            latest: UnixMillis(0),
         };
         if links.is_empty() {
             return Err(DeviceListError::Empty);
@@ -214,6 +221,7 @@ impl DeviceList {
     }
 
     fn change(&mut self, draft: &Draft) -> Result<(), DeviceListError> {
+        let latest = self.latest.max(draft.time);
         match draft.action {
             Action::Add { device, signing_key, hpke_key } => {
                 if self.devices.contains_key(&device) || self.removed.contains(&device) {
@@ -228,12 +236,16 @@ impl DeviceList {
                     return Err(DeviceListError::BadKey);
                 }
                 self.devices.insert(device, Device { id: device, signing_key, hpke_key, added: draft.time });
+                let by_root = draft.signer == Signer::Root;
+                self.arrivals.insert(device, notice::Arrival { seq: draft.seq, time: latest, by_root });
             }
             Action::Remove { device } => {
                 self.devices.remove(&device).ok_or(DeviceListError::BadChange)?;
                 self.removed.push(device);
+                self.arrivals.remove(&device);
             }
         }
+        self.latest = latest;
         Ok(())
     }
 

@@ -47,7 +47,11 @@ pub const MAX_WHISPER_ENTRIES: usize = 128;
 /// The largest payload that a relay hands on, bytes.
 pub const MAX_RELAY_BYTES: usize = 16 * 1024;
 /// The largest chunk of a backup, bytes.
-pub const MAX_BACKUP_CHUNK_BYTES: usize = 64 * 1024;
+pub const MAX_BACKUP_CHUNK_BYTES: usize = 80 * 1024;
+/// Most chunks of an account's backup.
+pub const MAX_BACKUP_NAMES: u32 = 2048;
+/// Most bytes of all of them.
+pub const MAX_BACKUP_BYTES: u64 = 48 << 20;
 /// Most chunks of a backup in one [`Answer::Backup`].
 pub const MAX_BACKUP_CHUNKS: usize = 32;
 /// Relays are numbered below this: six decimal digits.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use parlour_proto::{
-    frames::{Answer, MAX_BACKUP_CHUNK_BYTES, MAX_BACKUP_CHUNKS},
+    frames::{Answer, MAX_BACKUP_BYTES, MAX_BACKUP_CHUNKS, MAX_BACKUP_NAMES},
     ids::AccountId,
     problem::Code,
 };
@@ -17,15 +17,38 @@ use crate::{
 };
 
 const COUNT: &[u8] = b"C";
-/// Most chunks of an account: 32 MiB.
-const MOST: u32 = 512;
 /// How often a lost race for the count is run again.
 const RACES: usize = 16;
-const _: () = assert!(MOST as usize * MAX_BACKUP_CHUNK_BYTES <= 32 << 20);
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+/// How much there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
-struct Count(#[n(0)] u32);
+struct Count {
+    #[n(0)]
+    chunks: u32,
+    /// `None` where they were not counted yet.
+    #[n(1)]
+    bytes: Option<u64>,
+}
+
+impl Count {
+    const NOTHING: Self = Self { chunks: 0, bytes: Some(0) };
+
+    fn bytes(&self) -> u64 {
+        self.bytes.unwrap_or_default()
+    }
+
+    /// With a chunk of so many bytes in the place of another one (`None`: no chunk).
+    fn with(self, chunk: Option<usize>, instead_of: Option<usize>) -> Self {
+        let chunks = (self.chunks + u32::from(chunk.is_some())).saturating_sub(u32::from(instead_of.is_some()));
+        let bytes = (self.bytes() + chunk.unwrap_or(0) as u64).saturating_sub(instead_of.unwrap_or(0) as u64);
+        Self { chunks, bytes: Some(bytes) }
+    }
+
+    fn fits(&self) -> bool {
+        self.chunks <= MAX_BACKUP_NAMES && self.bytes() <= MAX_BACKUP_BYTES
+    }
+}
 
 fn chunk_key(name: &[u8; 16]) -> Vec<u8> {
     [b"c", &name[..]].concat()
@@ -47,31 +70,42 @@ pub(crate) async fn erase<S: Store>(store: &S, id: &AccountId, name: &[u8; 16]) 
     change(store, id, name, None).await
 }
 
+/// The bytes, too, where only chunks were counted.
+async fn counted<S: Store>(store: &S, id: &AccountId, count: Count) -> Result<Count, Refused> {
+    if count.bytes.is_some() {
+        return Ok(count);
+    }
+    let rows = store.range(&account_partition(id), &KeyRange::prefix(b"c".to_vec()), usize::MAX).await?;
+    let bytes = rows.iter().filter(|row| row.key.len() == chunk_key(&[0; 16]).len()).map(|row| row.value.len() as u64);
+    Ok(Count { bytes: Some(bytes.sum()), ..count })
+}
+
 async fn change<S: Store>(store: &S, id: &AccountId, name: &[u8; 16], chunk: Option<Bytes>) -> Result<(), Refused> {
     let (partition, key) = (account_partition(id), chunk_key(name));
     for _ in 0..RACES {
         let before = store.get(&partition, COUNT).await?.map(|row| row.value);
-        let Count(count) =
-            before.as_ref().map(|value| record::decode(value, "backup count")).transpose()?.unwrap_or_default();
-        let is_there = store.get(&partition, &key).await?.is_some();
-        let after = match (&chunk, is_there) {
-            (Some(_), false) if count >= MOST => return refuse(Code::Full, "a backup has at most 512 chunks"),
-            (Some(_), false) => count + 1,
-            (None, true) => count.saturating_sub(1),
-            (None, false) => return Ok(()),
-            (Some(_), true) => count,
-        };
+        let count = before.as_ref().map(|value| record::decode(value, "backup count")).transpose()?;
+        let count = counted(store, id, count.unwrap_or(Count::NOTHING)).await?;
+        let there = store.get(&partition, &key).await?.map(|row| row.value.len());
+        if chunk.is_none() && there.is_none() {
+            return Ok(());
+        }
+        let after = count.with(chunk.as_ref().map(Bytes::len), there);
+        // What makes it smaller always goes.
+        if !after.fits() && (after.chunks > count.chunks || after.bytes() > count.bytes()) {
+            return refuse(Code::Full, "a backup has at most 2048 chunks and 48 MiB");
+        }
         let batch = RowBatch::new(partition.clone()).present(PROFILE);
         let batch = match before {
             Some(before) => batch.equals(COUNT, before),
             None => batch.absent(COUNT),
         };
-        let batch = if is_there { batch.present(key.clone()) } else { batch.absent(key.clone()) };
+        let batch = if there.is_some() { batch.present(key.clone()) } else { batch.absent(key.clone()) };
         let batch = match &chunk {
             Some(chunk) => batch.put(key.clone(), chunk.clone(), Kind::Backup.row(), None),
             None => batch.delete(key.clone()),
         };
-        let batch = batch.put(COUNT, record::encode(&Count(after)), Kind::BackupCount.row(), None);
+        let batch = batch.put(COUNT, record::encode(&after), Kind::BackupCount.row(), None);
         if store.commit(vec![batch.into()]).await?.is_applied() {
             return Ok(());
         }
@@ -102,6 +136,16 @@ mod stored {
 
     #[test]
     fn stored_bytes_stay_as_they_are() {
-        holds("backup count", &encode(&Count(7)));
+        holds("backup count", &encode(&Count { chunks: 7, bytes: None }));
+        holds("backup count with bytes", &encode(&Count { chunks: 7, bytes: Some(70_000) }));
+    }
+
+    #[test]
+    fn a_record_without_bytes_is_read_and_sums_follow_what_is_put_and_dropped() {
+        let old: Count = record::decode(&encode(&Count { chunks: 3, bytes: None }), "count").unwrap();
+        assert_eq!((old.chunks, old.bytes), (3, None));
+        let after = Count::NOTHING.with(Some(50), None).with(Some(10), None).with(Some(70), Some(50));
+        assert_eq!(after, Count { chunks: 2, bytes: Some(80) });
+        assert_eq!(after.with(None, Some(10)), Count { chunks: 1, bytes: Some(70) });
     }
 }

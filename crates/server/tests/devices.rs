@@ -56,6 +56,22 @@ async fn door_claim(addr: SocketAddr, account: &AccountRef, door: &Secret) -> Re
 }
 
 #[tokio::test]
+async fn a_newcomer_that_signs_a_removal_all_the_same_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(dir.path()).await;
+    let mut one = Person::sign_up(server.addr, "+4930000051").await;
+    let mut thief = one.add_device(server.addr).await;
+    let mut accomplice = thief.add_device(server.addr).await;
+    let owner = one.device;
+    for newcomer in [&mut thief, &mut accomplice] {
+        assert_eq!(append(newcomer, Action::Remove { device: owner }).await, Err(Code::SlowDown));
+    }
+    assert!(append(&mut one, Action::Remove { device: thief.device }).await.is_ok());
+    assert!(append(&mut one, Action::Remove { device: accomplice.device }).await.is_ok());
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_device_that_a_link_adds_signs_in_and_the_others_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let server = start(dir.path()).await;

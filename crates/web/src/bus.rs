@@ -102,6 +102,8 @@ fn may_be_repeated(intent: &Intent) -> bool {
                 | Intent::SetShowing { .. }
                 | Intent::PutDraft { .. }
                 | Intent::Drafts
+                | Intent::Backup
+                | Intent::SetBackup { .. }
                 | Intent::Status
         ),
     }

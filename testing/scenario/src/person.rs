@@ -76,6 +76,9 @@ impl Place {
     }
 }
 
+/// What somebody waits for is among so many of the newest messages.
+const NEWEST: u32 = 512;
+
 /// A running client.
 pub struct Person {
     /// Its engine.
@@ -295,7 +298,11 @@ impl Person {
     /// # Errors
     /// When the engine has ended.
     pub async fn messages(&self, conversation: ConversationId) -> Result<Vec<Message>> {
-        match self.ask(Intent::Messages { conversation, before: None, limit: 100_000 }).await? {
+        self.newest(conversation, 100_000).await
+    }
+
+    async fn newest(&self, conversation: ConversationId, limit: u32) -> Result<Vec<Message>> {
+        match self.ask(Intent::Messages { conversation, before: None, limit }).await? {
             Reply::Messages(messages) => Ok(messages),
             other => bail!("{other:?}"),
         }
@@ -359,11 +366,17 @@ impl Person {
     /// # Errors
     /// When it does not come.
     pub async fn until_heard(&self, conversation: ConversationId, last: &str) -> Result<Vec<String>> {
+        let heard = self.heard(conversation).await?;
+        if heard.iter().any(|text| text == last) {
+            return Ok(heard);
+        }
+        // From here on it is among the newest: a long conversation is not read at each event.
         self.until(&format!("to hear {last:?}"), async || {
-            let heard = self.heard(conversation).await?;
-            Ok(heard.iter().any(|text| text == last).then_some(heard))
+            let newest = self.newest(conversation, NEWEST).await?;
+            Ok(newest.iter().any(|message| message.text == last).then_some(()))
         })
-        .await
+        .await?;
+        self.heard(conversation).await
     }
 
     /// Waits until nothing is queued any more.

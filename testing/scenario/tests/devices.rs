@@ -2,18 +2,28 @@
 
 use anyhow::{Context as _, Result, ensure};
 use parlour_client::api::{
-    Conversation, ConversationId, ConversationState, Device, IdentityId, Intent, Proof, Reply, Showing, Target,
+    Conversation, ConversationId, ConversationState, Device, IdentityId, Intent, Message, Proof, Reply, Showing, Target,
 };
 use parlour_proto::frames::AccountRef;
 use parlour_scenario::person::{Person, Place, befriend, exactly_once, talk};
 use parlour_scenario::process::Server;
+use parlour_scenario::search::{Canary, search_files};
 use parlour_scenario::site::{Site, app};
 use std::path::Path;
 use tempfile::TempDir;
 
 const APPS: [(&str, &str); 3] = [("bell", "+4930000020"), ("den", "reader"), ("porch", "reader")];
-/// Texts from each sender to each reader.
+/// Texts from each sender to each reader, if `PARLOUR_TEXTS` does not say otherwise (100,000 messages: 11112).
 const TEXTS: usize = 40;
+/// So many are written to everybody before they are waited for.
+const BATCH: usize = 100;
+
+fn texts_wanted() -> Result<usize> {
+    match std::env::var("PARLOUR_TEXTS") {
+        Ok(texts) => texts.parse().context("PARLOUR_TEXTS is a number"),
+        Err(_) => Ok(TEXTS),
+    }
+}
 
 async fn sign_up(dir: &Path, app: &str, handle: &str, who: &str, site: Site) -> Result<Person> {
     let person = Person::sign_up(&Place::new(dir, &format!("{who}-{app}"), site), app, handle, "correct horse").await?;
@@ -82,11 +92,19 @@ async fn nothing_is_lost_between_three_apps_while_devices_come_go_and_switch() -
     link(&readers[1], &readers[0], link_den).await?;
 
     // Everybody writes to everybody; meanwhile tablets restart, where things are shown changes, the server is killed.
-    let texts = |from: usize, to: usize| (0..TEXTS).map(|n| format!("{from} to {to}: {n}")).collect::<Vec<_>>();
+    let all = texts_wanted()?;
+    let text = |from: usize, to: usize, n: usize| format!("{from} to {to}: {n}");
+    let texts = |from: usize, to: usize| (0..all).map(|n| text(from, to, n)).collect::<Vec<_>>();
+    let began = std::time::Instant::now();
     let writing = async {
-        for n in 0..TEXTS {
+        for n in 0..all {
             for (from, to, conversation) in &pairs {
-                senders[*from].say(*conversation, &texts(*from, *to)[n]).await?;
+                senders[*from].say(*conversation, &text(*from, *to, n)).await?;
+            }
+            if n % BATCH == BATCH - 1 {
+                for sender in &senders {
+                    sender.until_sent().await?;
+                }
             }
         }
         anyhow::Ok(())
@@ -107,6 +125,11 @@ async fn nothing_is_lost_between_three_apps_while_devices_come_go_and_switch() -
     let (written, meddled) = tokio::join!(writing, meddling);
     written?;
     meddled?;
+    for sender in &senders {
+        sender.until_sent().await?;
+    }
+    let messages = (all * pairs.len()) as f64;
+    eprintln!("{messages} messages written and sent, {:.0} a second", messages / began.elapsed().as_secs_f64());
     for (from, to, _) in &pairs {
         let (account, written) = (senders[*from].account().await?, texts(*from, *to));
         let last = written.last().context("texts")?;
@@ -126,8 +149,9 @@ async fn nothing_is_lost_between_three_apps_while_devices_come_go_and_switch() -
     for conversation in for_den {
         let from = accounts.iter().position(|account| *account == conversation.members[0].account);
         let written = texts(from.context("a sender")?, 1);
-        exactly_once(&written, &phone.until_heard(conversation.id, &written[TEXTS - 1]).await?)?;
+        exactly_once(&written, &phone.until_heard(conversation.id, &written[all - 1]).await?)?;
     }
+    eprintln!("all of them read by all devices, {:.0} a second", messages / began.elapsed().as_secs_f64());
     for person in readers.iter().chain(&tablets).chain(&senders) {
         let status = person.status().await?;
         ensure!(status.unreadable == 0, "{status:?}");
@@ -190,6 +214,9 @@ async fn the_recovery_key_brings_everybody_back_after_all_is_lost() -> Result<()
         (at_ben, at_cleo)
     };
     let choir = cleo.until_conversation(|c| c.is_group).await?;
+    let at_ada = with(&ada, &ben.account().await?).await?;
+    talk((&ada, at_ada), (&ben, at_ben), "CANARY-KEPT").await?;
+    let said = ada.messages(at_ada).await?;
     ada.until("a backup", async || Ok(ada.status().await?.backed_up.then_some(()))).await?;
     // House and home burn down.
     let burnt = ada.stop().await;
@@ -204,6 +231,16 @@ async fn the_recovery_key_brings_everybody_back_after_all_is_lost() -> Result<()
     for device in devices(&back).await?.into_iter().filter(|device| !device.this) {
         back.ask(Intent::RevokeDevice { device: device.id }).await?;
     }
+    // What was said is there, with its states, and the server could not read it.
+    let with_ben = with(&back, &ben.account().await?).await?;
+    let restored = back.until("what was said", async || {
+        let messages = back.messages(with_ben).await?;
+        Ok((messages.len() >= said.len()).then_some(messages))
+    });
+    let shown = |all: &[Message]| all.iter().map(|m| (m.id, m.text.clone(), m.time, m.state)).collect::<Vec<_>>();
+    ensure!(shown(&restored.await?) == shown(&said), "{said:?}");
+    let found = search_files(server.data(), &[Canary::new("CANARY-KEPT")], &[])?;
+    ensure!(found.finds.is_empty(), "a message is in the server's files: {:?}", found.finds);
     for (friend, at_friend) in [(&ben, at_ben), (&cleo, at_cleo)] {
         let mine = with(&back, &friend.account().await?).await?;
         back.until_state(mine, ConversationState::Open).await?;

@@ -77,20 +77,6 @@ record! {
 }
 
 record! {
-    /// The backup at the server.
-    struct Backup {
-        /// Key pages are sealed to it.
-        public: Bytes,
-        /// The chunks' key; `None`: to be drawn.
-        key: Option<Zeroizing<Vec<u8>>>,
-        /// What the server has: name, and digest of what is in it.
-        stored: Vec<([u8; 16], Digest)>,
-        /// What opens key pages, while the backup is being fetched.
-        restore: Option<Zeroizing<Vec<u8>>>,
-    }
-}
-
-record! {
     /// What is being written in a conversation.
     struct Draft {
         text: String,

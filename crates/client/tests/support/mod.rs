@@ -7,9 +7,9 @@ pub mod impostor;
 pub mod insider;
 pub mod server;
 
-use parlour_client::Identities;
 use parlour_client::api::*;
-use parlour_proto::frames::{AccountRef, AppId, Push, ServerFrame};
+use parlour_client::{Identities, POOL_SIZE};
+use parlour_proto::frames::{AccountRef, AppId, Push, Request as Frame, ServerFrame};
 use parlour_proto::ids::{MessageId, UnixMillis};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -49,7 +49,14 @@ pub struct World {
     held_frames: Vec<(usize, Input)>,
     /// Every frame that the server got, by client and identity.
     pub recorded: Option<Recorded>,
+    /// Every request on a signed-in socket, with its time.
+    pub watched: Option<Vec<Watched>>,
+    /// Key packages in each pool of those who come from now on.
+    pub pool_size: u32,
 }
+
+/// A request of a client's identity.
+pub type Watched = (usize, IdentityId, UnixMillis, Frame);
 
 const NOBODY: IdentityId = IdentityId(0);
 /// The server tells sockets apart by client, identity and role.
@@ -74,12 +81,14 @@ impl World {
             held: BTreeSet::new(),
             held_frames: Vec::new(),
             recorded: None,
+            watched: None,
+            pool_size: POOL_SIZE,
         }
     }
 
     pub fn home(&mut self) -> usize {
         self.clients.push(Client {
-            engine: Identities::open([]).unwrap(),
+            engine: Identities::open([]).unwrap().with_pools(self.pool_size),
             rows: Rows::new(),
             inputs: VecDeque::new(),
             events: Vec::new(),
@@ -106,6 +115,8 @@ impl World {
             held: BTreeSet::new(),
             held_frames: Vec::new(),
             recorded: None,
+            watched: None,
+            pool_size: self.pool_size,
         };
         for client in &self.clients {
             let new = fork.home();
@@ -314,7 +325,7 @@ impl World {
         c.sockets.clear();
         c.inputs.clear();
         c.wake = None;
-        c.engine = Identities::open(c.rows.clone()).unwrap();
+        c.engine = Identities::open(c.rows.clone()).unwrap().with_pools(self.pool_size);
         if c.synced {
             self.start_intent(client, Intent::Sync);
         }
@@ -433,6 +444,9 @@ impl World {
                 if let Some(recorded) = &mut self.recorded {
                     let bytes = parlour_proto::wire::encode_client(&frame).to_vec();
                     recorded.entry((client, socket.identity)).or_default().push(bytes);
+                }
+                if let Some(watched) = self.watched.as_mut().filter(|_| socket.role == Role::Inbox) {
+                    watched.push((client, socket.identity, self.now, frame.request.clone()));
                 }
                 self.server.request(key(client, socket), frame);
             }

@@ -92,6 +92,12 @@ pub struct Server {
     online: HashMap<MailboxId, SocketKey>,
     /// Chunks of backups.
     pub backups: BTreeMap<AccountRef, BTreeMap<[u8; 16], Bytes>>,
+    /// More chunks than this are refused.
+    pub most_chunks: Option<usize>,
+    /// Whoever fetches a backup is given chunks without end.
+    pub endless_backup: bool,
+    /// So many bytes of chunks came.
+    pub backup_bytes: u64,
     relays: Relays,
     /// What goes out behind the answer under way.
     after: Vec<(SocketKey, Push)>,
@@ -138,6 +144,9 @@ impl Server {
             sessions: HashMap::new(),
             online: HashMap::new(),
             backups: BTreeMap::new(),
+            most_chunks: None,
+            endless_backup: false,
+            backup_bytes: 0,
             relays: Relays::default(),
             after: Vec::new(),
             out: VecDeque::new(),
@@ -178,6 +187,9 @@ impl Server {
             sessions: HashMap::new(),
             online: HashMap::new(),
             backups: self.backups.clone(),
+            most_chunks: self.most_chunks,
+            endless_backup: self.endless_backup,
+            backup_bytes: self.backup_bytes,
             relays: Relays::default(),
             after: Vec::new(),
             out: VecDeque::new(),
@@ -470,12 +482,27 @@ impl Server {
                 Ok(Answer::Relay { slot })
             }
             Request::PutBackup { name, chunk } => {
+                let there = self.backups.entry(account.clone()).or_default();
+                if !there.contains_key(&name) && self.most_chunks.is_some_and(|most| there.len() >= most) {
+                    return Err(no(Code::Full));
+                }
+                self.backup_bytes += chunk.len() as u64;
                 self.backups.entry(account.clone()).or_default().insert(name, chunk);
                 Ok(Answer::Done)
             }
             Request::DropBackup { name } => {
                 self.backups.entry(account.clone()).or_default().remove(&name);
                 Ok(Answer::Done)
+            }
+            Request::Backup { after } if self.endless_backup => {
+                let mut next = u128::from_be_bytes(after.unwrap_or_default());
+                let chunks = (0..32).map(|_| {
+                    next += 1 << 100;
+                    (next.to_be_bytes(), Bytes::from_static(b"rubbish"))
+                });
+                let page = self.backups.get(&account).and_then(|all| all.get(&[0; 16])).cloned();
+                let page = page.filter(|_| after.is_none()).map(|page| ([0; 16], page));
+                Ok(Answer::Backup { chunks: page.into_iter().chain(chunks).take(32).collect(), more: true })
             }
             Request::Backup { after } => {
                 let all = self.backups.get(&account).into_iter().flatten();
@@ -493,6 +520,10 @@ impl Server {
             }
             Request::AppendDeviceList { link } => {
                 let mut list = DeviceList::verify(account.account, &me.root, &me.links).map_err(Problem::from)?;
+                let draft = parlour_proto::device_list::Link::read(&link).map_err(Problem::from)?.draft;
+                if list.notice(&draft, self.now).is_some() {
+                    return Err(no(Code::SlowDown));
+                }
                 list.append(link.clone()).map_err(Problem::from)?;
                 if list.devices().len() == 0 {
                     return Err(no(Code::BadDeviceList));

@@ -1,7 +1,7 @@
 //! `parlour client …`.
 
 use clap::{Args, Subcommand, ValueEnum};
-use parlour_client::api::{Allowed, GroupRole};
+use parlour_client::api::{Allowed, GroupRole, KeptHistory};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -58,6 +58,9 @@ pub(crate) enum ClientCommand {
     /// The account's devices: which there are, adding, naming, removing
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// What the recovery key brings back, if all devices are lost
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Accounts of other apps that this home answers for, too
     #[command(subcommand)]
     Account(AccountCommand),
@@ -307,6 +310,28 @@ pub(crate) enum DeviceCommand {
         #[arg(long)]
         yes: bool,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Shows which messages are in it, and how far back it reaches
+    Show,
+    /// Says which messages are to be in it; what is not to be kept any more is destroyed at the server
+    Set {
+        /// `off`, `all`, or so many last days: `30d`
+        #[arg(long, value_parser = kept_history)]
+        history: KeptHistory,
+    },
+}
+
+/// Reads `off`, `all` or `30d`.
+pub(crate) fn kept_history(text: &str) -> Result<KeptHistory, String> {
+    let days = |text: &str| text.strip_suffix('d')?.parse().ok().filter(|days| *days > 0);
+    match text {
+        "off" => Ok(KeptHistory::Off),
+        "all" => Ok(KeptHistory::All),
+        text => days(text).map(KeptHistory::Days).ok_or_else(|| "off, all, or days such as 30d".to_owned()),
+    }
 }
 
 #[derive(Args)]

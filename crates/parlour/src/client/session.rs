@@ -193,9 +193,11 @@ impl Session {
         Progress::new(self.out)
     }
 
-    /// Ends the engine; the home is free afterwards.
+    /// Ends the engine, once the backup has what is new; the home is free afterwards.
     pub(super) async fn close(self) -> Home {
         drop(self.events);
+        // The engine waits some seconds at most.
+        let _ = self.runner.intent(Intent::GoOffline).await;
         self.runner.stop().await;
         self.home
     }

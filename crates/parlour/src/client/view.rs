@@ -3,7 +3,7 @@
 use crate::exit::Trouble;
 use parlour_client::api::{
     Allowed, Connection, Conversation, ConversationState, Device, Event, GroupLink, GroupRole, GroupRules, GroupView,
-    Identity, Joining, LinkEnd, Member, Mention, Message, MessageState, Preview, Reply, Request, Status,
+    Identity, Joining, KeptHistory, LinkEnd, Member, Mention, Message, MessageState, Preview, Reply, Request, Status,
 };
 use parlour_proto::frames::{AccountRef, AppInfo, ReachRule, SignIn};
 use serde_json::{Value, json};
@@ -81,6 +81,10 @@ pub(super) fn reply(reply: &Reply) -> Value {
         Reply::LinkCode { code, scan, until } => json!({"code": code, "scan": scan, "until_ms": until.0}),
         Reply::Linked { account: who, address } => json!({"account": account(who), "address": address}),
         Reply::Devices(all) => json!({"devices": all.iter().map(device).collect::<Vec<_>>()}),
+        Reply::Backup(b) => json!({
+            "history": kept_history(b.history), "here": b.here, "complete": b.complete,
+            "since_ms": b.since.map(|since| since.0), "messages": b.messages, "bytes": b.bytes, "left_out": b.left_out,
+        }),
         Reply::Readers(all) => {
             let readers = all.iter().map(|(who, state)| (account(who), Value::from(message_state(*state))));
             json!({"readers": Value::Object(readers.collect())})
@@ -125,6 +129,14 @@ pub(super) fn device(d: &Device) -> Value {
         "id": hex::encode(d.id.0), "name": d.name, "this": d.this, "added_ms": d.added.0,
         "seen_ms": d.seen.map(|seen| seen.0),
     })
+}
+
+pub(super) fn kept_history(history: KeptHistory) -> String {
+    match history {
+        KeptHistory::Off => "off".to_owned(),
+        KeptHistory::Days(days) => format!("{days}d"),
+        KeptHistory::All => "all".to_owned(),
+    }
 }
 
 pub(super) fn link_end(why: LinkEnd) -> &'static str {

@@ -190,3 +190,50 @@ proptest! {
         prop_assert!(list.clone().append(link.into()).is_err());
     }
 }
+
+#[test]
+fn a_newcomer_gives_a_days_notice_to_those_who_were_there_before() {
+    use super::{AHEAD_MS, NOTICE_MS};
+    let at = |hours: u64| UnixMillis(1_800_000_000_000 + hours * 3_600_000);
+    let key = |n: u8| ed25519_dalek::SigningKey::from_bytes(&[n; 32]);
+    let id = |n: u8| DeviceId([n; 16]);
+    let account = AccountId([9; 16]);
+    let add = |n: u8| Action::Add { device: id(n), signing_key: key(n).verifying_key().to_bytes(), hpke_key: [n; 32] };
+    let root = key(100);
+    let first = Draft::first(account, at(0), add(1)).sign(&root);
+    let mut list = DeviceList::verify(account, &root.verifying_key().to_bytes(), &[first]).unwrap();
+    let link =
+        |list: &DeviceList, time, action, by: u8| list.draft(time, action, Signer::Device(id(by))).sign(&key(by));
+    // The owner's device 1 links a thief's 2, which adds 3 and says that it was there for long.
+    list.append(link(&list, at(100), add(2), 1)).unwrap();
+    list.append(link(&list, at(1), add(3), 2)).unwrap();
+    let remove = |of: u8, by: u8| list.draft(at(101), Action::Remove { device: id(of) }, Signer::Device(id(by)));
+    for thief in [2, 3] {
+        assert_eq!(list.notice(&remove(1, thief), at(101)), Some(at(124)), "{thief}");
+        assert_eq!(list.notice(&remove(1, thief), at(124)), None, "{thief}");
+    }
+    assert_eq!(list.notice(&remove(2, 3), at(101)), Some(at(124)));
+    // Those who were there before act at once; so does who leaves, who takes back what it added, and the root key.
+    for (of, by) in [(2, 1), (3, 1), (3, 2), (2, 2), (3, 3)] {
+        assert_eq!(list.notice(&remove(of, by), at(101)), None, "{of} by {by}");
+    }
+    assert_eq!(list.notice(&list.draft(at(101), Action::Remove { device: id(1) }, Signer::Root), at(101)), None);
+    let by_root = list.draft(at(101), add(4), Signer::Root).sign(&root);
+    list.append(by_root).unwrap();
+    let remove = |of: u8, by: u8| list.draft(at(102), Action::Remove { device: id(of) }, Signer::Device(id(by)));
+    assert_eq!(list.notice(&remove(1, 4), at(102)), None, "the recovery key owes no notice");
+
+    // Own devices believe a list by the same rule, whatever time a link says.
+    let known = list.links().len();
+    for (time, now, believed) in [
+        (at(103), at(103), false),
+        (at(130), at(103), false),
+        (at(130), at(130), true),
+        (UnixMillis(at(130).0 + AHEAD_MS + 1), at(130), false),
+        (UnixMillis(at(100).0 + NOTICE_MS), at(200), true),
+    ] {
+        let mut longer = list.clone();
+        longer.append(link(&list, time, Action::Remove { device: id(1) }, 2)).unwrap();
+        assert_eq!(longer.gave_notice(known, now), believed, "{time:?} {now:?}");
+    }
+}

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use parlour_proto::{
-    device_list::{Device, DeviceList},
+    device_list::{AHEAD_MS, Device, DeviceList, Link},
     frames::{AccountRef, AccountView},
     ids::{AccountId, DeviceId, MailboxId, Secret, UnixMillis},
     problem::{Code, Problem},
@@ -32,7 +32,8 @@ struct Change {
 }
 
 impl Change {
-    fn new(before: DeviceList, link: Bytes) -> Result<Self, Problem> {
+    fn new(before: DeviceList, link: Bytes, now: UnixMillis) -> Result<Self, Problem> {
+        in_time(&before, &link, now)?;
         let mut after = before.clone();
         after.append(link.clone())?;
         if after.devices().len() == 0 {
@@ -48,6 +49,21 @@ impl Change {
 
     fn removed(&self) -> Option<&Device> {
         self.before.devices().find(|device| self.after.device(&device.id).is_none())
+    }
+}
+
+/// A link is not from the future, and a newcomer gives notice.
+fn in_time(list: &DeviceList, link: &Bytes, now: UnixMillis) -> Result<(), Problem> {
+    let draft = Link::read(link)?.draft;
+    if draft.time > now.plus_ms(AHEAD_MS) {
+        return Err(Problem::new(Code::BadDeviceList, "the link is from the future: look at the clock"));
+    }
+    match list.notice(&draft, now) {
+        Some(until) => {
+            let detail = "a device that is new may not remove those that were there before; the recovery key may";
+            Err(Problem { retry_after_ms: until.since(now), ..Problem::new(Code::SlowDown, detail) })
+        }
+        None => Ok(()),
     }
 }
 
@@ -79,7 +95,7 @@ impl<S: Store> Accounts<S> {
     /// packages and socket. The other devices are told.
     ///
     /// # Errors
-    /// `BadDeviceList`; `NotADevice` when the account is gone.
+    /// `BadDeviceList`; `SlowDown` while the signer owes notice; `NotADevice` when the account is gone.
     pub async fn append_link(
         &self,
         session: &Session,
@@ -88,7 +104,7 @@ impl<S: Store> Accounts<S> {
         rng: &mut Rng,
     ) -> Result<(), Refused> {
         let account = self.account(&session.account.account).await?.ok_or_else(not_a_device)?;
-        let change = Change::new(account.list, link)?;
+        let change = Change::new(account.list, link, now)?;
         let added = change.added().map(|device| admitted(&session.account, device, rng));
         self.commit_change(&session.account, &change, added.as_ref(), now).await?;
         self.tell_list(&change.after, &session.device).await;
@@ -109,7 +125,7 @@ impl<S: Store> Accounts<S> {
     ) -> Result<Session, Refused> {
         let ticket = self.tickets.look(secret, now)?;
         let (account, list) = self.owner(&ticket).await?;
-        let change = Change::new(list, link)?;
+        let change = Change::new(list, link, now)?;
         let Some(added) = change.added().filter(|added| added.id == device) else {
             return refuse(Code::BadDeviceList, "the link does not add this device");
         };

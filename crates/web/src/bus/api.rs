@@ -2,9 +2,9 @@
 
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
-    Allowed, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure, GroupLink,
-    GroupRole, GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, Joining, LinkEnd, Member, Mention,
-    Message, MessageState, Picture, Preview, Proof, Reply, Reports, Request, Showing, Status, Target,
+    Allowed, Backup, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure,
+    GroupLink, GroupRole, GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, Joining, KeptHistory, LinkEnd,
+    Member, Mention, Message, MessageState, Picture, Preview, Proof, Reply, Reports, Request, Showing, Status, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
 use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, RoomId, UnixMillis};
@@ -40,6 +40,9 @@ wire_struct! { Showing { off, quiet } }
 wire_struct! { Device { id, name, this, added, seen, showing } }
 wire_struct! { Status { received, unreadable, queued, held, repairs, conversations, requests, backed_up } }
 
+wire_struct! { Backup { history, here, complete, since, messages, bytes, left_out } }
+
+wire_enum! { KeptHistory { 0 Off, 1 Days(days), 2 All } }
 wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
 wire_enum! { ReachRule { 0 Ask, 1 Invite, 2 Nobody } }
 wire_enum! { GroupRole { 0 Member, 1 Admin, 2 Owner } }
@@ -120,6 +123,8 @@ wire_enum! {
         66 StopJoining { join },
         70 SetGroupPicture { conversation, picture },
         71 GroupPicture { conversation },
+        80 Backup,
+        81 SetBackup { history },
     }
 }
 
@@ -170,6 +175,7 @@ wire_enum! {
         30 GroupLink(link),
         31 GroupLinks(links),
         32 Joining(joins),
+        40 Backup(backup),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use parlour_client::api::{
-    Body, ConversationId, Device, GroupLink, Identity, Joining, LinkEnd, Mention, Message, MessageState, Request,
-    Showing, Target,
+    Backup, Body, ConversationId, Device, GroupLink, Identity, Joining, KeptHistory, LinkEnd, Mention, Message,
+    MessageState, Request, Showing, Target,
 };
 use parlour_proto::frames::{AccountRef, AppId};
 use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, UnixMillis};
@@ -80,6 +80,10 @@ fn devices_and_drafts_come_back_as_they_were() {
         Intent::Unlink { identity: IdentityId(1) },
         Intent::SetShowing { device: DeviceId([4; 16]), showing: Showing { off: true, quiet: Some((1320, 420)) } },
         Intent::Readers { conversation, message: MessageId([1; 16]) },
+        Intent::Backup,
+        Intent::SetBackup { history: KeptHistory::Off },
+        Intent::SetBackup { history: KeptHistory::Days(30) },
+        Intent::SetBackup { history: KeptHistory::All },
     ] {
         there_and_back(&call(intent));
     }
@@ -106,6 +110,15 @@ fn devices_and_drafts_come_back_as_they_were() {
         Reply::Readers(vec![(account.clone(), MessageState::Read)]),
         Reply::LinkCode { code: digits.clone(), scan: digits, until: UnixMillis(600_000) },
         Reply::Linked { account, address: "ana@den".to_owned() },
+        Reply::Backup(Backup {
+            history: KeptHistory::Days(30),
+            here: true,
+            complete: false,
+            since: Some(UnixMillis(5)),
+            messages: 7,
+            bytes: 900,
+            left_out: true,
+        }),
         Reply::Devices(vec![device.clone(), other.clone()]),
         Reply::Drafts(vec![(conversation, "so far".to_owned())]),
     ] {

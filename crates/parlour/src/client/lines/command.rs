@@ -18,6 +18,10 @@ pub(super) enum Command {
     Apps {},
     Whoami {},
     Status {},
+    Backup {},
+    SetBackup {
+        history: String,
+    },
     Sync {},
     Offline {},
     Conversations {},
@@ -195,6 +199,10 @@ impl Command {
             Self::Apps {} => Intent::Apps,
             Self::Whoami {} => Intent::WhoAmI,
             Self::Status {} => Intent::Status,
+            Self::Backup {} => Intent::Backup,
+            Self::SetBackup { history } => {
+                Intent::SetBackup { history: crate::cli::kept_history(&history).map_err(Trouble::usage)? }
+            }
             Self::Sync {} => Intent::Sync,
             Self::Offline {} => Intent::GoOffline,
             Self::Conversations {} => Intent::Conversations,

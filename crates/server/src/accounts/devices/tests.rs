@@ -117,7 +117,7 @@ async fn of_two_links_at_once_one_wins_and_the_other_is_signed_again() {
     let rng = &mut rng(9);
     let mut race = async |key: &Key| {
         let link = list.draft(NOON, key.add(), Signer::Device(one.device)).sign(&one.signing);
-        let change = Change::new(list.clone(), link).unwrap();
+        let change = Change::new(list.clone(), link, NOON).unwrap();
         let added = admitted(&ann.account, change.added().unwrap(), rng);
         code(world.accounts.commit_change(&ann.account, &change, Some(&added), NOON).await)
     };
