@@ -179,3 +179,21 @@ fn a_change_costs_a_chunk_and_a_revoked_device_changes_the_key() {
     w.run_for(60_000);
     assert_eq!(w.conversations(last).len(), friends.len());
 }
+
+#[test]
+fn the_way_back_takes_no_word() {
+    let mut w = World::new(19);
+    let (ada, words) = ada(&mut w);
+    let ben = w.user(1);
+    w.befriend(ada, ben, &bell(1));
+    let members = vec![Target::Address(bell(1))];
+    w.ask(ada, Intent::CreateGroup { title: "Choir".into(), members }).unwrap();
+    w.run_for(60_000);
+    w.offline(ada);
+    let new = sign_in(&mut w, &words).unwrap();
+    revoke_others(&mut w, new);
+    w.run_for(120_000);
+    let states: Vec<_> = w.conversations(new).into_iter().map(|c| (c.is_group, c.state)).collect();
+    assert_eq!(states.len(), 2);
+    assert!(states.iter().all(|(_, state)| *state == ConversationState::Open), "{states:?}");
+}

@@ -250,6 +250,23 @@ impl Person {
         self.browser.wait_for(&format!("document.querySelector('.headname')?.innerText === {title}")).await
     }
 
+    /// Makes a group with a friend, and opens it.
+    ///
+    /// # Errors
+    /// When there is no such friend.
+    pub async fn make_group(&self, title: &str, with: &str) -> Result<()> {
+        self.go("#/group").await?;
+        self.browser.wait(".person .tick").await?;
+        self.browser.type_into(".page input[type=text]", title).await?;
+        let with = serde_json::to_string(with)?;
+        let tick = format!(
+            "[...document.querySelectorAll('.person')].find((one) => one.textContent.includes({with})).querySelector('.tick').click()"
+        );
+        self.browser.run(&tick).await?;
+        self.browser.click(".page .primary").await?;
+        self.browser.wait("#composer").await.map(drop)
+    }
+
     /// The titles in the list, newest first.
     ///
     /// # Errors

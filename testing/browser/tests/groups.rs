@@ -13,12 +13,7 @@ async fn about(person: &Person) -> Result<()> {
 async fn roles_and_rules_are_the_same_for_everybody() -> Result<()> {
     let (server, driver) = (Server::start().await?, Driver::start().await?);
     let (ana, ben) = Person::two_friends(&server, &driver).await?;
-    ana.go("#/group").await?;
-    ana.browser.wait(".person .tick").await?;
-    ana.browser.type_into(".page input[type=text]", "Choir").await?;
-    ana.browser.press(".person .tick").await?;
-    ana.browser.click(".page .primary").await?;
-    ana.browser.wait("#composer").await?;
+    ana.make_group("Choir", "Ben Moss").await?;
     ana.say("Who sings?").await?;
     ben.open("Choir").await?;
     ben.sees("Who sings?").await?;
@@ -77,13 +72,7 @@ async fn a_picture_names_and_what_newcomers_see() -> Result<()> {
     cleo.set_reach("bell", 0).await?;
     ana.write_first("cleo@den", "Hello Cleo").await?;
     cleo.accept().await?;
-    ana.go("#/group").await?;
-    ana.browser.wait(".person .tick").await?;
-    ana.browser.type_into(".page input[type=text]", "Choir").await?;
-    let ben_only = "[...document.querySelectorAll('.person')].find(p => p.textContent.includes('Ben')).querySelector('.tick').click()";
-    ana.browser.run(ben_only).await?;
-    ana.browser.click(".page .primary").await?;
-    ana.browser.wait("#composer").await?;
+    ana.make_group("Choir", "Ben Moss").await?;
     ana.say("Before the rule").await?;
     ben.open("Choir").await?;
     ben.sees("Before the rule").await?;
@@ -140,12 +129,7 @@ async fn people_join_by_link_and_by_invitation() -> Result<()> {
     let (ana, ben) = Person::two_friends(&server, &driver).await?;
     // On an app whose people cannot ask Ana: the link reaches her all the same.
     let cleo = Person::sign_up(&server, &driver, "porch", "@cleo", "Cleo").await?;
-    ana.go("#/group").await?;
-    ana.browser.wait(".person .tick").await?;
-    ana.browser.type_into(".page input[type=text]", "Choir").await?;
-    ana.browser.press(".person .tick").await?;
-    ana.browser.click(".page .primary").await?;
-    ana.browser.wait("#composer").await?;
+    ana.make_group("Choir", "Ben Moss").await?;
     ana.say("Who sings?").await?;
     ben.open("Choir").await?;
     ben.sees("Who sings?").await?;

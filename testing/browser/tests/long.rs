@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use parlour_browser::{Driver, Limits, Native, Person, Server};
 
-const MESSAGES: usize = 3_000;
+const MESSAGES: usize = 1_000;
 /// Rows in the page: those in sight and some beyond each edge.
 const MOST_ROWS: u64 = 120;
 

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use parlour_browser::{Driver, Limits, Native, Person, Server};
 
-const GROUPS: usize = 600;
+const GROUPS: usize = 200;
 /// Rows in the page: those in sight and some beyond each edge.
 const MOST_ROWS: u64 = 60;
 

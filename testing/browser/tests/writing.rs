@@ -25,12 +25,7 @@ async fn who_writes_is_seen_while_they_do_and_who_has_read_is_named_in_a_group()
     ben.browser.click(".sendbutton").await?;
     ana.browser.wait_for("!document.querySelector('.writing')").await?;
 
-    ana.go("#/group").await?;
-    ana.browser.wait(".person .tick").await?;
-    ana.browser.type_into(".page input[type=text]", "Choir").await?;
-    ana.browser.press(".person .tick").await?;
-    ana.browser.click(".page .primary").await?;
-    ana.browser.wait("#composer").await?;
+    ana.make_group("Choir", "Ben Moss").await?;
     ana.say("Who sings?").await?;
     ben.open("Choir").await?;
     ben.sees("Who sings?").await?;

@@ -2,7 +2,7 @@
 
 use crate::api::ConversationId;
 use crate::engine::Engine;
-use crate::state::{Standing, Want, Whom};
+use crate::state::{Saying, Standing, Want, Whom};
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::RoomId;
 use rand_core::CryptoRngCore;
@@ -41,6 +41,8 @@ impl Engine {
             if reachable && !self.s.starts.contains(&conversation) {
                 self.start(conversation, Whom::Account { account }, rng);
                 self.set_standing(conversation, Standing::Repairing);
+                // It says that the old devices are gone; who hears it brings the new one into groups.
+                self.say(conversation, Saying::Hello, None, 0, rng);
             }
         }
     }

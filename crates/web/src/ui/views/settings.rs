@@ -2,6 +2,7 @@
 
 use super::accounts::shown;
 use super::desk::Desk;
+use super::dom::offset_min;
 use super::face::{chooser, own_face};
 use super::frame::{bar, what_they_see};
 use super::icon::{Icon, icon};
@@ -9,9 +10,11 @@ use super::leave::{Leaving, leave, sign_out_says};
 use super::new::set_name;
 use crate::ui::model::route::Route;
 use crate::ui::model::state::OWN;
-use crate::ui::strings::{LANGUAGES, plural, t};
+use crate::ui::model::when::{Local, day_name};
+use crate::ui::strings::{LANGUAGES, fill, plural, t};
 use leptos::prelude::*;
-use parlour_client::api::{Identity, Intent, Picture, Reply, Reports, Status};
+use parlour_client::api::{Backup, Identity, Intent, KeptHistory, Picture, Reply, Reports, Status};
+use parlour_proto::ids::UnixMillis;
 
 /// The page.
 pub(crate) fn settings(desk: Desk) -> impl IntoView {
@@ -23,6 +26,7 @@ pub(crate) fn settings(desk: Desk) -> impl IntoView {
             {linked(desk)}
             {privacy(desk)}
             {looks(desk)}
+            {backup(desk)}
             {here(desk)}
             <section class="group">
                 <button class="item" on:click=move |_| leaving.set(Some(Leaving::SignOut))>{icon(Icon::Exit)}<span>{t().sign_out}<small>{move || sign_out_says(desk)}</small></span></button>
@@ -173,6 +177,59 @@ fn looks(desk: Desk) -> impl IntoView {
                 <select class="select" on:change=language>
                     {LANGUAGES.map(|words| view! { <option value=words.code selected=words.code == t().code>{words.own_name}</option> }).collect_view()}
                 </select>
+            </label>
+        </section>
+    }
+}
+
+/// What the recovery key would bring back.
+fn backup(desk: Desk) -> impl IntoView {
+    let now = RwSignal::new(None::<Backup>);
+    let take = move |reply| {
+        if let Reply::Backup(backup) = reply {
+            now.set(Some(backup));
+        }
+    };
+    desk.then(Intent::Backup, take);
+    let choices = [
+        (KeptHistory::Off, "off", t().backup_off),
+        (KeptHistory::Days(30), "30", t().backup_month),
+        (KeptHistory::Days(365), "365", t().backup_year),
+        (KeptHistory::All, "all", t().backup_all),
+    ];
+    let set = move |event| {
+        let value = event_target_value(&event);
+        if let Some((history, ..)) = choices.iter().find(|(_, name, _)| *name == value) {
+            desk.then(Intent::SetBackup { history: *history }, move |reply| {
+                take(reply);
+                desk.tell(t().saved);
+            });
+        }
+    };
+    let is = move |history| now.get().is_some_and(|backup| backup.history == history);
+    let options = choices.map(|(history, value, name)| {
+        view! { <option value=value selected=move || is(history)>{name}</option> }
+    });
+    let state = move || {
+        let backup = now.get()?;
+        let day = |at: UnixMillis| day_name(Local::of(at, offset_min(at)).day, desk.today.get(), t());
+        Some(match backup {
+            Backup { history: KeptHistory::Off, .. } => t().backup_off_says.to_owned(),
+            Backup { here: false, .. } => t().backup_elsewhere.to_owned(),
+            Backup { since: None, .. } => t().backup_none_yet.to_owned(),
+            Backup { since: Some(since), messages, left_out, .. } => {
+                let sentence = if left_out { t().backup_full } else { t().backup_since };
+                fill(sentence, &[("n", &messages.to_string()), ("day", &day(since))])
+            }
+        })
+    };
+    view! {
+        <section class="group">
+            <h2 class="grouptitle">{t().backup}</h2>
+            <p class="grouptext">{t().backup_says}</p>
+            <label class="item">
+                <span>{t().backup_messages}<small role="status">{state}</small></span>
+                <select id="backup" class="select" on:change=set>{options.collect_view()}</select>
             </label>
         </section>
     }
