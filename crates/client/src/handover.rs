@@ -205,10 +205,8 @@ impl Engine {
             if message.order >= MOST_HANDED || message.time > now {
                 continue;
             }
-            let state = crate::messages::handed_state(own);
             let order = GAP - 1 - message.order;
-            // Nothing of before can be here but by an earlier handover, which wrote the same.
-            self.put_told(group, Told { from: author.filter(|_| !own), order, state, ..message });
+            self.put_handed(group, Told { from: author.filter(|_| !own), order, ..message });
         }
         self.changed.insert(group);
     }
@@ -252,6 +250,27 @@ mod tests {
         engine.hear_handover(&scale::account(from), &handover(count));
         engine.s.flush(&mut engine.changes);
         engine.changes.0.iter().filter(|(key, _)| key.starts_with(b"lm")).count()
+    }
+
+    #[test]
+    fn what_is_handed_over_never_takes_the_place_of_what_was_said() {
+        let mut engine = Engine::open([]).unwrap();
+        let (group, from) = (ConversationId([1; 16]), scale::account(3));
+        let mut room = scale::room(1);
+        (room.added_by, room.conversation) = (Some(from.clone()), group);
+        engine.s.rooms.insert(RoomId([1; 16]), room);
+        let conversation = crate::state::Conversation { next_order: GAP + 1, ..scale::conversation(1) };
+        engine.s.conversations.insert(group, conversation);
+        let id = MessageId([9; 16]);
+        engine.put_received(group, id, &from, "true".to_owned(), None, UnixMillis(5), bytes::Bytes::new(), [0; 32]);
+        engine.hear_handover(&from, &handover(1));
+        let rows: Vec<Pair> = engine.changes.0.drain(..).filter_map(|(key, value)| Some((key, value?))).collect();
+        let of_message: Vec<Pair> = rows.into_iter().filter(|(key, _)| key.starts_with(b"lm")).collect();
+        assert_eq!(of_message.len(), 2);
+        assert_eq!(engine.show_rows(id, &of_message).unwrap().text, "true");
+        assert_eq!(engine.show_rows(id, &of_message[1..]).unwrap().text, "they said", "where nothing was said");
+        let newest = engine.s.conversations.get(&group).unwrap().newest.as_ref().unwrap();
+        assert_eq!(newest.text, "true");
     }
 
     #[test]

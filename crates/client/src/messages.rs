@@ -71,11 +71,6 @@ fn state_of(number: u32) -> MessageState {
     }
 }
 
-/// How a message is shown that somebody else handed to us.
-pub(crate) fn handed_state(own: bool) -> u32 {
-    state_number(if own { MessageState::Sent } else { MessageState::Received })
-}
-
 fn account_bytes(account: &AccountRef) -> Vec<u8> {
     [&account.account.0[..], account.app.as_str().as_bytes()].concat()
 }
@@ -285,6 +280,35 @@ impl Engine {
         self.keep_newest(conversation, &message);
     }
 
+    /// Stores what somebody handed over of before we came. It is their word: it lies beside what the author may have said to us
+    /// under the same id, and never takes its place ([`parts`]); nobody's notes come along.
+    pub(crate) fn put_handed(&mut self, conversation: ConversationId, told: crate::history::Told) {
+        let me = self.me().map(|me| me.account.clone());
+        let Some(author) = told.from.clone().or(me).filter(|_| told.order < QUEUED) else { return };
+        let mut key = self.message_prefix(conversation, told.id);
+        key.push(HANDED);
+        key.extend(account_bytes(&author));
+        let state = if told.from.is_none() { MessageState::Sent } else { MessageState::Received };
+        let stored = Stored {
+            order: told.order,
+            from: told.from,
+            text: told.text,
+            in_reply_to: told.in_reply_to,
+            time: told.time,
+            state: state_number(state),
+            evidence: Bytes::new(),
+            stamp: [0; 32],
+            deleted: false,
+        };
+        self.put_row(key, Some(encode(&stored)));
+        self.index_message(conversation, told.id, stored.order, stored.from.is_some());
+        let newest = self.s.conversations.get(&conversation).and_then(|c| c.newest.as_ref());
+        if newest.is_none_or(|newest| newest.order < stored.order) {
+            let message = self.show(told.id, &stored);
+            self.keep_newest(conversation, &message);
+        }
+    }
+
     /// Notes something on a message, and shows it anew.
     pub(crate) fn note(&mut self, conversation: ConversationId, message: MessageId, note: &Note) {
         let (kind, by) = match note {
@@ -317,9 +341,10 @@ impl Engine {
         let message = self.assemble(id, &stored, &notes);
         if message.deleted && !stored.deleted {
             let erased = Stored { text: String::new(), evidence: Bytes::new(), deleted: true, ..stored };
-            self.put_row(key, Some(encode(&erased)));
-            for (key, _) in rows.iter().filter(|(key, _)| key.get(NOTE_KIND) == Some(&b'e')) {
-                self.put_row(key.clone(), None);
+            self.put_row(key.clone(), Some(encode(&erased)));
+            let goes = |other: &[u8]| other != key && matches!(other.get(NOTE_KIND), Some(&(b'e' | HANDED)));
+            for (other, _) in rows.iter().filter(|(other, _)| goes(other)) {
+                self.put_row(other.clone(), None);
             }
             if message.from.is_some()
                 && let Some(c) = self.s.conversations.get_mut(&conversation)
@@ -455,12 +480,18 @@ pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 /// Where the kind stands in the key of a message's row: class, kind, identity, conversation, message.
 const NOTE_KIND: usize = 1 + 1 + 2 + 16 + 16;
 
-/// The message that was here first, with its key, and all notes.
+/// The kind of a message's row that somebody handed over.
+const HANDED: u8 = b'h';
+
+/// The message that was here first, with its key, and all notes. What was handed over counts where its author said nothing.
 fn parts<'r>(rows: impl Iterator<Item = &'r Pair>) -> Option<(Stored, Vec<Note>, Vec<u8>)> {
     let mut first: Option<(Stored, Vec<u8>)> = None;
-    let mut notes = Vec::new();
+    let (mut handed, mut notes) = (None, Vec::new());
     for (key, value) in rows {
-        if key.get(NOTE_KIND) == Some(&b'0') {
+        let kind = key.get(NOTE_KIND).copied();
+        if kind == Some(HANDED) {
+            handed = decode::<Stored>(value).ok().map(|stored| (stored, key.clone())).or(handed);
+        } else if kind == Some(b'0') {
             if let Ok(stored) = decode::<Stored>(value)
                 && first.as_ref().is_none_or(|(other, _)| stored.order < other.order)
             {
@@ -470,5 +501,5 @@ fn parts<'r>(rows: impl Iterator<Item = &'r Pair>) -> Option<(Stored, Vec<Note>,
             notes.push(note);
         }
     }
-    first.map(|(stored, key)| (stored, notes, key))
+    first.or(handed).map(|(stored, key)| (stored, notes, key))
 }

@@ -21,6 +21,9 @@ const TURNS_PER_DAY: u64 = 32;
 const OWN_MS: u64 = 7 * DAY_MS;
 /// Rooms that are renewed at one look; the rest a minute later.
 const MOST_AT_ONCE: usize = 16;
+/// In a room of fewer accounts a renewal is small, and needs no measure: nobody can keep the others from it by noise.
+const SMALL: usize = 32;
+const SMALL_BYTES: usize = 64 * 1024;
 /// What handshakes of a room may weigh in a day (of the server's clock) for a renewal to be added to them.
 pub(crate) const DAILY_BYTES: u64 = 2 * 1024 * 1024;
 
@@ -52,7 +55,8 @@ impl Engine {
         let idle = self.s.work.get(room).is_none_or(|work| work.is_done());
         let interval = if c.is_own { OWN_MS } else { interval(c.members.len()) };
         let said = c.is_own || c.last_activity > r.renewed;
-        idle && said && now.since(r.renewed) >= interval && r.handshakes(now) < DAILY_BYTES
+        let fits = c.members.len() < SMALL || r.handshakes(now) < DAILY_BYTES;
+        idle && said && now.since(r.renewed) >= interval && fits
     }
 
     /// Whether a renewal of this size may go out today.
@@ -61,7 +65,7 @@ impl Engine {
         // The first of a day always may: else nobody would ever begin to warm a very large tree.
         self.s.rooms.get(room).is_none_or(|r| match r.handshakes(now) {
             0 => true,
-            spent => spent.saturating_add(bytes as u64) <= DAILY_BYTES,
+            spent => bytes <= SMALL_BYTES || spent.saturating_add(bytes as u64) <= DAILY_BYTES,
         })
     }
 
@@ -126,7 +130,8 @@ mod tests {
         assert!(engine.may_weigh(&room, 1024 * 1024));
         assert!(!engine.may_weigh(&room, 1024 * 1024 + 1));
         engine.put_off(&room);
-        assert!(!engine.may_weigh(&room, 1));
+        assert!(!engine.may_weigh(&room, SMALL_BYTES + 1));
+        assert!(engine.may_weigh(&room, SMALL_BYTES), "a small one always may");
         engine.now = engine.now.plus_ms(DAY_MS);
         assert!(engine.may_weigh(&room, 1024));
     }
