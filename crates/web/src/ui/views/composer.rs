@@ -62,7 +62,7 @@ pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
                     on:click=move |_| composer.picking.update(|picking| *picking = !*picking)>{icon(Icon::Smile)}</button>
                 <textarea id="composer" node_ref=composer.area rows="1" dir="auto" autocomplete="off" enterkeyhint="send"
                     placeholder=t().write aria-label=t().write maxlength="16000"
-                    aria-controls=naming::LIST aria-activedescendant=move || composer.naming.current()
+                    aria-controls=move || composer.naming.current().map(|_| naming::LIST) aria-activedescendant=move || composer.naming.current()
                     prop:value=move || composer.text.get()
                     on:input=move |event| composer.typed(event_target_value(&event))
                     on:click=move |_| composer.look()
