@@ -39,8 +39,15 @@ fn says(backup: &Backup) -> String {
     };
     let reaches = match backup.since {
         Some(since) => {
-            let age = text::age(since, clock::now());
-            format!(" It holds {} messages; the oldest is {age} old.", backup.messages)
+            let messages = match backup.messages {
+                1 => "one message".to_owned(),
+                many => format!("{many} messages"),
+            };
+            let back = match text::age(since, clock::now()).as_str() {
+                "now" => "a minute".to_owned(),
+                age => age.to_owned(),
+            };
+            format!(" It holds {messages} and reaches back {back}.")
         }
         None => String::new(),
     };
