@@ -48,7 +48,7 @@ impl Room {
 
 impl Engine {
     /// Whom these key packages bring in, we ourselves aside.
-    pub(crate) fn brought_in(&self, joiners: &[Joiner]) -> Vec<AccountRef> {
+    fn brought_in(&self, joiners: &[Joiner]) -> Vec<AccountRef> {
         let account = |joiner: &Joiner| {
             let package = ClaimedKeyPackage::parse(&joiner.key_package, self.now.0).ok()?;
             crate::contacts::proto_account(&package.credential().account)
@@ -61,7 +61,7 @@ impl Engine {
     }
 
     /// Notes what is to be handed to those whom we added.
-    pub(crate) fn hand_over(&mut self, room: RoomId, conversation: ConversationId, newcomers: Vec<AccountRef>) {
+    pub(crate) fn hand_over(&mut self, room: RoomId, conversation: ConversationId, joiners: &[Joiner]) {
         let now = self.server_time();
         let history_s = self.policy_of(&room).and_then(|(policy, _)| policy.history_s);
         let Some((r, c)) = self.s.rooms.get(&room).zip(self.s.conversations.get(&conversation)) else { return };
@@ -72,7 +72,7 @@ impl Engine {
             return;
         }
         let before = if since.is_some() { c.next_order.saturating_add(1) } else { 0 };
-        for to in newcomers {
+        for to in self.brought_in(joiners) {
             let handing = Handing { to: to.clone(), room, before, count: 0, since: since.unwrap_or(now) };
             self.s.handing.insert(key(&room, &to), handing);
         }
@@ -127,7 +127,7 @@ impl Engine {
             return self.say_handover(place, &end, rng);
         }
         self.handing_over = Some(key);
-        self.read_for_newcomer(group, handing.before, PAGE, rng);
+        self.read_page(None, group, handing.before, PAGE, rng);
     }
 
     fn say_handover(&mut self, place: ConversationId, handover: &Handover, rng: &mut dyn CryptoRngCore) {

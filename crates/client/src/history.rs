@@ -148,7 +148,7 @@ impl Engine {
             return;
         };
         self.copying = Some(device);
-        self.read_page(device, conversation, before, PAGE, rng);
+        self.read_page(Some(device), conversation, before, PAGE, rng);
     }
 
     /// A page is read: it goes to the new device.

@@ -6,6 +6,7 @@
 
 use crate::api::{self, ConversationId, Event, Failure, IntentId, MessageState, Reply};
 use crate::engine::{Engine, Load};
+use crate::history::Told;
 use crate::rows::codec::{choice, record};
 use crate::rows::{decode, encode};
 use crate::state::{Conversation, Newest, Outgoing, Saying, Standing};
@@ -243,68 +244,51 @@ impl Engine {
     }
 
     /// Stores a message as another own device showed it, at its position; nothing is told of it.
-    pub(crate) fn put_told(&mut self, conversation: ConversationId, told: crate::history::Told) {
+    pub(crate) fn put_told(&mut self, conversation: ConversationId, mut told: Told) {
         let me = self.me().map(|me| me.account.clone());
         let Some(author) = told.from.clone().or(me).filter(|_| !told.is_queued() && told.order < QUEUED) else {
             return;
         };
-        let start = self.message_prefix(conversation, told.id);
+        let id = told.id;
+        let start = self.message_prefix(conversation, id);
         let key = |kind: u8, by: &AccountRef| [&start[..], &[kind], &account_bytes(by)].concat();
         let mut rows = Vec::new();
         if told.edited {
             let note = Note::Edit { by: author.clone(), text: told.text.clone() };
             rows.push((key(b'e', &author), encode(&note)));
         }
-        for (by, emoji) in told.reactions {
+        for (by, emoji) in std::mem::take(&mut told.reactions) {
             let key = key(b'r', &by);
             rows.push((key, encode(&Note::Reaction { by, emoji })));
         }
-        let stored = Stored {
-            order: told.order,
-            from: told.from,
-            text: told.text,
-            in_reply_to: told.in_reply_to,
-            time: told.time,
-            state: told.state,
-            evidence: Bytes::new(),
-            stamp: [0; 32],
-            deleted: told.deleted,
-        };
+        let stored = Stored::from(told);
         rows.push((key(b'0', &author), encode(&stored)));
         for (key, row) in rows {
             self.put_row(key, Some(row));
         }
-        self.index_message(conversation, told.id, stored.order, stored.from.is_some());
+        self.index_message(conversation, id, stored.order, stored.from.is_some());
         self.mark_kept(conversation, stored.order);
-        let message = self.show(told.id, &stored);
+        let message = self.show(id, &stored);
         self.keep_newest(conversation, &message);
     }
 
     /// Stores what somebody handed over of before we came. It is their word: it lies beside what the author may have said to us
     /// under the same id, and never takes its place ([`parts`]); nobody's notes come along.
-    pub(crate) fn put_handed(&mut self, conversation: ConversationId, told: crate::history::Told) {
+    pub(crate) fn put_handed(&mut self, conversation: ConversationId, told: Told) {
         let me = self.me().map(|me| me.account.clone());
         let Some(author) = told.from.clone().or(me).filter(|_| told.order < QUEUED) else { return };
-        let mut key = self.message_prefix(conversation, told.id);
+        let id = told.id;
+        let mut key = self.message_prefix(conversation, id);
         key.push(HANDED);
         key.extend(account_bytes(&author));
         let state = if told.from.is_none() { MessageState::Sent } else { MessageState::Received };
-        let stored = Stored {
-            order: told.order,
-            from: told.from,
-            text: told.text,
-            in_reply_to: told.in_reply_to,
-            time: told.time,
-            state: state_number(state),
-            evidence: Bytes::new(),
-            stamp: [0; 32],
-            deleted: false,
-        };
+        let stored = Stored { state: state_number(state), ..Stored::from(told) };
         self.put_row(key, Some(encode(&stored)));
-        self.index_message(conversation, told.id, stored.order, stored.from.is_some());
+        self.index_message(conversation, id, stored.order, stored.from.is_some());
+        self.mark_kept(conversation, stored.order);
         let newest = self.s.conversations.get(&conversation).and_then(|c| c.newest.as_ref());
         if newest.is_none_or(|newest| newest.order < stored.order) {
-            let message = self.show(told.id, &stored);
+            let message = self.show(id, &stored);
             self.keep_newest(conversation, &message);
         }
     }
@@ -448,6 +432,23 @@ impl Engine {
             let mut key = self.message_prefix(conversation, again);
             key.push(b'a');
             self.put_row(key, Some(encode(&id)));
+        }
+    }
+}
+
+impl From<Told> for Stored {
+    /// Without evidence: that stays with who heard it.
+    fn from(told: Told) -> Self {
+        Stored {
+            order: told.order,
+            from: told.from,
+            text: told.text,
+            in_reply_to: told.in_reply_to,
+            time: told.time,
+            state: told.state,
+            evidence: Bytes::new(),
+            stamp: [0; 32],
+            deleted: told.deleted,
         }
     }
 }

@@ -45,10 +45,8 @@ enum Goal {
     Show { limit: usize },
     /// Read reports; `arrived` counts what came meanwhile.
     Read { up_to: u64, arrived: u32 },
-    /// So many messages, for an own device.
-    Copy { device: DeviceId, limit: usize },
-    /// So many messages, for somebody who was added to the group.
-    Hand { limit: usize },
+    /// So many messages, for an own device; `None`: for somebody who was added to the group.
+    Copy { device: Option<DeviceId>, limit: usize },
     /// All of a bucket of the backup.
     Keep { bucket: u64 },
     /// What another own device has read: how many came after it.
@@ -78,9 +76,7 @@ impl Walk {
     /// How many places are still looked for.
     fn missing(&self) -> usize {
         match self.goal {
-            Goal::Show { limit } | Goal::Copy { limit, .. } | Goal::Hand { limit } => {
-                limit.saturating_sub(self.places.len())
-            }
+            Goal::Show { limit } | Goal::Copy { limit, .. } => limit.saturating_sub(self.places.len()),
             Goal::Keep { .. } => (BUCKET as usize).saturating_sub(self.places.len()),
             Goal::Read { .. } | Goal::Unread { .. } => {
                 MOST_READ.saturating_sub(self.places.values().filter(|place| place.received).count())
@@ -188,10 +184,10 @@ impl Engine {
         self.start_walk(intent, conversation, Goal::Read { up_to, arrived: 0 }, BTreeMap::new(), range, rng);
     }
 
-    /// A page for an own device.
+    /// A page for an own device, or (`None`) for somebody who was added to the group.
     pub(crate) fn read_page(
         &mut self,
-        device: DeviceId,
+        device: Option<DeviceId>,
         conversation: ConversationId,
         before: u64,
         limit: usize,
@@ -200,19 +196,6 @@ impl Engine {
         let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
         let range = 0..before.min(next_order.saturating_add(1));
         self.start_walk(NOBODY, conversation, Goal::Copy { device, limit }, BTreeMap::new(), range, rng);
-    }
-
-    /// A page for somebody who was added to the group.
-    pub(crate) fn read_for_newcomer(
-        &mut self,
-        conversation: ConversationId,
-        before: u64,
-        limit: usize,
-        rng: &mut dyn CryptoRngCore,
-    ) {
-        let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
-        let range = 0..before.min(next_order.saturating_add(1));
-        self.start_walk(NOBODY, conversation, Goal::Hand { limit }, BTreeMap::new(), range, rng);
     }
 
     /// A bucket of the backup.
@@ -279,7 +262,7 @@ impl Engine {
     fn next_messages(&mut self, number: u64) -> Vec<(Vec<u8>, Load)> {
         let Some(walk) = self.walks.get_mut(&number) else { return Vec::new() };
         let limit = match walk.goal {
-            Goal::Show { limit } | Goal::Copy { limit, .. } | Goal::Hand { limit } => limit,
+            Goal::Show { limit } | Goal::Copy { limit, .. } => limit,
             Goal::Keep { .. } => BUCKET as usize,
             Goal::Read { .. } | Goal::Unread { .. } => return Vec::new(),
         };
@@ -329,11 +312,10 @@ impl Engine {
             }
             Goal::Copy { device, .. } => {
                 walk.messages.sort_by_key(|message| message.order);
-                self.on_copied(device, walk.conversation, walk.messages, rng);
-            }
-            Goal::Hand { .. } => {
-                walk.messages.sort_by_key(|message| message.order);
-                self.on_handed(walk.messages, rng);
+                match device {
+                    Some(device) => self.on_copied(device, walk.conversation, walk.messages, rng),
+                    None => self.on_handed(walk.messages, rng),
+                }
             }
             Goal::Keep { bucket } => {
                 walk.messages.sort_by_key(|message| message.order);

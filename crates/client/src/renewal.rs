@@ -25,15 +25,13 @@ const MOST_AT_ONCE: usize = 16;
 const SMALL: usize = 32;
 const SMALL_BYTES: usize = 64 * 1024;
 /// What handshakes of a room may weigh in a day (of the server's clock) for a renewal to be added to them.
-pub(crate) const DAILY_BYTES: u64 = 2 * 1024 * 1024;
+const DAILY_BYTES: u64 = 2 * 1024 * 1024;
 
 impl Engine {
     /// Looks, about once an hour while there is a connection, which leaves are old.
     pub(crate) fn settle_renewals(&mut self, rng: &mut dyn CryptoRngCore) {
-        let Some(due) = self.renewals_due else {
-            self.renewals_due = Some(self.now.plus_ms(MINUTE_MS + rng.next_u64() % (4 * MINUTE_MS)));
-            return self.settle_renewals(rng);
-        };
+        let first = self.now.plus_ms(MINUTE_MS);
+        let due = *self.renewals_due.get_or_insert_with(|| first.plus_ms(rng.next_u64() % (4 * MINUTE_MS)));
         if self.now < due {
             return self.wake_at(due);
         }

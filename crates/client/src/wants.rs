@@ -32,8 +32,7 @@ impl Engine {
         if let Want::Add { devices, .. } = &want
             && is_group
         {
-            let newcomers = self.brought_in(devices);
-            self.hand_over(room, conversation, newcomers);
+            self.hand_over(room, conversation, devices);
         }
         if is_group && newcomers && self.s.work(room).wants.is_empty() {
             self.announce.push((conversation, room));

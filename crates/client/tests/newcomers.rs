@@ -163,3 +163,27 @@ fn who_comes_by_a_link_is_given_the_same() {
     assert_eq!(shown_picture(&mut w, dora), Some(5));
     assert_eq!(group_texts(&mut w, users[0]), ["since the rule"], "nothing of it shows with the others");
 }
+
+#[test]
+fn what_was_handed_over_is_in_the_backup() {
+    let (mut w, users, at) = group(206, 2);
+    rules(&mut w, users[0], at[0], |rules| rules.history_s = Some(24 * 3_600));
+    w.say(users[1], at[1], "before she came");
+    w.run_for(1_000);
+    let dora = w.home();
+    let sign_up = sign_up("bell", "+491701234507");
+    let Ok(Reply::SignedUp { recovery_key, .. }) = w.ask(dora, sign_up.clone()) else { panic!() };
+    w.sync(dora);
+    w.befriend(users[0], dora, &bell(7));
+    let members = vec![Target::Address(bell(7))];
+    assert!(w.ask(users[0], Intent::AddMembers { conversation: at[0], members }).is_ok());
+    w.run_for(60_000);
+    assert_eq!(group_texts(&mut w, dora), ["before she came"]);
+    w.offline(dora);
+    let new = w.home();
+    let Intent::SignUp { app, handle, proof } = sign_up else { panic!() };
+    w.ask(new, Intent::SignIn { app, handle, proof, recovery_key }).unwrap();
+    w.sync(new);
+    w.run_for(60_000);
+    assert_eq!(group_texts(&mut w, new), ["before she came"]);
+}
