@@ -44,8 +44,6 @@ const AWAY_MS: u64 = 3 * 24 * 3_600_000;
 const LOOK_MS: u64 = 6 * 3_600_000;
 /// After so long another device may have kept it, and what it said of that be lost.
 const FORGOTTEN_MS: u64 = 20 * 24 * 3_600_000;
-/// Going offline waits so long for what is to be sent.
-const PARTING_MS: u64 = 5_000;
 /// Where the key page lies.
 const PAGE: [u8; 16] = [0; 16];
 
@@ -72,8 +70,6 @@ pub(crate) struct Work {
     cursor: Option<[u8; 16]>,
     /// What was fetched and not heard yet.
     notes: Vec<Note>,
-    /// Who wants to go offline once all is sent, and until when that may take.
-    parting: Option<(Vec<IntentId>, UnixMillis)>,
 }
 
 impl Work {
@@ -91,7 +87,6 @@ impl Work {
             steps: VecDeque::new(),
             cursor: None,
             notes: Vec::new(),
-            parting: None,
         }
     }
 }
@@ -325,7 +320,7 @@ impl Engine {
     pub(crate) fn forget_round(&mut self) {
         self.flights.retain(|_, flight| flight.purpose != Purpose::Backup);
         let before = std::mem::replace(&mut self.backup, Work::new());
-        (self.backup.parting, self.backup.due, self.backup.look_at) = (before.parting, before.due, before.look_at);
+        (self.backup.due, self.backup.look_at) = (before.due, before.look_at);
     }
 
     /// A page of what lies there: whatever is not ours is dropped in the end.
@@ -446,31 +441,10 @@ impl Engine {
         self.again = true;
     }
 
-    // ---- before going offline
-
-    /// Whether something is to be sent before the sockets are closed; `intent` is answered then.
-    pub(crate) fn waits_for_backup(&mut self, intent: IntentId) -> bool {
-        let keeps = self.s.keeping.get(&()).is_some_and(|keeping| keeping.keeps);
-        if !self.is_online() || !keeps || self.is_backed_up() {
-            return false;
-        }
-        if self.backup.due.is_some() {
+    /// What waits goes into the backup now: somebody wants to go.
+    pub(crate) fn back_up_at_once(&mut self) {
+        if self.backup.due.is_some() && self.s.keeping.get(&()).is_some_and(|keeping| keeping.keeps) {
             self.backup.due = Some(self.now);
         }
-        let until = self.now.plus_ms(PARTING_MS);
-        self.backup.parting.get_or_insert((Vec::new(), until)).0.push(intent);
-        self.again = true;
-        true
-    }
-
-    /// Those who wait, once nothing is left to be sent, or it takes too long.
-    pub(crate) fn settle_parting(&mut self) {
-        let Some((_, until)) = &self.backup.parting else { return };
-        let until = *until;
-        if self.is_online() && !self.is_backed_up() && self.now < until {
-            return self.wake_at(until);
-        }
-        let Some((intents, _)) = self.backup.parting.take() else { return };
-        intents.into_iter().for_each(|intent| self.go_offline_now(intent));
     }
 }

@@ -195,6 +195,7 @@ pub struct Engine {
     /// Conversations with a gap that another own device fills: the next position in it.
     pub(crate) filling: Vec<(ConversationId, u64)>,
     pub(crate) backup: crate::backup::Work,
+    pub(crate) parting: Option<crate::parting::Parting>,
     /// In these groups somebody is with devices that are gone.
     pub(crate) returned: Vec<(RoomId, AccountRef)>,
     /// When drafts are told to own devices.
@@ -297,6 +298,7 @@ impl Engine {
             missed: Vec::new(),
             filling: Vec::new(),
             backup: crate::backup::Work::new(),
+            parting: None,
             returned: Vec::new(),
             drafts_due: Vec::new(),
             typing: crate::typing::Typing::default(),

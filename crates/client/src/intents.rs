@@ -57,7 +57,7 @@ impl Engine {
                 self.wanted = true;
                 self.sync_intents.push(id);
             }
-            Intent::GoOffline if self.waits_for_backup(id) => {}
+            Intent::GoOffline if self.waits_to_part(id) => {}
             Intent::GoOffline => self.go_offline_now(id),
             Intent::Send { to, body } => self.send(id, to, body, rng),
             Intent::Conversations => self.done(id, Ok(Reply::Conversations(self.conversations()))),

@@ -1,7 +1,7 @@
 //! The client engine, sans-IO: inputs in, effects out. See [`api`] for what a shell does with it, [`rows`] for what it
 //! stores, and the head of each module for the part that it plays:
 //!
-//! - the frame: [`identities`] (several accounts in one home), [`engine`] (inputs, effects, settling), `connection` (sockets), `mls` (loaded groups), `state` (records);
+//! - the frame: [`identities`] (several accounts in one home), [`engine`] (inputs, effects, settling), `connection` (sockets), `parting` (before they close), `mls` (loaded groups), `state` (records);
 //! - who: `signup`, `identity`, `profiles`, `contacts`, `keypackages`;
 //! - own devices: `devices` (the list), `linking` (a new one), `own` (their room), `leaves` (their leaves), `history`, `drafts`, `backup`;
 //! - out: `intents`, `sending`, `typing`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
@@ -47,6 +47,7 @@ mod mls;
 mod outbox;
 mod own;
 mod pages;
+mod parting;
 mod profiles;
 mod rebuild;
 mod renewal;

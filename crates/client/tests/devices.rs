@@ -517,3 +517,17 @@ fn what_was_said_before_a_device_heard_of_an_acceptance_comes_to_it_too() {
     assert_eq!(w.only_conversation(tablet).unread, 12);
     assert_eq!(w.status(tablet).unreadable, 0);
 }
+
+#[test]
+fn a_device_that_goes_at_once_has_told_the_others_what_it_did() {
+    let mut w = World::new(71);
+    let old = w.user(0);
+    let new = link(&mut w, old);
+    w.run_for(20_000);
+    // A command: it connects, names itself, goes.
+    w.sync(new);
+    w.start_intent(new, Intent::NameDevice { name: "Pantry".into() });
+    w.start_intent(new, Intent::GoOffline);
+    w.run_for(10_000);
+    assert!(devices(&mut w, old).iter().any(|device| device.name == "Pantry"));
+}
