@@ -527,7 +527,9 @@ fn a_device_that_goes_at_once_has_told_the_others_what_it_did() {
     // A command: it connects, names itself, goes.
     w.sync(new);
     w.start_intent(new, Intent::NameDevice { name: "Pantry".into() });
-    w.start_intent(new, Intent::GoOffline);
+    let parting = w.start_intent(new, Intent::GoOffline);
+    assert!(w.reply(new, parting).is_none(), "nothing has reached the server yet");
     w.run_for(10_000);
+    assert!(matches!(w.reply(new, parting), Some(Ok(Reply::Ok))));
     assert!(devices(&mut w, old).iter().any(|device| device.name == "Pantry"));
 }
