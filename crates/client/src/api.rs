@@ -203,6 +203,17 @@ pub enum Intent {
     SetGroupPicture { conversation: ConversationId, picture: Option<Picture> },
     /// A group's picture. → [`Reply::Picture`]
     GroupPicture { conversation: ConversationId },
+    /// Says how long what is said in a conversation stays, for all; who may set a group's rules does, and either of two. `existing`:
+    /// what is there follows it, too; else only what is said from then on. A message with a [`Notice`] in it tells everybody.
+    /// → [`Reply::Conversation`] when the conversation has taken it
+    SetExpiry { conversation: ConversationId, expiry: Expiry, existing: bool },
+    /// Shows a message that can be seen once; it is gone from all own devices with the answer. → [`Reply::Messages`], of one
+    Open { conversation: ConversationId, message: MessageId },
+    /// Keeps a message beyond its time, on own devices only (or, `keep` being `false`, no longer): where the conversation's
+    /// [`Expiry::archive`] allows it; never one with a [`Timer`]. → [`Reply::Ok`]
+    Keep { conversation: ConversationId, message: MessageId, keep: bool },
+    /// Keeps all of a conversation from now on, what is there included; as [`Intent::Keep`]. → [`Reply::Conversation`]
+    KeepAll { conversation: ConversationId, keep: bool },
     /// Gives a member (or oneself) a role; owners do. → [`Reply::Conversation`] when the group has taken it
     SetRole { conversation: ConversationId, member: AccountRef, role: GroupRole },
     /// Says who may do what in a group; admins do. → [`Reply::Conversation`] when the group has taken it
@@ -257,13 +268,50 @@ pub enum Intent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// A text. Mentions in it are written as [`mention`](parlour_proto::content::mention)s.
-    Text { text: String, in_reply_to: Option<MessageId> },
+    Text { text: String, in_reply_to: Option<MessageId>, timer: Option<Timer> },
     /// A new text for one's own earlier message.
     Edit { message: MessageId, text: String },
     /// Deletes one's own earlier message for all.
     Delete { message: MessageId },
     /// A reaction; an empty one takes it back.
     Reaction { message: MessageId, emoji: String },
+}
+
+/// How a message ends before its conversation's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timer {
+    /// So many seconds after it was read, [`LEAST_TIMER_S`] to [`MOST_TIMER_S`]: each reader's own clock starts, all of a reader's devices
+    /// agree. For who wrote it: after it was sent.
+    Reading(u32),
+    /// So many seconds after it was sent.
+    Sending(u32),
+    /// When it was seen once ([`Intent::Open`]); unseen, four weeks after it was sent. Whoever wrote it does not see it again.
+    Once,
+}
+
+/// The shortest [`Timer`], seconds.
+pub const LEAST_TIMER_S: u32 = 5;
+/// The longest [`Timer`], seconds: four weeks.
+pub const MOST_TIMER_S: u32 = 4 * 7 * 86_400;
+/// The shortest [`Expiry`], seconds.
+pub const LEAST_EXPIRY_S: u32 = 3_600;
+/// The longest [`Expiry`], seconds: a year.
+pub const MOST_EXPIRY_S: u32 = 366 * 86_400;
+
+/// How long what is said in a conversation stays. In the policy: the same for all who are in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry {
+    /// Seconds after it was sent, [`LEAST_EXPIRY_S`] to [`MOST_EXPIRY_S`]; `None`: it stays.
+    pub after_s: Option<u32>,
+    /// Each may keep messages for themselves ([`Intent::Keep`]).
+    pub archive: bool,
+}
+
+/// Something that happened in a conversation and that everybody sees there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// Somebody set how long messages stay; `existing`: also those that were there.
+    Expiry { expiry: Expiry, existing: bool },
 }
 
 /// What the engine tells.
@@ -277,6 +325,8 @@ pub enum Event {
     Connection { identity: IdentityId, state: Connection },
     /// A message is new or changed (edited, deleted, reacted to, delivered, read).
     Message { conversation: ConversationId, message: Message },
+    /// Messages are not to be seen any more: their time is over.
+    Gone { conversation: ConversationId, messages: Vec<MessageId> },
     /// What was queued will not be sent (its messages are `Failed`), and why: a first contact found nobody later on, or
     /// the conversation closed. What an intent's own [`Event::Done`] tells at once is not told here.
     NotSent { conversation: ConversationId, messages: Vec<MessageId>, why: Failure },
@@ -509,6 +559,12 @@ pub struct Conversation {
     pub verified: bool,
     /// What goes for a group; `None` for two, and while there is no room of it yet.
     pub group: Option<Box<GroupView>>,
+    /// How long what is said stays; `None` while there is no room of it yet.
+    pub expiry: Option<Expiry>,
+    /// One may set it, between these (seconds); without a most, also off. `None`: one may not.
+    pub expiry_range: Option<(u32, Option<u32>)>,
+    /// All of it is kept here ([`Intent::KeepAll`]).
+    pub kept: bool,
 }
 
 /// Who may do what in a group.
@@ -548,6 +604,10 @@ pub struct Preview {
     pub deleted: bool,
     pub time: UnixMillis,
     pub state: MessageState,
+    /// It can be seen once: there is no text here.
+    pub once: bool,
+    /// It tells of something ([`Message::notice`]).
+    pub notice: Option<Notice>,
 }
 
 /// Somebody in a conversation.
@@ -597,6 +657,13 @@ pub struct Message {
     pub reactions: Vec<(AccountRef, String)>,
     pub time: UnixMillis,
     pub state: MessageState,
+    /// When it goes, if that is known already; `None`: it stays, or its clock starts when it is read.
+    pub expires: Option<UnixMillis>,
+    pub timer: Option<Timer>,
+    /// It stays on own devices, whatever `expires` says.
+    pub kept: bool,
+    /// It tells of something instead of saying something; `from` did it.
+    pub notice: Option<Notice>,
 }
 
 /// Ticks of an own message; `Received` for others'.

@@ -299,6 +299,9 @@ impl Engine {
             group: c.is_group.then(|| self.show_group(id, c)).flatten().map(Box::new),
             verified: !c.members.is_empty() && c.members.iter().all(|m| contact(m).is_some_and(|c| c.verified)),
             members,
+            expiry: None,
+            expiry_range: None,
+            kept: false,
         })
     }
 

@@ -108,6 +108,9 @@ impl Engine {
             Intent::SetRole { conversation, member, role } => self.set_role(id, conversation, member, role),
             Intent::SetRules { conversation, rules } => self.set_rules(id, conversation, rules),
             Intent::Leave { conversation } => self.leave(id, conversation, rng),
+            Intent::SetExpiry { .. } | Intent::Open { .. } | Intent::Keep { .. } | Intent::KeepAll { .. } => {
+                self.done(id, Err(Failure::NotFound("conversation")));
+            }
             // Of a set of identities; here there is one.
             Intent::LinkAccount { .. } => self.done(id, Err(Failure::AlreadySignedIn)),
             Intent::Unlink { .. } => self.done(id, Err(Failure::NotFound("linked account"))),

@@ -131,6 +131,8 @@ impl Engine {
             deleted: newest.deleted,
             time: newest.time,
             state: state_of(newest.state),
+            once: false,
+            notice: None,
         })
     }
 
@@ -150,6 +152,10 @@ impl Engine {
             reactions: Vec::new(),
             time: stored.time,
             state: state_of(stored.state),
+            expires: None,
+            timer: None,
+            kept: false,
+            notice: None,
         }
     }
 

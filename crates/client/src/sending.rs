@@ -23,7 +23,7 @@ fn saying(body: Body) -> Result<Saying, Failure> {
         }
     };
     match body {
-        Body::Text { text, in_reply_to } => fits(&text).map(|()| Saying::Text { text, in_reply_to }),
+        Body::Text { text, in_reply_to, timer: _ } => fits(&text).map(|()| Saying::Text { text, in_reply_to }),
         Body::Edit { message, text } => fits(&text).map(|()| Saying::Edit { message, text }),
         Body::Delete { message } => Ok(Saying::Delete { message }),
         Body::Reaction { emoji, .. } if emoji.len() > MAX_EMOJI_BYTES => {

@@ -100,7 +100,7 @@ fn life(one_app: &str, other_app: &str) -> Trace {
     trace.look(&mut w, "written", &both);
     w.ask(ben, Intent::MarkRead { conversation: at_ben }).unwrap();
     trace.look(&mut w, "read", &both);
-    say(&mut w, ben, at_ben, Body::Text { text: "answer".into(), in_reply_to: Some(text) });
+    say(&mut w, ben, at_ben, Body::Text { text: "answer".into(), in_reply_to: Some(text), timer: None });
     say(&mut w, ben, at_ben, Body::Reaction { message: text, emoji: "+".into() });
     say(&mut w, ada, at_ada, Body::Edit { message: text, text: "better".into() });
     trace.look(&mut w, "answered, liked, edited", &both);

@@ -146,7 +146,7 @@ fn replies_edits_deletions_reactions_and_reports() {
     w.ask(ben, send(at_ben, Body::Edit { message: first, text: "forged".into() })).unwrap();
     w.ask(ben, send(at_ben, Body::Delete { message: first })).unwrap();
     w.ask(ben, send(at_ben, Body::Reaction { message: first, emoji: "\u{1f44d}".into() })).unwrap();
-    let reply = Body::Text { text: "second".into(), in_reply_to: Some(first) };
+    let reply = Body::Text { text: "second".into(), in_reply_to: Some(first), timer: None };
     let Ok(Reply::Queued { message: second, .. }) = w.ask(ben, send(at_ben, reply)) else { panic!() };
     w.run_for(2_000);
     for (client, conversation) in [(ada, at_ada), (ben, at_ben)] {

@@ -109,7 +109,7 @@ fn a_life(w: &mut World) -> (usize, Words, usize, ConversationId) {
     let first = w.say(ada, at_ada, "is to be edited");
     let second = w.say(ben, at_ben, "SECRET: is to be deleted");
     w.run_for(60_000);
-    say(w, ben, at_ben, Body::Text { text: "an answer".into(), in_reply_to: Some(first) });
+    say(w, ben, at_ben, Body::Text { text: "an answer".into(), in_reply_to: Some(first), timer: None });
     say(w, ada, at_ada, Body::Edit { message: first, text: "was edited".into() });
     say(w, ben, at_ben, Body::Reaction { message: first, emoji: "+".into() });
     say(w, ben, at_ben, Body::Delete { message: second });
@@ -220,7 +220,7 @@ fn a_crash_at_any_moment_of_writing_or_fetching_loses_nothing() {
         w.run_for(60_000);
         w.say(ben, at_ben, "one more");
         w.run_for(2_000);
-        say(&mut w, ada, at_ada, Body::Text { text: "and one".into(), in_reply_to: None });
+        say(&mut w, ada, at_ada, Body::Text { text: "and one".into(), in_reply_to: None, timer: None });
         w.run();
         w.clients[ada].crash_at = Some(w.clients[ada].effects + n);
         w.run_for(120_000);

@@ -123,6 +123,10 @@ pub struct AppInfo {
     pub sign_in: SignIn,
     /// Default conversation expiry, seconds.
     pub expiry_s: u64,
+    /// The shortest that people can choose, seconds.
+    pub expiry_least_s: u64,
+    /// The longest that people can choose, seconds; `None`: also none at all.
+    pub expiry_most_s: Option<u64>,
 }
 
 // ---- client to server -------------------------------------------------------------------------------------------

@@ -129,6 +129,12 @@ pub struct App {
     /// Default conversation expiry.
     #[serde(default = "a_year")]
     pub expiry_days: u32,
+    /// The shortest expiry that people can choose.
+    #[serde(default = "an_hour")]
+    pub expiry_min_hours: u32,
+    /// The longest that people can choose; without it also none at all.
+    #[serde(default)]
+    pub expiry_max_days: Option<u32>,
     /// Who on the same app may ask, until a person changes it.
     #[serde(default)]
     pub reach_same_app: ReachConfig,
@@ -136,6 +142,10 @@ pub struct App {
 
 fn a_year() -> u32 {
     365
+}
+
+fn an_hour() -> u32 {
+    1
 }
 
 /// [`SignIn`] as it is written.
@@ -293,8 +303,22 @@ impl Config {
             if app.domain.is_empty() || !domains.insert(&app.domain) {
                 findings.push(error(&setting, "the domain is empty or used twice", "give each app its own origin"));
             }
-            if app.expiry_days == 0 {
-                findings.push(error(&setting, "expiry_days is 0", "use at least 1; people may choose shorter times"));
+            if app.expiry_days == 0 || app.expiry_days > 366 {
+                findings.push(error(
+                    &setting,
+                    "expiry_days is not 1 to 366",
+                    "people may choose shorter times, or longer ones",
+                ));
+            }
+            if app.expiry_min_hours == 0 || app.expiry_min_hours > 366 * 24 {
+                findings.push(error(&setting, "expiry_min_hours is not 1 to 8784", "leave it out: an hour"));
+            }
+            if app.expiry_max_days.is_some_and(|most| most < app.expiry_days || most > 366) {
+                let advice = "use expiry_days or more, up to 366; leave it out to let people switch expiry off";
+                findings.push(error(&setting, "expiry_max_days is out of range", advice));
+            }
+            if u64::from(app.expiry_min_hours) > u64::from(app.expiry_days) * 24 {
+                findings.push(error(&setting, "expiry_min_hours is more than expiry_days", "make it shorter"));
             }
         }
         findings
@@ -354,6 +378,8 @@ impl Config {
                 domain: app.domain.clone(),
                 sign_in: app.sign_in.into(),
                 expiry_s: u64::from(app.expiry_days) * 86_400,
+                expiry_least_s: u64::from(app.expiry_min_hours) * 3_600,
+                expiry_most_s: app.expiry_max_days.map(|days| u64::from(days) * 86_400),
             })
         };
         self.apps.iter().filter_map(info).collect()

@@ -124,6 +124,8 @@ fn describe(app: &AppInfo) -> String {
         "domain": app.domain,
         "sign_in": sign_in,
         "expiry_s": app.expiry_s,
+        "expiry_least_s": app.expiry_least_s,
+        "expiry_most_s": app.expiry_most_s,
     })
     .to_string()
 }

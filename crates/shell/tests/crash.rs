@@ -122,7 +122,7 @@ impl World {
 }
 
 fn send(text: &str) -> Intent {
-    let body = Body::Text { text: text.to_owned(), in_reply_to: None };
+    let body = Body::Text { text: text.to_owned(), in_reply_to: None, timer: None };
     Intent::Send { to: Target::Address("ben@den".to_owned()), body }
 }
 

@@ -81,7 +81,8 @@ impl Client {
     /// # Errors
     /// When the engine refuses.
     pub(crate) async fn send(&self, to: Target, text: String) -> Result<ConversationId> {
-        match self.runner.intent(Intent::Send { to, body: Body::Text { text, in_reply_to: None } }).await? {
+        match self.runner.intent(Intent::Send { to, body: Body::Text { text, in_reply_to: None, timer: None } }).await?
+        {
             Reply::Queued { conversation, .. } => Ok(conversation),
             other => bail!("sending gave {other:?}"),
         }

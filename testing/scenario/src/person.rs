@@ -239,7 +239,7 @@ impl Person {
     /// # Errors
     /// When the engine refuses.
     pub async fn write(&self, to: Target, text: &str) -> Result<(ConversationId, MessageId)> {
-        let body = Body::Text { text: text.to_owned(), in_reply_to: None };
+        let body = Body::Text { text: text.to_owned(), in_reply_to: None, timer: None };
         match self.ask(Intent::Send { to, body }).await? {
             Reply::Queued { conversation, message } => Ok((conversation, message)),
             other => bail!("sending gave {other:?}"),

@@ -490,7 +490,7 @@ pub fn the_group(w: &mut World, client: usize) -> Conversation {
 }
 
 pub fn body(text: &str) -> Body {
-    Body::Text { text: text.to_owned(), in_reply_to: None }
+    Body::Text { text: text.to_owned(), in_reply_to: None, timer: None }
 }
 
 pub fn sign_up(app: &str, handle: &str) -> Intent {

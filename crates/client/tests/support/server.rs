@@ -166,7 +166,9 @@ impl Server {
             name: name.to_owned(),
             domain: format!("{name}.example.org"),
             sign_in,
-            expiry_s: 31_536_000,
+            expiry_s: if name == "porch" { 30 * 86_400 } else { 365 * 86_400 },
+            expiry_least_s: 3_600,
+            expiry_most_s: None,
         };
         vec![info("bell", SignIn::Phone), info("den", SignIn::Username), info("porch", SignIn::AtHandle)]
     }

@@ -163,6 +163,7 @@ async fn follow(
 fn belongs(event: &Event, only: Option<ConversationId>) -> bool {
     let of = match event {
         Event::Message { conversation, .. }
+        | Event::Gone { conversation, .. }
         | Event::NotSent { conversation, .. }
         | Event::Typing { conversation, .. }
         | Event::KeysChanged { conversation, .. } => *conversation,

@@ -2,8 +2,9 @@
 
 use crate::exit::Trouble;
 use parlour_client::api::{
-    Allowed, Connection, Conversation, ConversationState, Device, Event, GroupLink, GroupRole, GroupRules, GroupView,
-    Identity, Joining, KeptHistory, LinkEnd, Member, Mention, Message, MessageState, Preview, Reply, Request, Status,
+    Allowed, Connection, Conversation, ConversationState, Device, Event, Expiry, GroupLink, GroupRole, GroupRules,
+    GroupView, Identity, Joining, KeptHistory, LinkEnd, Member, Mention, Message, MessageState, Notice, Preview, Reply,
+    Request, Status, Timer,
 };
 use parlour_proto::frames::{AccountRef, AppInfo, ReachRule, SignIn};
 use serde_json::{Value, json};
@@ -17,6 +18,10 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::Message { conversation, message: m } => {
             json!({"type": "message", "conversation": hex::encode(conversation.0), "message": message(m)})
         }
+        Event::Gone { conversation, messages } => json!({
+            "type": "gone", "conversation": hex::encode(conversation.0),
+            "messages": messages.iter().map(|id| hex::encode(id.0)).collect::<Vec<_>>(),
+        }),
         Event::NotSent { conversation, messages, why } => json!({
             "type": "not_sent", "conversation": hex::encode(conversation.0),
             "messages": messages.iter().map(|id| hex::encode(id.0)).collect::<Vec<_>>(),
@@ -113,7 +118,8 @@ pub(super) fn app(app: &AppInfo) -> Value {
         SignIn::Username => "username",
         SignIn::AtHandle => "at_handle",
     };
-    json!({"app": app.app.as_str(), "name": app.name, "domain": app.domain, "sign_in": sign_in, "expiry_s": app.expiry_s})
+    json!({"app": app.app.as_str(), "name": app.name, "domain": app.domain, "sign_in": sign_in, "expiry_s": app.expiry_s,
+        "expiry_least_s": app.expiry_least_s, "expiry_most_s": app.expiry_most_s})
 }
 
 pub(super) fn identity(identity: &Identity) -> Value {
@@ -153,6 +159,7 @@ pub(super) fn conversation(c: &Conversation) -> Value {
         "members": c.members.iter().map(member).collect::<Vec<_>>(),
         "unread": c.unread, "mentioned": c.mentioned, "picture": c.picture.map(|digest| hex::encode(&digest.0[..16])), "last": c.last.as_ref().map(preview), "last_activity_ms": c.last_activity.0, "verified": c.verified,
         "role": c.group.as_ref().map(|group| role_name(group.role)), "rules": c.group.as_deref().map(rules),
+        "expiry": c.expiry.map(expiry), "expiry_range_s": c.expiry_range, "kept": c.kept,
         "invited": c.group.as_deref().map(|group| group.invited.iter().map(member).collect::<Vec<_>>()),
     })
 }
@@ -191,7 +198,7 @@ pub(super) fn role_name(role: GroupRole) -> &'static str {
 fn preview(p: &Preview) -> Value {
     json!({
         "id": hex::encode(p.id.0), "from": p.from.as_ref().map(account), "from_name": p.from_name, "text": p.text,
-        "deleted": p.deleted, "time_ms": p.time.0, "state": message_state(p.state),
+        "deleted": p.deleted, "time_ms": p.time.0, "state": message_state(p.state), "once": p.once, "notice": p.notice.map(notice),
     })
 }
 
@@ -210,8 +217,28 @@ pub(super) fn message(m: &Message) -> Value {
         "id": hex::encode(m.id.0), "order": m.order, "from": m.from.as_ref().map(account), "from_name": m.from_name,
         "text": m.text, "mentions": m.mentions.iter().map(mention).collect::<Vec<_>>(), "in_reply_to": m.in_reply_to.map(|id| hex::encode(id.0)), "edited": m.edited,
         "deleted": m.deleted, "reactions": m.reactions.iter().map(reaction).collect::<Vec<_>>(),
-        "time_ms": m.time.0, "state": message_state(m.state),
+        "time_ms": m.time.0, "state": message_state(m.state), "expires_ms": m.expires.map(|at| at.0),
+        "timer": m.timer.map(timer), "kept": m.kept, "notice": m.notice.map(notice),
     })
+}
+
+/// `30s`, `30s after sending`, `once`.
+pub(super) fn timer(timer: Timer) -> Value {
+    match timer {
+        Timer::Reading(seconds) => json!({"after_reading_s": seconds}),
+        Timer::Sending(seconds) => json!({"after_sending_s": seconds}),
+        Timer::Once => json!("once"),
+    }
+}
+
+pub(super) fn expiry(expiry: Expiry) -> Value {
+    json!({"after_s": expiry.after_s, "archive": expiry.archive})
+}
+
+fn notice(notice: Notice) -> Value {
+    match notice {
+        Notice::Expiry { expiry: set, existing } => json!({"expiry": expiry(set), "existing": existing}),
+    }
 }
 
 pub(super) fn request(r: &Request) -> Value {

@@ -74,7 +74,7 @@ impl Actor {
 
     /// Writes, and waits until the server has it.
     pub(super) async fn write(&mut self, to: Target, text: &str) -> Result<ConversationId, Trouble> {
-        let body = Body::Text { text: text.to_owned(), in_reply_to: None };
+        let body = Body::Text { text: text.to_owned(), in_reply_to: None, timer: None };
         let reply = self.intent(Intent::Send { to, body }).await?;
         let Reply::Queued { conversation, message } = reply else { return Err(self.stuck("a place in the queue")) };
         self.state(message, MessageState::Sent).await?;

@@ -687,6 +687,10 @@ pub(super) struct AppInfo {
     pub sign_in: u32,
     #[prost(uint64, tag = "5")]
     pub expiry_s: u64,
+    #[prost(uint64, tag = "6")]
+    pub expiry_least_s: u64,
+    #[prost(uint64, optional, tag = "7")]
+    pub expiry_most_s: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

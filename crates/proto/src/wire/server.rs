@@ -182,6 +182,8 @@ fn app_info(from: pb::AppInfo) -> Result<AppInfo, Problem> {
             _ => return Err(malformed("unknown way of signing in")),
         },
         expiry_s: from.expiry_s,
+        expiry_least_s: from.expiry_least_s,
+        expiry_most_s: from.expiry_most_s,
     })
 }
 
@@ -323,6 +325,8 @@ fn put_app_info(app: &AppInfo) -> pb::AppInfo {
             SignIn::AtHandle => 3,
         },
         expiry_s: app.expiry_s,
+        expiry_least_s: app.expiry_least_s,
+        expiry_most_s: app.expiry_most_s,
     }
 }
 

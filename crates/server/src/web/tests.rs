@@ -10,6 +10,8 @@ fn app(id: &str, name: &str) -> AppInfo {
         domain: format!("{id}.localhost"),
         sign_in: SignIn::AtHandle,
         expiry_s: 86_400,
+        expiry_least_s: 3_600,
+        expiry_most_s: None,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
-    Allowed, Backup, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Failure,
+    Allowed, Backup, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Expiry, Failure,
     GroupLink, GroupRole, GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, Joining, KeptHistory, LinkEnd,
-    Member, Mention, Message, MessageState, Picture, Preview, Proof, Reply, Reports, Request, Showing, Status, Target,
+    Member, Mention, Message, MessageState, Notice, Picture, Preview, Proof, Reply, Reports, Request, Showing, Status,
+    Target, Timer,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
 use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, RoomId, UnixMillis};
@@ -20,28 +21,33 @@ wire_struct! { RoomId(id) }
 wire_struct! { UnixMillis(ms) }
 wire_struct! { Digest(bytes) }
 wire_struct! { AccountRef { app, account } }
-wire_struct! { AppInfo { app, name, domain, sign_in, expiry_s } }
+wire_struct! { AppInfo { app, name, domain, sign_in, expiry_s, expiry_least_s, expiry_most_s } }
 wire_struct! { Problem { code, detail, retry_after_ms, head, successor } }
 wire_struct! { Identity { id, account, address, name, showing, reports } }
 wire_struct! { Reports { delivered, read, typing } }
 wire_struct! { Mention { start, end, account } }
-wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, mentioned, picture, last, last_activity, verified, group } }
+wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, mentioned, picture, last, last_activity, verified, group, expiry, expiry_range, kept } }
 wire_struct! { GroupRules { add, write, change, history_s } }
 wire_struct! { GroupView { role, rules, roles, invited } }
-wire_struct! { Preview { id, from, from_name, text, deleted, time, state } }
+wire_struct! { Preview { id, from, from_name, text, deleted, time, state, once, notice } }
 wire_struct! { Member { account, address, name, picture } }
 wire_struct! {
-    Message { id, order, from, from_name, text, mentions, in_reply_to, edited, deleted, reactions, time, state }
+    Message {
+        id, order, from, from_name, text, mentions, in_reply_to, edited, deleted, reactions, time, state, expires, timer, kept, notice
+    }
 }
 wire_struct! { Request { id, from, time, text, claimed_name, claimed_address, group, joins } }
 wire_struct! { GroupLink { id, text, approve, uses, until } }
 wire_struct! { Joining { id, since, by } }
 wire_struct! { Showing { off, quiet } }
+wire_struct! { Expiry { after_s, archive } }
 wire_struct! { Device { id, name, this, added, seen, showing } }
 wire_struct! { Status { received, unreadable, queued, held, repairs, conversations, requests, backed_up } }
 
 wire_struct! { Backup { history, here, complete, since, messages, bytes, left_out } }
 
+wire_enum! { Timer { 0 Reading(seconds), 1 Sending(seconds), 2 Once } }
+wire_enum! { Notice { 0 Expiry { expiry, existing } } }
 wire_enum! { KeptHistory { 0 Off, 1 Days(days), 2 All } }
 wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
 wire_enum! { ReachRule { 0 Ask, 1 Invite, 2 Nobody } }
@@ -51,7 +57,7 @@ wire_enum! { Proof { 0 Code(code), 1 Password(password) } }
 wire_enum! { Target { 0 Address(address), 1 Invite(text), 2 Conversation(id), 3 Account(account) } }
 wire_enum! {
     Body {
-        0 Text { text, in_reply_to },
+        0 Text { text, in_reply_to, timer },
         1 Edit { message, text },
         2 Delete { message },
         3 Reaction { message, emoji },
@@ -125,6 +131,10 @@ wire_enum! {
         71 GroupPicture { conversation },
         80 Backup,
         81 SetBackup { history },
+        90 SetExpiry { conversation, expiry, existing },
+        91 Open { conversation, message },
+        92 Keep { conversation, message, keep },
+        93 KeepAll { conversation, keep },
     }
 }
 
@@ -148,6 +158,7 @@ wire_enum! {
         15 Identities(identities),
         16 Typing { conversation, who, typing },
         20 JoinEnded { join, joined },
+        90 Gone { conversation, messages },
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use parlour_client::api::{
-    Backup, Body, ConversationId, Device, GroupLink, Identity, Joining, KeptHistory, LinkEnd, Mention, Message,
-    MessageState, Request, Showing, Target,
+    Backup, Body, ConversationId, Device, Expiry, GroupLink, Identity, Joining, KeptHistory, LinkEnd, Mention, Message,
+    MessageState, Notice, Request, Showing, Target, Timer,
 };
 use parlour_proto::frames::{AccountRef, AppId};
 use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, UnixMillis};
@@ -32,13 +32,17 @@ fn message() -> Message {
         reactions: vec![(account, "👍".to_owned())],
         time: UnixMillis(1_700_000_000_000),
         state: MessageState::Read,
+        expires: Some(UnixMillis(1_800_000_000_000)),
+        timer: Some(Timer::Reading(30)),
+        kept: true,
+        notice: Some(Notice::Expiry { expiry: Expiry { after_s: Some(3_600), archive: true }, existing: true }),
     }
 }
 
 #[test]
 fn calls_come_back_as_they_were() {
     let to = Target::Conversation(ConversationId([9; 16]));
-    let body = Body::Text { text: "hello".to_owned(), in_reply_to: None };
+    let body = Body::Text { text: "hello".to_owned(), in_reply_to: None, timer: None };
     there_and_back(&ToWorker::Hello);
     there_and_back(&ToWorker::Call { id: 1, call: Call::Intent(Intent::Send { to, body }) });
     there_and_back(&ToWorker::Call { id: 2, call: Call::Keep { key: "keys/1".to_owned(), value: None } });

@@ -216,7 +216,7 @@ impl Command {
                     _ => return Err(Trouble::usage("send wants either to or invite")),
                 };
                 let in_reply_to = reply_to.as_deref().map(message).transpose()?;
-                Intent::Send { to, body: Body::Text { text, in_reply_to } }
+                Intent::Send { to, body: Body::Text { text, in_reply_to, timer: None } }
             }
             Self::React { conversation, message: to, emoji } => {
                 write(ask, &conversation, Body::Reaction { message: message(&to)?, emoji }).await?

@@ -149,6 +149,8 @@ pub(super) fn answers() -> Vec<Result<Answer, Problem>> {
         domain: "den.example.org".into(),
         sign_in,
         expiry_s: 31_536_000,
+        expiry_least_s: 3_600,
+        expiry_most_s: Some(31_622_400),
     };
     let device = ClaimedDevice {
         device: DEVICE,

@@ -243,8 +243,11 @@ fn claimed() -> impl Strategy<Value = Claimed> {
 
 fn info() -> impl Strategy<Value = AppInfo> {
     let sign_in = prop_oneof![Just(SignIn::Phone), Just(SignIn::Username), Just(SignIn::AtHandle)];
-    (app(), "\\PC{0,20}", "[a-z.]{0,20}", sign_in, any::<u64>())
-        .prop_map(|(app, name, domain, sign_in, expiry_s)| AppInfo { app, name, domain, sign_in, expiry_s })
+    let expiry = (any::<u64>(), any::<u64>(), any::<Option<u64>>());
+    (app(), "\\PC{0,20}", "[a-z.]{0,20}", sign_in, expiry).prop_map(|(app, name, domain, sign_in, expiry)| {
+        let (expiry_s, expiry_least_s, expiry_most_s) = expiry;
+        AppInfo { app, name, domain, sign_in, expiry_s, expiry_least_s, expiry_most_s }
+    })
 }
 
 pub(super) fn any_problem() -> impl Strategy<Value = Problem> {

@@ -37,6 +37,9 @@ pub(crate) fn chat(n: u8, last_activity: u64) -> Conversation {
         last_activity: UnixMillis(last_activity),
         verified: false,
         group: None,
+        expiry: None,
+        expiry_range: None,
+        kept: false,
     }
 }
 
@@ -55,6 +58,10 @@ pub(crate) fn message(n: u64, text: &str) -> Message {
         reactions: Vec::new(),
         time: UnixMillis(n * 60_000),
         state: MessageState::Sent,
+        expires: None,
+        timer: None,
+        kept: false,
+        notice: None,
     }
 }
 

@@ -79,7 +79,7 @@ impl AppState {
             Event::Typing { conversation, who, typing } => self.put_typing(*conversation, who, *typing),
             Event::Devices { .. } | Event::LinkAsked { .. } | Event::LinkEnded { .. } => {}
             Event::History { .. } | Event::Draft { .. } | Event::JoinEnded { .. } => {}
-            Event::NotSent { .. } | Event::Done(..) | Event::Progress { .. } => {}
+            Event::Gone { .. } | Event::NotSent { .. } | Event::Done(..) | Event::Progress { .. } => {}
         }
         None
     }
@@ -353,6 +353,8 @@ fn preview(message: &Message) -> Preview {
         deleted: message.deleted,
         time: message.time,
         state: message.state,
+        once: message.timer == Some(parlour_client::api::Timer::Once),
+        notice: message.notice,
     }
 }
 

@@ -331,6 +331,6 @@ impl Composer {
 
     fn text_body(self, text: String, in_reply_to: Option<MessageId>) -> Body {
         self.desk.thread.update(|thread| thread.forget_unread());
-        Body::Text { text, in_reply_to }
+        Body::Text { text, in_reply_to, timer: None }
     }
 }

@@ -135,7 +135,7 @@ fn letter(desk: Desk, target: Target, address: Option<(String, AppId)>, typed: R
     let busy = RwSignal::new(false);
     let problem = RwSignal::new(None::<String>);
     let send = move |_| {
-        let body = Body::Text { text: text.get_untracked().trim().to_owned(), in_reply_to: None };
+        let body = Body::Text { text: text.get_untracked().trim().to_owned(), in_reply_to: None, timer: None };
         let intent = desk.as_account(from.get_untracked(), Intent::Send { to: target.clone(), body });
         busy.set(true);
         problem.set(None);
