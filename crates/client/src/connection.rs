@@ -133,6 +133,7 @@ impl Engine {
             return;
         }
         self.server_ahead = i128::from(time.0) - i128::from(self.now.0);
+        self.sweep.running.server = Some(time);
         let link = self.link(role);
         if link.wire != Wire::Silent {
             return;

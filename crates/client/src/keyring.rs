@@ -147,6 +147,11 @@ impl Keyring {
         self.find(number).is_some()
     }
 
+    /// Whether it is the key of one message.
+    pub(crate) fn is_single(&self, number: u64) -> bool {
+        self.find(number).is_some_and(|key| key.single)
+    }
+
     /// Keys of what is over by now.
     pub(crate) fn due(&self, now: UnixMillis) -> Vec<u64> {
         self.ends.range(..=(now, u64::MAX)).map(|(_, number)| *number).collect()

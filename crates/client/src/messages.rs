@@ -46,6 +46,13 @@ record! {
     }
 }
 
+impl Stored {
+    /// Somebody else said it.
+    fn is_received(&self) -> bool {
+        self.from.is_some() && self.notice.is_none()
+    }
+}
+
 /// What is known of a text that came.
 pub(crate) struct Said {
     pub(crate) text: String,
@@ -131,10 +138,12 @@ impl Engine {
         if stored.key != 0 && self.s.ring.has(stored.key) {
             return;
         }
-        stored.key = match (&stored.timer, stored.kept) {
-            (Some(_), _) => self.s.ring.single(conversation),
-            (None, true) => self.s.ring.key_for(conversation, NEVER),
-            (None, false) => self.s.ring.key_for(conversation, key_end(stored.time, stored.expires)),
+        stored.key = if stored.timer.is_some() && !stored.text.is_empty() {
+            self.s.ring.single(conversation)
+        } else if stored.kept {
+            self.s.ring.key_for(conversation, NEVER)
+        } else {
+            self.s.ring.key_for(conversation, key_end(stored.time, stored.expires))
         };
     }
 
@@ -151,16 +160,20 @@ impl Engine {
         if stored.order >= QUEUED {
             return;
         }
-        self.index_message(conversation, id, stored.order, stored.from.is_some());
+        let received = stored.is_received();
+        self.index_message(conversation, id, stored.order, received);
         self.mark_kept(conversation, stored.order);
         if let Some(expires) = stored.expires.filter(|_| !stored.kept) {
-            self.index_over(conversation, id, expires, stored.order, stored.from.is_some());
+            self.index_over(conversation, id, expires, stored.order, received);
         }
     }
 
     /// A message that was read from the store is written again, with another end, or kept: under another key where it needs one.
     pub(crate) fn put_again(&mut self, conversation: ConversationId, id: MessageId, mut stored: Stored, rows: &[Pair]) {
-        let Some((_, notes, first)) = parts(rows.iter()) else { return };
+        let Some((before, notes, first)) = parts(rows.iter()) else { return };
+        if let Some(expires) = before.expires {
+            self.unindex_over(conversation, id, expires);
+        }
         if stored.timer.is_none() {
             stored.key = 0;
             self.file(conversation, &mut stored);
@@ -513,7 +526,9 @@ impl Engine {
         if !self.s.conversations.contains(&conversation) {
             return;
         }
-        let Some((stored, notes, key)) = parts(rows.iter()) else { return };
+        let Some((stored, notes, key)) = parts(rows.iter()) else {
+            return self.note_without_message(conversation, id, rows);
+        };
         if stored.order < QUEUED {
             self.mark_found(conversation, id, stored.order);
         }
@@ -541,6 +556,21 @@ impl Engine {
             self.keep_newest(conversation, &message, under);
         }
         self.tell(Event::Message { conversation, message });
+    }
+
+    /// Something was noted on what is not here: it is gone, or still to come. Reports of it are worth nothing; the rest goes in
+    /// time.
+    fn note_without_message(&mut self, conversation: ConversationId, id: MessageId, rows: &[Pair]) {
+        let is_report = |key: &[u8]| matches!(key.get(NOTE_KIND), Some(&(b'd' | b's')));
+        let (reports, others): (Vec<_>, Vec<_>) = rows.iter().partition(|(key, _)| is_report(key));
+        for (key, _) in reports {
+            self.put_row(key.clone(), None);
+        }
+        let after_s = self.expiry(conversation).and_then(|expiry| expiry.after_s).filter(|_| !others.is_empty());
+        if let Some(seconds) = after_s {
+            let expires = self.server_time().plus_ms(u64::from(seconds) * 1_000);
+            self.index_over(conversation, id, expires, QUEUED, false);
+        }
     }
 
     fn assemble(&self, id: MessageId, stored: &Stored, notes: &[Note]) -> api::Message {
@@ -611,12 +641,12 @@ impl Engine {
 
     /// The key that is a message's own.
     pub(crate) fn single_key(&self, rows: &[Pair]) -> Option<u64> {
-        parts(rows.iter()).filter(|(stored, ..)| stored.timer.is_some()).map(|(stored, ..)| stored.key)
+        parts(rows.iter()).map(|(stored, ..)| stored.key).filter(|key| self.s.ring.is_single(*key))
     }
 
     /// A message's position, and whether it was received.
     pub(crate) fn place_in(&self, rows: &[Pair]) -> Option<(u64, bool)> {
-        parts(rows.iter()).map(|(stored, ..)| (stored.order, stored.from.is_some()))
+        parts(rows.iter()).map(|(stored, ..)| (stored.order, stored.is_received()))
     }
 
     /// An own message that somebody could not read: it is queued once more.
@@ -683,7 +713,7 @@ fn own(
     let Saying::Text { text, in_reply_to, timer } = &item.saying else { return None };
     let once = matches!(timer, Some(StoredTimer::Once));
     // While it waits its end is not known; the key it lies under is the outbox's.
-    let key = if timer.is_some() || order >= QUEUED { item.key } else { 0 };
+    let key = if (timer.is_some() && !once) || order >= QUEUED { item.key } else { 0 };
     Some(Stored {
         order,
         from: None,

@@ -4,7 +4,7 @@
 use super::clock::{Clock, Running};
 use crate::api::{ConversationId, Event};
 use crate::engine::{Engine, Load};
-use crate::messages::Pair;
+use crate::messages::{Pair, QUEUED};
 use crate::rows::codec::record;
 use crate::rows::{LAZY, decode, encode, prefix};
 use crate::state::Saying;
@@ -128,6 +128,13 @@ impl Engine {
         }
     }
 
+    /// A message is not over at this instant any more.
+    pub(crate) fn unindex_over(&mut self, conversation: ConversationId, message: MessageId, expires: UnixMillis) {
+        let place = (expires, conversation, message);
+        self.sweep.due.remove(&place);
+        self.put_row(index_row(self.s.number, &place), None);
+    }
+
     /// Hides and destroys what is over.
     pub(crate) fn settle_expiry(&mut self) {
         let Some(clock) = self.clock().filter(|clock| clock.sure > UnixMillis(0)).cloned() else { return };
@@ -221,7 +228,8 @@ impl Engine {
         let single: Vec<u64> = self.single_key(rows).into_iter().collect();
         self.s.ring.destroy(&single);
         self.s.unread.remove(&(conversation, message));
-        if let Some((order, received)) = self.place_in(rows).or(place) {
+        let place = self.place_in(rows).or(place).filter(|(order, _)| *order < QUEUED);
+        if let Some((order, received)) = place {
             self.unindex_message(conversation, order);
             self.mark_kept(conversation, order);
             if let Some(c) = self.s.conversations.get_mut(&conversation).filter(|c| received && order > c.read_up_to) {

@@ -35,6 +35,10 @@ pub struct Client {
     /// Whether sockets can be opened.
     pub network: bool,
     pub synced: bool,
+    /// So far ahead is the device's clock, ms.
+    pub ahead: i64,
+    /// The process is not running.
+    pub off: bool,
 }
 
 pub struct World {
@@ -99,6 +103,8 @@ impl World {
             crashes: 0,
             network: true,
             synced: false,
+            ahead: 0,
+            off: false,
         });
         self.clients.len() - 1
     }
@@ -331,6 +337,22 @@ impl World {
         }
     }
 
+    /// The process ends, until [`start`](Self::start).
+    pub fn stop(&mut self, client: usize) {
+        self.crash(client);
+        self.clients[client].inputs.clear();
+        self.clients[client].off = true;
+    }
+
+    pub fn start(&mut self, client: usize) {
+        self.clients[client].off = false;
+        self.crash(client);
+    }
+
+    fn device_now(&self, client: usize) -> UnixMillis {
+        UnixMillis(self.now.0.saturating_add_signed(self.clients[client].ahead))
+    }
+
     /// Works until nobody has anything to do at this instant.
     pub fn run(&mut self) {
         for _ in 0..200_000 {
@@ -374,12 +396,15 @@ impl World {
         let end = self.now.plus_ms(ms);
         loop {
             self.run();
-            let next = self.clients.iter().filter_map(|client| client.wake).min().filter(|wake| *wake <= end);
+            let wake = |client: &Client| Some(UnixMillis(client.wake?.0.saturating_add_signed(-client.ahead)));
+            let next = self.clients.iter().filter_map(wake).min().filter(|wake| *wake <= end);
             let Some(next) = next else { break };
             self.now = self.now.max(next);
             self.server.tick(self.now);
+            let now = self.now;
             for client in &mut self.clients {
-                if client.wake.is_some_and(|wake| wake <= self.now) {
+                let device_now = UnixMillis(now.0.saturating_add_signed(client.ahead));
+                if client.wake.is_some_and(|wake| wake <= device_now) {
                     client.wake = None;
                     client.inputs.push_back(Input::Tick);
                 }
@@ -387,15 +412,19 @@ impl World {
         }
         self.now = end;
         self.server.tick(end);
-        for client in &mut self.clients {
+        for client in self.clients.iter_mut().filter(|client| !client.off) {
             client.inputs.push_back(Input::Tick);
         }
         self.run();
     }
 
     fn feed(&mut self, client: usize, input: Input) {
+        let now = self.device_now(client);
         let c = &mut self.clients[client];
-        c.engine.handle(input, self.now, &mut self.rng);
+        if c.off {
+            return;
+        }
+        c.engine.handle(input, now, &mut self.rng);
         while let Some(effect) = self.clients[client].engine.poll() {
             let c = &mut self.clients[client];
             c.effects += 1;

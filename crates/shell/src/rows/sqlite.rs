@@ -217,7 +217,7 @@ mod tests {
     fn a_kill_between_any_two_steps_costs_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rows.db");
-        let mut rows = with_keys(&path);
+        let rows = with_keys(&path);
         // After the next key was drawn.
         let (next, sealer) = rows.page.next().unwrap();
         drop(rows);
