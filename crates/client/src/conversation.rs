@@ -195,7 +195,9 @@ impl Engine {
         self.s.ring.destroy_all_of(conversation);
         self.s.refiling.remove(&conversation);
         let waiting: Vec<_> = self.s.unread.keys().into_iter().filter(|(of, _)| *of == conversation).collect();
-        waiting.iter().for_each(|at| drop(self.s.unread.remove(at)));
+        for at in &waiting {
+            self.s.unread.remove(at);
+        }
         self.forget_newest(conversation);
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
             c.unread = 0;
