@@ -7,9 +7,9 @@ use minicbor::{Decode, Encode};
 use parlour_proto::{
     frames::{AccountRef, AppId, SignIn},
     handle::Handle,
-    ids::{AccountId, Digest, UnixMillis},
+    ids::{AccountId, Digest},
 };
-use parlour_store::{Batch, PartitionId, PartitionKind, RowBatch, Store};
+use parlour_store::{Batch, PartitionId, PartitionKind, RowBatch, Store, UnixTime};
 
 use crate::{error::Refused, keys::Keys, record, retention::Kind};
 
@@ -100,12 +100,11 @@ pub(crate) fn take(names: &Names, account: AccountId, before: Option<bytes::Byte
     batches
 }
 
-/// Frees a handle: nobody gets it, or one that looks like it, for 30 days.
-pub(crate) fn quarantine(names: &Names, now: UnixMillis) -> Vec<Batch> {
+/// Frees a handle: nobody gets it, or one that looks like it, until `expires`.
+pub(crate) fn quarantine(names: &Names, expires: Option<UnixTime>) -> Vec<Batch> {
     let put = |name: &HandleId, handle| {
         let record = record::encode(&Record { account: None, handle });
-        let kind = Kind::Quarantine;
-        RowBatch::new(partition(name)).put(KEY, record, kind.row(), kind.expires(now)).into()
+        RowBatch::new(partition(name)).put(KEY, record, Kind::Quarantine.row(), expires).into()
     };
     let skeleton = names.skeleton.iter().map(|name| put(name, Some(names.handle.0)));
     skeleton.chain([put(&names.handle, None)]).collect()
@@ -133,7 +132,7 @@ pub(crate) async fn find_invite<S: Store>(store: &S, digest: &Digest) -> Result<
 }
 
 /// Makes an invite's pointer.
-pub(crate) fn put_invite(digest: &Digest, account: &AccountRef, expires: parlour_store::UnixTime) -> Batch {
+pub(crate) fn put_invite(digest: &Digest, account: &AccountRef, expires: UnixTime) -> Batch {
     let record = record::encode(&InviteRecord { app: account.app.as_str().into(), account: account.account.0 });
     RowBatch::new(invite_partition(digest))
         .absent(KEY)

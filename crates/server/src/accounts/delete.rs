@@ -73,7 +73,7 @@ impl<S: Store> Accounts<S> {
     /// Everything after the account's own rows. Can be repeated.
     async fn finish_deletion(&self, id: &AccountId, deletion: &Deletion, now: UnixMillis) -> Result<(), Refused> {
         let names = Names { handle: HandleId(deletion.name), skeleton: deletion.skeleton.map(HandleId) };
-        let mut batches = directory::quarantine(&names, now);
+        let mut batches = directory::quarantine(&names, self.lifetimes.expires(Kind::Quarantine, now));
         for digest in deletion.invites.chunks_exact(32).filter_map(|digest| Digest::try_from(digest).ok()) {
             batches.push(directory::drop_invite(&digest));
         }

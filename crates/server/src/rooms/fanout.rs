@@ -13,11 +13,7 @@ use super::{
     Rooms,
     cell::{job_key, partition, payload_id},
 };
-use crate::{
-    error::Refused,
-    record,
-    retention::{Kind, mailbox_row_expires},
-};
+use crate::{error::Refused, record, retention::Kind};
 
 /// Appends between two watermarks of one delivery.
 const CHUNK: usize = 256;
@@ -144,7 +140,7 @@ impl<S: Store> Rooms<S> {
     /// The batches of a delivery after the one that holds the job.
     pub(super) fn delivery(&self, room: &RoomId, mut job: Job, payload: Bytes) -> Vec<Batch> {
         let time = UnixMillis(job.time);
-        let expires = mailbox_row_expires(time);
+        let expires = self.limits.lifetimes.mailbox_row_expires(time);
         let to = std::mem::take(&mut job.to);
         let own = std::mem::take(&mut job.own);
         let rows = to.chunks_exact(16).map(|mailbox| (mailbox.try_into().expect("chunks of 16"), None));

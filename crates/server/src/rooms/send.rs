@@ -160,7 +160,7 @@ impl<S: Store> Rooms<S> {
         inner.meter_send(self.limits.sends, now)?;
         let stamp = self.keys.stamp(&send.tag, &send.room, &send.message_id, now);
         let (batch, to) = self.message_targets(inner, send, now);
-        let (seq, batch) = inner.take_seq(batch, now);
+        let (seq, batch) = inner.take_seq(batch, self.expires(Kind::RoomSeq, now));
         let recent = Recent { id: send.message_id, seq, time: now, stamp };
         let body =
             RowBody::Message { message_id: send.message_id, tag: send.tag, stamp, payload: send.payload.clone() };
@@ -181,7 +181,7 @@ impl<S: Store> Rooms<S> {
             }
             inner.asked_used.push(*slot);
             let kind = Kind::AskedUsed;
-            batch = batch.put(asked_key(*slot), Vec::new(), kind.row(), kind.expires(now));
+            batch = batch.put(asked_key(*slot), Vec::new(), kind.row(), self.expires(kind, now));
             if !to.contains(mailbox) {
                 to.push(*mailbox);
             }
