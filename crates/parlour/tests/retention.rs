@@ -100,3 +100,29 @@ fn a_lifetime_is_not_exceeded_and_an_unknown_one_is_refused() {
     refused("[retention]\nmailbox_days = 10\nlog_days = 12", "use at least 17");
     refused("[retention]\nbackup_days = 3", "backup_days");
 }
+
+#[test]
+fn everybody_can_read_and_download_what_is_held_about_them() {
+    let server = Server::up();
+    let ana = Person::with_password(&server, "den", "ana");
+    let told = ana.json(&["holdings"]).ok().result();
+    let rows = told["holdings"].as_array().unwrap();
+    let of = |name: &str| rows.iter().filter(|row| row["name"] == name).collect::<Vec<_>>();
+    assert_eq!(of("account")[0]["which"], "ana on den, with its root key");
+    assert!(of("account")[0]["day"].as_str().unwrap().starts_with("20") && of("account")[0]["ends"].is_null());
+    assert!(of("key package").iter().all(|row| row["ends"].as_str().unwrap().starts_with("20")));
+    assert!(rows.iter().all(|row| !row["why"].as_str().unwrap().is_empty()));
+    let unlisted = told["unlisted"].as_array().unwrap();
+    assert!(unlisted[0]["name"].as_str().unwrap().starts_with("entries in rooms"), "{unlisted:?}");
+    // She is alone: what is there of accounts is hers.
+    let kinds = audit(&server).ok().lines();
+    for kind in kinds.iter().filter(|kind| kind["type"] == "kind") {
+        let name = kind["name"].as_str().unwrap();
+        let elsewhere = ["room", "handshake", "commit", "used", "name of", "shared", "closed", "delivery"];
+        if !elsewhere.iter().any(|of| name.starts_with(of)) {
+            assert_eq!(kind["rows"].as_u64().unwrap(), of(name).len() as u64, "{name}");
+        }
+    }
+    let text = ana.run(&["holdings"]).ok().stdout;
+    assert!(text.contains("what it cannot list by account") && text.contains("ana on den"), "{text}");
+}

@@ -6,6 +6,7 @@
 pub mod codes;
 mod delete;
 mod devices;
+mod holdings;
 mod sign_in;
 pub mod tickets;
 

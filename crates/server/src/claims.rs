@@ -363,8 +363,16 @@ impl<S: Store> Claims<S> {
 #[cbor(array)]
 struct Count(#[n(0)] u32);
 
-fn claimer_partition(keys: &Keys, account: &AccountId) -> PartitionId {
+/// Where an account's claims as a stranger are.
+pub(crate) fn claimer_partition(keys: &Keys, account: &AccountId) -> PartitionId {
     PartitionId::new(PartitionKind::Safety, keys.relation.mac(b"claimer", &[&account.0]))
+}
+
+/// A day's count in words, and the day.
+pub(crate) fn counted(key: &[u8], value: &[u8]) -> Option<(String, Option<u64>)> {
+    let day = u64::from_be_bytes(key.get(1..)?.try_into().ok()?);
+    let Count(count) = record::decode(value, "claim count").ok()?;
+    Some((format!("{count} on that day"), Some(day)))
 }
 
 /// Erases what is kept of an account's claims.

@@ -9,7 +9,7 @@ use parlour_proto::{
     handle::Handle,
     ids::{AccountId, Digest},
 };
-use parlour_store::{Batch, PartitionId, PartitionKind, RowBatch, Store, UnixTime};
+use parlour_store::{Batch, PartitionId, PartitionKind, Row, RowBatch, Store, UnixTime};
 
 use crate::{error::Refused, keys::Keys, record, retention::Kind};
 
@@ -64,7 +64,7 @@ struct Record {
     handle: Option<[u8; 32]>,
 }
 
-fn partition(name: &HandleId) -> PartitionId {
+pub(crate) fn partition(name: &HandleId) -> PartitionId {
     PartitionId::new(PartitionKind::Directory, name.0)
 }
 
@@ -129,6 +129,11 @@ pub(crate) async fn find_invite<S: Store>(store: &S, digest: &Digest) -> Result<
     let record: InviteRecord = record::decode(&row.value, "invite pointer")?;
     let app = AppId::parse(&record.app).map_err(|_| Refused::Damaged("invite pointer"))?;
     Ok(Some(AccountRef { app, account: AccountId(record.account) }))
+}
+
+/// The row of an invite's pointer.
+pub(crate) async fn invite_row<S: Store>(store: &S, digest: &Digest) -> Result<Option<Row>, Refused> {
+    Ok(store.get(&invite_partition(digest), &KEY).await?)
 }
 
 /// Makes an invite's pointer.

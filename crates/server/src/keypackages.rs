@@ -204,6 +204,21 @@ pub(crate) async fn take<S: Store>(store: &S, device: &DeviceId, pool: Pool) -> 
     refuse(Code::SlowDown, "too many claims at once; try again")
 }
 
+/// A row of a pool in words.
+pub(crate) fn said(key: &[u8], value: &[u8]) -> Option<String> {
+    if key == COUNTS {
+        let left: Left = record::decode::<Counts>(value, "pool").ok()?.into();
+        return Some(format!("{} for contacts, {} for strangers", left.door, left.stranger));
+    }
+    match key {
+        [b'k', pool, index @ ..] => {
+            let whom = if *pool == b'd' { "contacts" } else { "strangers" };
+            Some(format!("for {whom}, number {}", u64::from_be_bytes(index.try_into().ok()?)))
+        }
+        _ => Some("when the others are used up".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod stored {
     use super::*;

@@ -213,6 +213,9 @@ pub(super) async fn member<S: Store>(
         Request::Backup { after } => {
             Ok(Done::Answer(backups::page(&server.store, &session.account.account, after).await?))
         }
+        Request::Holdings { after } => {
+            Ok(Done::Answer(Answer::Holdings(server.accounts.holdings(session, after.as_ref()).await?)))
+        }
         Request::OwnAccount => Ok(Done::Answer(Answer::Account(server.accounts.own_account(session).await?))),
         Request::ClaimOwn { device, room } => {
             let claimed = server.claims.claim_own(session, device, room, now, &mut fresh_rng()).await?;
