@@ -10,6 +10,7 @@
 
 pub(crate) mod cell;
 mod commit;
+mod dead;
 mod fanout;
 mod log;
 mod member;

@@ -366,6 +366,7 @@ async fn forget<S: Store>(server: Arc<Server<S>>) {
 }
 
 async fn sweep<S: Store>(server: Arc<Server<S>>) {
+    let mut rooms_swept = None;
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let now = now();
@@ -375,6 +376,13 @@ async fn sweep<S: Store>(server: Arc<Server<S>>) {
         match server.store.sweep(UnixTime(now.seconds())).await {
             Ok(swept) => tracing::info!(swept.rows, swept.queue_rows, swept.day_keys, "swept"),
             Err(error) => tracing::error!(%error, "sweeping"),
+        }
+        let today = UnixTime(now.seconds()).day();
+        if rooms_swept != Some(today) {
+            match server.rooms.drop_dead_tokens(now).await {
+                Ok(_) => rooms_swept = Some(today),
+                Err(error) => tracing::error!(%error, "dropping dead tokens"),
+            }
         }
         if let Err(error) = server.accounts.close_idle(now).await {
             tracing::warn!(%error, "closing idle mailboxes");

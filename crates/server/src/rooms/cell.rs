@@ -107,6 +107,8 @@ pub(super) struct Targets {
     pub(super) open: Vec<MailboxId>,
     /// Asked entries: slot and mailbox.
     pub(super) asked: Vec<(u32, MailboxId)>,
+    /// There are entries whose token is to be dropped.
+    pub(super) dead: bool,
 }
 
 /// What changes in a cell.
@@ -189,8 +191,10 @@ impl Inner {
         }
         let mut targets = Targets::default();
         let mut seen = std::collections::HashSet::new();
-        for entry in self.state.entries.iter().filter(|entry| !entry.dead && !mailboxes.is_closed(&entry.mailbox)) {
-            if !entry.open {
+        for entry in &self.state.entries {
+            if entry.dead || mailboxes.is_closed(&entry.mailbox) {
+                targets.dead |= !entry.dead || !entry.token.is_empty();
+            } else if !entry.open {
                 targets.asked.push((entry.slot, entry.mailbox));
             } else if seen.insert(entry.mailbox) {
                 targets.open.push(entry.mailbox);

@@ -196,16 +196,10 @@ impl<S: Store> Rooms<S> {
         }
     }
 
-    /// Marks entries whose mailbox is gone, and gives the member keys of all such.
+    /// Drops the tokens of entries whose mailbox is gone, and gives the member keys of all such.
     fn mark_dead(&self, state: &mut RoomState) -> Vec<u8> {
-        let mut closed = Vec::new();
-        for entry in &mut state.entries {
-            entry.dead = entry.dead || self.mailboxes.is_closed(&entry.mailbox);
-            if entry.dead {
-                closed.extend(entry.member_key.0);
-            }
-        }
-        closed
+        state.drop_dead(&self.mailboxes);
+        state.entries.iter().filter(|entry| entry.dead).flat_map(|entry| entry.member_key.0).collect()
     }
 }
 

@@ -126,6 +126,8 @@ impl<S: Store> Rooms<S> {
         batch: RowBatch,
         now: UnixMillis,
     ) -> Result<bool, Refused> {
+        let mut state = state;
+        state.drop_dead(&self.mailboxes);
         let batch = batch.present(STATE).put(STATE, state.to_bytes(), Kind::Room.row(), self.expires(Kind::Room, now));
         let ticket = {
             let mut guard = cell.inner.locked();
@@ -235,7 +237,7 @@ impl<S: Store> Rooms<S> {
         &self,
         cell: &Arc<Cell>,
         slot: u32,
-        state: RoomState,
+        mut state: RoomState,
         successor: RoomId,
         member_key: MemberKey,
         now: UnixMillis,
@@ -247,6 +249,7 @@ impl<S: Store> Rooms<S> {
             return Ok(None);
         }
         inner.meter_commit(slot, self.limits.commits, now)?;
+        state.drop_dead(&self.mailboxes);
         let batch = RowBatch::new(partition(&room)).present(STATE).put(
             STATE,
             state.to_bytes(),
