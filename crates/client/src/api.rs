@@ -8,6 +8,7 @@ pub use parlour_e2ee::{Allowed, Role as GroupRole};
 pub use parlour_proto::content::Picture;
 pub use parlour_proto::content::mention::Mention;
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ClientFrame, ReachRule, ServerFrame};
+pub use parlour_proto::frames::{Ends, HELD_WAITING, HeldKind, HeldRow, Unlisted};
 use parlour_proto::ids::{DeviceId, Digest, MessageId, UnixMillis};
 use zeroize::Zeroizing;
 
@@ -258,6 +259,8 @@ pub enum Intent {
     /// What of the history the recovery key is to bring back, for all own devices; what is not to be kept any more is destroyed at the
     /// server. → [`Reply::Backup`]
     SetBackup { history: KeptHistory },
+    /// What the server holds of the account: every row that it can list, and what it cannot list. → [`Reply::Holdings`]
+    Holdings,
     /// Counters: what came, what could not be shown, what waits. → [`Reply::Status`]
     Status,
     /// Deletes the account at the server and everything here. → [`Reply::Ok`]
@@ -423,6 +426,18 @@ pub enum Reply {
     GroupLinks(Vec<GroupLink>),
     Joining(Vec<Joining>),
     Backup(Backup),
+    Holdings(Holdings),
+}
+
+/// What the server holds of the account, in the server's words; the numbers of kinds are stable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// What the kinds of `rows` are, by number.
+    pub kinds: Vec<HeldKind>,
+    /// Every row that it can list.
+    pub rows: Vec<HeldRow>,
+    /// What there is besides.
+    pub unlisted: Vec<Unlisted>,
 }
 
 /// Which messages are in the backup.

@@ -4,14 +4,18 @@
 //! the server can answer (apps, codes, reach, invites) is a [`NetworkIntent`]: it waits for the socket if there is or will
 //! be one, and fails with `Offline` otherwise.
 
-use crate::api::{Failure, Intent, IntentId, Reply, Role, Status};
+use crate::api::{Failure, Holdings, Intent, IntentId, Reply, Role, Status};
 use crate::engine::{Engine, Purpose};
 use crate::state::{GroupLink, Outgoing};
+use bytes::Bytes;
 use parlour_proto::address::{Invite, InviteAt};
-use parlour_proto::frames::{Answer, Request};
+use parlour_proto::frames::{self, Answer, Request};
 use parlour_proto::ids::{Secret, UnixMillis};
 use parlour_proto::problem::Problem;
 use rand_core::CryptoRngCore;
+
+/// Rows after which a server that always has more is not asked any more.
+const MAX_ROWS: usize = 200_000;
 
 /// An intent that only the server can answer.
 pub(crate) struct NetworkIntent {
@@ -22,7 +26,22 @@ pub(crate) struct NetworkIntent {
     reply: Option<Reply>,
     /// Of a group: known from when the server has its invite.
     link: Option<GroupLink>,
+    /// What came so far of an answer in pages.
+    held: Holdings,
     sent: bool,
+}
+
+impl Holdings {
+    /// Adds a page; gives where the next one begins. One that goes nowhere is the last.
+    fn add(&mut self, page: &frames::Holdings) -> Option<Bytes> {
+        let new = page.kinds.iter().filter(|kind| self.kinds.iter().all(|known| known.number != kind.number));
+        let new: Vec<_> = new.cloned().collect();
+        self.kinds.extend(new);
+        self.kinds.sort_by_key(|kind| kind.number);
+        self.rows.extend_from_slice(&page.rows);
+        self.unlisted.extend_from_slice(&page.unlisted);
+        page.next.clone().filter(|_| !page.rows.is_empty() && self.rows.len() < MAX_ROWS)
+    }
 }
 
 impl Engine {
@@ -132,6 +151,7 @@ impl Engine {
             Intent::Drafts => self.done(id, Ok(Reply::Drafts(self.drafts()))),
             Intent::Backup => self.done(id, Ok(Reply::Backup(self.show_backup()))),
             Intent::SetBackup { history } => self.set_backup(id, history, rng),
+            Intent::Holdings => self.ask_network(id, Request::Holdings { after: None }, true, None),
             Intent::Status => self.done(id, Ok(Reply::Status(self.status()))),
             Intent::DeleteAccount => self.start_deleting(id, rng),
         }
@@ -158,7 +178,10 @@ impl Engine {
         if signed_in && !self.wanted {
             return self.done(id, Err(Failure::Offline));
         }
-        self.network_intents.insert(id, NetworkIntent { request, signed_in, reply, link: None, sent: false });
+        self.network_intents.insert(
+            id,
+            NetworkIntent { request, signed_in, reply, link: None, held: Holdings::default(), sent: false },
+        );
     }
 
     /// Asks for the invite of a link to a group.
@@ -194,7 +217,14 @@ impl Engine {
         result: Result<Answer, Problem>,
         rng: &mut dyn CryptoRngCore,
     ) {
-        let Some(waiting) = self.network_intents.remove(&id) else { return };
+        let Some(mut waiting) = self.network_intents.remove(&id) else { return };
+        if let Ok(Answer::Holdings(page)) = &result
+            && let Some(after) = waiting.held.add(page)
+        {
+            let next = NetworkIntent { request: Request::Holdings { after: Some(after) }, sent: false, ..waiting };
+            self.network_intents.insert(id, next);
+            return self.settle_network_intents();
+        }
         if result.is_ok() && matches!(waiting.request, Request::RevokeInvite { digest: None }) {
             self.forget_links(rng);
         }
@@ -202,6 +232,7 @@ impl Engine {
             (Err(problem), _) => Err(Failure::Refused(problem)),
             (Ok(Answer::Done), None) => waiting.link.map_or(Ok(Reply::Ok), |link| self.link_made(link, rng)),
             (Ok(Answer::Apps(apps)), _) => Ok(Reply::Apps(apps)),
+            (Ok(Answer::Holdings(_)), _) => Ok(Reply::Holdings(waiting.held)),
             (Ok(Answer::Reach(rules)), _) => Ok(Reply::Reach(rules)),
             (Ok(Answer::Done), reply) => Ok(reply.unwrap_or(Reply::Ok)),
             (Ok(_), _) => Err(Failure::Suspicious("an answer that does not belong to the question".into())),
@@ -261,5 +292,37 @@ impl Engine {
             requests: self.requests().len() as u64,
             backed_up: self.is_backed_up(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Ends, HeldKind, HeldRow};
+
+    fn page(kinds: &[u32], rows: usize, next: Option<&'static [u8]>) -> frames::Holdings {
+        let kind = |number: &u32| HeldKind { number: *number, name: "n".into(), why: "w".into(), erased: "e".into() };
+        let row = HeldRow { kind: kinds[0], which: String::new(), day: None, bytes: 1, ends: Ends::WithAccount };
+        frames::Holdings {
+            kinds: kinds.iter().map(kind).collect(),
+            rows: vec![row; rows],
+            unlisted: Vec::new(),
+            next: next.map(Bytes::from_static),
+        }
+    }
+
+    #[test]
+    fn pages_add_up_and_come_to_an_end() {
+        let mut held = Holdings::default();
+        assert_eq!(held.add(&page(&[7, 1], 3, Some(b"a"))), Some(Bytes::from_static(b"a")));
+        assert_eq!(held.add(&page(&[1, 4], 2, None)), None);
+        assert_eq!(
+            (held.kinds.iter().map(|kind| kind.number).collect::<Vec<_>>(), held.rows.len()),
+            (vec![1, 4, 7], 5)
+        );
+        assert_eq!(held.add(&page(&[1], 0, Some(b"a"))), None, "a page without rows goes nowhere");
+        let mut endless = Holdings::default();
+        let most = (0..).take_while(|_| endless.add(&page(&[1], 500, Some(b"a"))).is_some()).count();
+        assert_eq!(most, MAX_ROWS / 500 - 1);
     }
 }

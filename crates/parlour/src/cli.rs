@@ -76,6 +76,9 @@ pub(crate) struct AuditArgs {
     /// The server's data directory; the server may be running
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
+    /// The configuration whose lifetimes are in force; default: DIR/parlour.toml, and without it the ceilings
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// One JSON object per kind, a line each
     #[arg(long)]
     pub(crate) json: bool,

@@ -7,6 +7,7 @@ mod backup;
 mod device;
 mod find;
 mod group;
+mod holdings;
 mod lines;
 mod people;
 mod progress;
@@ -47,6 +48,7 @@ async fn dispatch(args: &ClientArgs, out: Out) -> Result<(), Trouble> {
             unreachable!("handled above")
         }
         C::Account(command) => accounts::account(&mut session, command).await,
+        C::Holdings => holdings::holdings(&mut session).await,
         C::Backup(command) => backup::backup(&mut session, command).await,
         C::Whoami => account::whoami(&mut session).await,
         C::Send(send) => send::send(&mut session, send).await,

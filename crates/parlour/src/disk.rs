@@ -17,6 +17,8 @@ pub(crate) enum Stored {
     Queue(QueueKind),
     /// Ciphertext that several queue rows share.
     Shared,
+    /// A row whose number no kind can have.
+    Stray(i64),
 }
 
 /// How much there is of one kind.
@@ -26,6 +28,10 @@ pub(crate) struct Count {
     pub(crate) bytes: u64,
     /// The day on which the oldest was written.
     pub(crate) oldest: Option<UnixDay>,
+    /// Rows without an end.
+    pub(crate) endless: u64,
+    /// The longest time, seconds, between the end of the day on which a row was written and its own end.
+    pub(crate) longest_s: u64,
 }
 
 /// A server's data directory.
@@ -47,31 +53,48 @@ impl Disk {
 
     /// How much there is of each kind.
     pub(crate) fn census(&self) -> anyhow::Result<BTreeMap<Stored, Count>> {
-        let rows = "SELECT kind, count(*), sum(length(key) + length(data)), min(written) FROM row GROUP BY kind";
-        let queues = "SELECT 0, count(*), coalesce(sum(length(data)), 0), min(day) FROM entry HAVING count(*) > 0";
-        let shared = "SELECT 0, count(*), coalesce(sum(length(data)), 0), min(day) FROM payload HAVING count(*) > 0";
+        let rows = "SELECT kind, count(*), sum(length(key) + length(data)), min(written), count(*) - count(expires),
+            coalesce(max(expires - (written + 1) * 86400), 0) FROM row GROUP BY kind";
+        let queues = "SELECT 0, count(*), coalesce(sum(length(data)), 0), min(day), 0,
+            coalesce(max(expires - day - 1) * 86400, 0) FROM entry HAVING count(*) > 0";
+        let shared =
+            "SELECT 0, count(*), coalesce(sum(length(data)), 0), min(day), 0, 0 FROM payload HAVING count(*) > 0";
         let mut census = BTreeMap::new();
-        self.count(rows, |kind| u8::try_from(kind).ok().map(|kind| Stored::Row(RowKind(kind))), &mut census)?;
-        self.count(queues, |_| Some(Stored::Queue(QueueKind::Mailbox)), &mut census)?;
-        self.count(shared, |_| Some(Stored::Shared), &mut census)?;
+        let kind = |kind| u8::try_from(kind).map_or(Stored::Stray(kind), |kind| Stored::Row(RowKind(kind)));
+        self.count(rows, kind, &mut census)?;
+        self.count(queues, |_| Stored::Queue(QueueKind::Mailbox), &mut census)?;
+        self.count(shared, |_| Stored::Shared, &mut census)?;
         Ok(census)
     }
 
-    fn count(
-        &self,
-        sql: &str,
-        kind: impl Fn(i64) -> Option<Stored>,
-        into: &mut BTreeMap<Stored, Count>,
-    ) -> anyhow::Result<()> {
+    /// Tables that are not the store's.
+    pub(crate) fn strange_tables(&self) -> anyhow::Result<Vec<String>> {
+        let known =
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('meta', 'row', 'entry', 'payload')
+            AND name NOT LIKE 'sqlite_%' ORDER BY name";
+        let mut statement = self.database.prepare(known)?;
+        let names = statement.query_map([], |row| row.get(0))?;
+        Ok(names.collect::<Result<_, _>>()?)
+    }
+
+    /// Every file below the directory: its path there, and its size.
+    pub(crate) fn files(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let mut files = BTreeMap::new();
+        list_dir(&self.dir, &self.dir, &mut files)?;
+        Ok(files)
+    }
+
+    fn count(&self, sql: &str, kind: impl Fn(i64) -> Stored, into: &mut BTreeMap<Stored, Count>) -> anyhow::Result<()> {
         let mut statement = self.database.prepare(sql)?;
         let mut found = statement.query([])?;
         while let Some(row) = found.next()? {
-            let Some(kind) = kind(row.get(0)?) else { continue };
-            let count: &mut Count = into.entry(kind).or_default();
+            let count: &mut Count = into.entry(kind(row.get(0)?)).or_default();
             count.rows += row.get::<_, u64>(1)?;
             count.bytes += row.get::<_, u64>(2)?;
             let oldest = UnixDay(row.get(3)?);
             count.oldest = Some(count.oldest.map_or(oldest, |other| other.min(oldest)));
+            count.endless += row.get::<_, u64>(4)?;
+            count.longest_s = count.longest_s.max(row.get::<_, i64>(5)?.max(0).cast_unsigned());
         }
         Ok(())
     }
@@ -101,6 +124,19 @@ pub(crate) struct Search {
     pub(crate) bytes: u64,
     /// Files in which one of the texts stands.
     pub(crate) found: Vec<PathBuf>,
+}
+
+fn list_dir(root: &Path, dir: &Path, files: &mut BTreeMap<String, u64>) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            list_dir(root, &path, files)?;
+        } else if let Ok(file) = std::fs::metadata(&path) {
+            let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            files.insert(name, file.len());
+        }
+    }
+    Ok(())
 }
 
 fn search_dir(dir: &Path, texts: &[&str], search: &mut Search) -> anyhow::Result<()> {

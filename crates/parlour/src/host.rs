@@ -34,7 +34,9 @@ impl Host {
     /// Opens the data directory and starts to listen.
     pub(crate) async fn start(config: Config) -> anyhow::Result<Self> {
         let clock = Arc::new(|| UnixTime(net::now().seconds()));
-        let store = SqliteStore::open(&config.data, clock, &SqliteOptions::default())
+        let lifetimes = config.retention.lifetimes().map_err(|mut faults| faults.swap_remove(0))?;
+        let options = SqliteOptions { queue_row_days: lifetimes.queue_row_days(), ..SqliteOptions::default() };
+        let store = SqliteStore::open(&config.data, clock, &options)
             .with_context(|| format!("the store in {} does not open", config.data.display()))?;
         let keys = Keys::open(&config.data.join("keys"), net::now(), &mut parlour_server::fresh_rng())
             .with_context(|| format!("the keys in {} do not open", config.data.join("keys").display()))?;

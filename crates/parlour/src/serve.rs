@@ -6,6 +6,7 @@ use crate::host::{Host, Signals};
 use crate::out::{Out, Style};
 use parlour_proto::frames::SignIn;
 use parlour_server::config::{Config, ConfigError, Finding, Mode, Severity, SignInConfig};
+use parlour_server::retention::{Lifetimes, Setting, span};
 use std::path::Path;
 
 /// `parlour up`.
@@ -101,6 +102,15 @@ fn explain(out: Out, config: &Config) {
         let way = way(app.sign_in.into());
         let name = out.paint(Style::Bold, &app.name);
         out.line(format!("  {name} ({}, {}): {way}; messages live {} days", app.id, app.domain, app.expiry_days));
+    }
+    let lifetimes = config.retention.lifetimes().unwrap_or_default();
+    out.line("\nIt keeps nothing longer than this ([retention]; what is acknowledged, used or revoked goes at once):");
+    for setting in Setting::ALL {
+        let chosen = span(lifetimes.seconds(*setting));
+        let usual = Lifetimes::default().seconds(*setting);
+        let changed = lifetimes.seconds(*setting) != usual;
+        let note = if changed { format!(", usually {}", span(usual)) } else { String::new() };
+        out.line(format!("  {:<18} {chosen}{note}", setting.name()));
     }
     out.line("");
 }

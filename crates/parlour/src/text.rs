@@ -51,6 +51,18 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect()
 }
 
+/// The day of an instant, in universal time: `2026-11-22`.
+pub(crate) fn date(at: UnixMillis) -> String {
+    // Days since 1 March of the year 0, by eras of 400 years (Howard Hinnant's `civil_from_days`).
+    let days = at.0 / 86_400_000 + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (date, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    format!("{:04}-{month:02}-{date:02}", era * 400 + year + u64::from(month <= 2))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +83,14 @@ mod tests {
     fn digits_come_in_fives_or_threes() {
         assert_eq!(groups_of_three("482 719356021").join(" "), "482 719 356 021");
         assert_eq!(groups_of_five("12345 6789012"), ["12345", "67890", "12"]);
+    }
+
+    #[test]
+    fn days_have_their_dates() {
+        let day = |days: u64| date(UnixMillis(days * 86_400_000));
+        assert_eq!(
+            [day(0), day(19_782), day(20_000), day(20_088)],
+            ["1970-01-01", "2024-02-29", "2024-10-04", "2024-12-31"]
+        );
     }
 }

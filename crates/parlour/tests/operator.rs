@@ -53,7 +53,9 @@ fn audit_tells_each_kind_while_the_server_runs() {
     ana.run(&["send", "ben@den", "waiting for Ben"]).ok();
     let mut audit = parlour();
     audit.args(["audit", "--json", "--data"]).arg(server.data());
-    let kinds = end(audit).ok().lines();
+    let lines = end(audit).ok().lines();
+    let of = |what: &str| -> Vec<_> { lines.iter().filter(|line| line["type"] == what).cloned().collect() };
+    let kinds = of("kind");
     let rows = |name: &str| {
         let kind = kinds.iter().find(|kind| kind["name"].as_str().unwrap().starts_with(name));
         kind.unwrap_or_else(|| panic!("{name}: {kinds:#?}"))["rows"].as_u64().unwrap()
@@ -62,10 +64,18 @@ fn audit_tells_each_kind_while_the_server_runs() {
     assert!(rows("waiting mailbox row") >= 1);
     assert!(kinds.iter().all(|kind| !kind["why"].as_str().unwrap().is_empty() && kind["name"] != "UNDECLARED"));
 
+    // What is in no row, in words; and the server makes no file that is not declared.
+    assert!(of("memory").iter().any(|line| line["name"].as_str().unwrap().starts_with("one-time codes")));
+    assert!(of("file").iter().any(|line| line["name"] == "keys/day-*.key" && line["files"] == 1));
+    assert_eq!(of("other_file"), Vec::<serde_json::Value>::new());
+
     let mut audit = parlour();
     audit.args(["audit", "--data"]).arg(server.data());
     let text = end(audit).ok().stdout;
-    assert!(text.contains("waiting mailbox row") && text.contains("31 d"), "{text}");
+    assert!(
+        text.contains("waiting mailbox row") && text.contains("30 days") && text.contains("In memory only"),
+        "{text}"
+    );
 }
 
 #[test]

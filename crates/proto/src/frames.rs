@@ -10,7 +10,10 @@ use crate::ids::{AccountId, DeviceId, Digest, MemberKey, MessageId, RoomId, Secr
 use crate::problem::Problem;
 use bytes::Bytes;
 
+mod holdings;
 mod shown;
+
+pub use holdings::*;
 
 /// The protocol version in [`Push::Hello`] and the socket's path.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -229,6 +232,8 @@ pub enum Request {
     Block { account: AccountRef },
     /// Takes a block back. → `Done`
     Unblock { account: AccountRef },
+    /// What the server holds of this account, from a cursor on. → [`Answer::Holdings`]
+    Holdings { after: Option<Bytes> },
     /// Deletes the account: Ed25519 signature by the device key over [`delete_account_bytes`]. → `Done`; the socket closes.
     DeleteAccount { signature: [u8; 64] },
 
@@ -413,6 +418,8 @@ pub enum Answer {
     Log(Log),
     /// Chunks of the account's backup, at most [`MAX_BACKUP_CHUNKS`]; `more` of them follow the last.
     Backup { chunks: Vec<([u8; 16], Bytes)>, more: bool },
+    /// What the server holds of the account: a page of it.
+    Holdings(Holdings),
     /// A relay is open; `slot` is below [`RELAY_SLOTS`] and unique among open ones.
     Relay { slot: u32 },
 }

@@ -9,6 +9,7 @@
 mod client;
 mod field;
 mod guard;
+mod holdings;
 mod rows;
 mod schema;
 mod server;

@@ -6,6 +6,7 @@
 pub mod codes;
 mod delete;
 mod devices;
+mod holdings;
 mod sign_in;
 pub mod tickets;
 
@@ -33,7 +34,7 @@ use crate::{
     limits::{Buckets, Rate},
     mailboxes::{Mailboxes, Notice},
     record,
-    retention::Kind,
+    retention::{Kind, Lifetimes, Setting},
 };
 
 pub(crate) const PROFILE: &[u8] = b"p";
@@ -121,20 +122,29 @@ pub struct Accounts<S> {
     pub codes: Codes,
     tickets: Tickets,
     attempts: Buckets<HandleId>,
+    lifetimes: Lifetimes,
 }
 
 impl<S: Store> Accounts<S> {
     /// The accounts of `store`.
-    pub fn new(store: S, keys: Arc<Keys>, apps: Apps, mailboxes: Arc<Mailboxes<S>>, config: &Config) -> Self {
+    pub fn new(
+        store: S,
+        keys: Arc<Keys>,
+        apps: Apps,
+        mailboxes: Arc<Mailboxes<S>>,
+        config: &Config,
+        lifetimes: Lifetimes,
+    ) -> Self {
         let attempts = Rate::per(config.limits.sign_ins_per_handle_per_hour, 3_600);
         Self {
             store,
             keys,
             apps,
             mailboxes,
-            codes: Codes::new(&config.limits, config.dev_outbox),
-            tickets: Tickets::default(),
+            codes: Codes::new(&config.limits, config.dev_outbox, lifetimes.ms(Setting::Code)),
+            tickets: Tickets::new(lifetimes.ms(Setting::Ticket)),
             attempts: Buckets::new(attempts),
+            lifetimes,
         }
     }
 
@@ -162,12 +172,18 @@ impl<S: Store> Accounts<S> {
         Ok(self.device(device).await?.map(|record| MailboxId(record.mailbox)))
     }
 
+    /// Forgets what is in memory and over: codes, tickets, how often something was tried.
+    pub fn forget(&self, now: UnixMillis) {
+        self.codes.forget(now);
+        self.tickets.forget(now);
+        self.attempts.forget(now);
+    }
+
     /// Closes the mailboxes of devices that have not connected for 90 days.
     ///
     /// # Errors
     /// The store's.
     pub async fn close_idle(&self, now: UnixMillis) -> Result<u64, Refused> {
-        self.tickets.sweep(now);
         let (mut cursor, mut closed) = (None, 0);
         loop {
             let page = self.store.scan(Kind::Device.row(), cursor, 256).await?;

@@ -34,7 +34,7 @@ use crate::{
     mailboxes::{Mailboxes, Notice},
     reach::{self, InviteRecord},
     record,
-    retention::Kind,
+    retention::{Kind, Lifetimes},
 };
 
 const DAY_MS: u64 = 86_400_000;
@@ -60,6 +60,7 @@ pub struct Claims<S> {
     new_people: (u32, u32),
     answer_after: Duration,
     nobody: Nobody,
+    lifetimes: Lifetimes,
 }
 
 /// A device list that belongs to nobody, to be verified where there is none to verify.
@@ -102,6 +103,7 @@ impl<S: Store> Claims<S> {
         accounts: Arc<Accounts<S>>,
         mailboxes: Arc<Mailboxes<S>>,
         config: &Config,
+        lifetimes: Lifetimes,
     ) -> Self {
         let limits = &config.limits;
         Self {
@@ -116,7 +118,15 @@ impl<S: Store> Claims<S> {
             new_people: (limits.new_people_per_day, limits.new_people_per_day_later),
             answer_after: Duration::from_millis(limits.claim_answer_ms),
             nobody: Nobody::new(),
+            lifetimes,
         }
+    }
+
+    /// Forgets who claimed how often, where it makes no difference any more.
+    pub fn forget(&self, now: UnixMillis) {
+        self.pairs.forget(now);
+        self.targets.forget(now);
+        self.doors.forget(now);
     }
 
     /// When a refused claim is answered, after it came. The sockets wait for it.
@@ -295,9 +305,14 @@ impl<S: Store> Claims<S> {
             };
             let used = used + u32::from(seen.is_none());
             let count = Kind::ClaimCount;
-            let batch = batch.put(count_key.clone(), record::encode(&Count(used)), count.row(), count.expires(now));
+            let batch = batch.put(
+                count_key.clone(),
+                record::encode(&Count(used)),
+                count.row(),
+                self.lifetimes.expires(count, now),
+            );
             let claim = Kind::Claim;
-            let batch = batch.put(seen_key.clone(), Vec::new(), claim.row(), claim.expires(now));
+            let batch = batch.put(seen_key.clone(), Vec::new(), claim.row(), self.lifetimes.expires(claim, now));
             if self.store.commit(vec![batch.into()]).await?.is_applied() {
                 return Ok(());
             }
@@ -348,8 +363,16 @@ impl<S: Store> Claims<S> {
 #[cbor(array)]
 struct Count(#[n(0)] u32);
 
-fn claimer_partition(keys: &Keys, account: &AccountId) -> PartitionId {
+/// Where an account's claims as a stranger are.
+pub(crate) fn claimer_partition(keys: &Keys, account: &AccountId) -> PartitionId {
     PartitionId::new(PartitionKind::Safety, keys.relation.mac(b"claimer", &[&account.0]))
+}
+
+/// A day's count in words, and the day.
+pub(crate) fn counted(key: &[u8], value: &[u8]) -> Option<(String, Option<u64>)> {
+    let day = u64::from_be_bytes(key.get(1..)?.try_into().ok()?);
+    let Count(count) = record::decode(value, "claim count").ok()?;
+    Some((format!("{count} on that day"), Some(day)))
 }
 
 /// Erases what is kept of an account's claims.

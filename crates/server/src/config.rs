@@ -10,6 +10,8 @@ use std::{
 use parlour_proto::frames::{AppId, AppInfo, ReachRule, SignIn};
 use serde::Deserialize;
 
+use crate::retention::Settings;
+
 const DEFAULT: &str = include_str!("config/default.toml");
 /// The configuration's file name inside a data directory.
 pub const FILE_NAME: &str = "parlour.toml";
@@ -35,6 +37,9 @@ pub struct Config {
     /// How much of what.
     #[serde(default)]
     pub limits: Limits,
+    /// How long what is kept.
+    #[serde(default)]
+    pub retention: Settings,
     /// The apps.
     #[serde(default, rename = "app")]
     pub apps: Vec<App>,
@@ -282,6 +287,7 @@ impl Config {
         let mut findings = self.check_apps();
         findings.extend(self.check_network(mode));
         findings.extend(self.check_sign_in(mode));
+        findings.extend(self.check_retention());
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         findings
     }
@@ -369,6 +375,13 @@ impl Config {
         findings
     }
 
+    fn check_retention(&self) -> Vec<Finding> {
+        let faults = self.retention.lifetimes().err().unwrap_or_default();
+        let finding =
+            |fault: crate::retention::Fault| error(&format!("retention.{}", fault.setting), &fault.what, &fault.advice);
+        faults.into_iter().map(finding).collect()
+    }
+
     /// The apps, as anybody may know them. Apps whose id is not usable are left out: [`check`](Self::check) names them.
     pub fn app_infos(&self) -> Vec<AppInfo> {
         let info = |app: &App| {
@@ -414,6 +427,31 @@ mod tests {
         let text: String = section.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
         let limits: Limits = toml::from_str(&text).unwrap();
         assert_eq!(format!("{limits:?}"), format!("{:?}", Limits::default()));
+    }
+
+    #[test]
+    fn the_lifetimes_in_the_comments_are_the_defaults() {
+        let section = DEFAULT.split("# [retention]").nth(1).unwrap().split("\n\n").next().unwrap();
+        let text: String = section.lines().map(|line| format!("{}\n", line.trim_start_matches("# "))).collect();
+        let settings: Settings = toml::from_str(&text).unwrap();
+        assert_eq!(settings, Settings::default());
+        for setting in crate::retention::Setting::ALL {
+            assert!(text.contains(setting.name()), "{setting:?}");
+        }
+    }
+
+    #[test]
+    fn a_lifetime_beyond_its_ceiling_keeps_the_server_from_starting() {
+        let config = |value| {
+            let text = DEFAULT.replace(
+                "[[app]]\nid = \"bell\"",
+                &format!("[retention]\nmailbox_days = {value}\n\n[[app]]\nid = \"bell\""),
+            );
+            Config::parse(&text).unwrap().check(Mode::Up)
+        };
+        let wrong = |findings: Vec<Finding>| findings.into_iter().find(|finding| finding.severity == Severity::Error);
+        assert_eq!(wrong(config(7)), None);
+        assert_eq!(wrong(config(31)).unwrap().setting, "retention.mailbox_days");
     }
 
     #[test]

@@ -7,9 +7,9 @@ use minicbor::{Decode, Encode};
 use parlour_proto::{
     frames::{AccountRef, AppId, SignIn},
     handle::Handle,
-    ids::{AccountId, Digest, UnixMillis},
+    ids::{AccountId, Digest},
 };
-use parlour_store::{Batch, PartitionId, PartitionKind, RowBatch, Store};
+use parlour_store::{Batch, PartitionId, PartitionKind, Row, RowBatch, Store, UnixTime};
 
 use crate::{error::Refused, keys::Keys, record, retention::Kind};
 
@@ -64,7 +64,7 @@ struct Record {
     handle: Option<[u8; 32]>,
 }
 
-fn partition(name: &HandleId) -> PartitionId {
+pub(crate) fn partition(name: &HandleId) -> PartitionId {
     PartitionId::new(PartitionKind::Directory, name.0)
 }
 
@@ -100,12 +100,11 @@ pub(crate) fn take(names: &Names, account: AccountId, before: Option<bytes::Byte
     batches
 }
 
-/// Frees a handle: nobody gets it, or one that looks like it, for 30 days.
-pub(crate) fn quarantine(names: &Names, now: UnixMillis) -> Vec<Batch> {
+/// Frees a handle: nobody gets it, or one that looks like it, until `expires`.
+pub(crate) fn quarantine(names: &Names, expires: Option<UnixTime>) -> Vec<Batch> {
     let put = |name: &HandleId, handle| {
         let record = record::encode(&Record { account: None, handle });
-        let kind = Kind::Quarantine;
-        RowBatch::new(partition(name)).put(KEY, record, kind.row(), kind.expires(now)).into()
+        RowBatch::new(partition(name)).put(KEY, record, Kind::Quarantine.row(), expires).into()
     };
     let skeleton = names.skeleton.iter().map(|name| put(name, Some(names.handle.0)));
     skeleton.chain([put(&names.handle, None)]).collect()
@@ -132,8 +131,13 @@ pub(crate) async fn find_invite<S: Store>(store: &S, digest: &Digest) -> Result<
     Ok(Some(AccountRef { app, account: AccountId(record.account) }))
 }
 
+/// The row of an invite's pointer.
+pub(crate) async fn invite_row<S: Store>(store: &S, digest: &Digest) -> Result<Option<Row>, Refused> {
+    Ok(store.get(&invite_partition(digest), &KEY).await?)
+}
+
 /// Makes an invite's pointer.
-pub(crate) fn put_invite(digest: &Digest, account: &AccountRef, expires: parlour_store::UnixTime) -> Batch {
+pub(crate) fn put_invite(digest: &Digest, account: &AccountRef, expires: UnixTime) -> Batch {
     let record = record::encode(&InviteRecord { app: account.app.as_str().into(), account: account.account.0 });
     RowBatch::new(invite_partition(digest))
         .absent(KEY)

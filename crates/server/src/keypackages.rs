@@ -5,10 +5,10 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use parlour_proto::{
     frames::{KeyPackageUpload, Pool},
-    ids::{DeviceId, MemberKey, UnixMillis},
+    ids::{DeviceId, MemberKey},
     problem::Code,
 };
-use parlour_store::{RowBatch, Store};
+use parlour_store::{RowBatch, Store, UnixTime};
 
 use crate::{
     accounts::{DEVICE, device_partition},
@@ -125,13 +125,13 @@ fn change(device: &DeviceId, before: Option<Bytes>, after: &Counts) -> RowBatch 
     batch.put(COUNTS, record::encode(after), Kind::Pool.row(), None)
 }
 
-/// Adds packages to a pool, or replaces the last resort.
+/// Adds packages to a pool, or replaces the last resort; they are gone at `expires`.
 pub(crate) async fn publish<S: Store>(
     store: &S,
     device: &DeviceId,
     pool: Pool,
     packages: &[KeyPackageUpload],
-    now: UnixMillis,
+    expires: Option<UnixTime>,
 ) -> Result<Left, Refused> {
     for _ in 0..RACES {
         let (before, bytes) = counts(store, device).await?;
@@ -158,7 +158,7 @@ pub(crate) async fn publish<S: Store>(
         }
         let mut batch = change(device, bytes, &after);
         for (key, value, kind) in puts {
-            batch = batch.put(key, value, kind.row(), kind.expires(now));
+            batch = batch.put(key, value, kind.row(), expires);
         }
         if store.commit(vec![batch.into()]).await?.is_applied() {
             return Ok(after.into());
@@ -202,6 +202,21 @@ pub(crate) async fn take<S: Store>(store: &S, device: &DeviceId, pool: Pool) -> 
         }));
     }
     refuse(Code::SlowDown, "too many claims at once; try again")
+}
+
+/// A row of a pool in words.
+pub(crate) fn said(key: &[u8], value: &[u8]) -> Option<String> {
+    if key == COUNTS {
+        let left: Left = record::decode::<Counts>(value, "pool").ok()?.into();
+        return Some(format!("{} for contacts, {} for strangers", left.door, left.stranger));
+    }
+    match key {
+        [b'k', pool, index @ ..] => {
+            let whom = if *pool == b'd' { "contacts" } else { "strangers" };
+            Some(format!("for {whom}, number {}", u64::from_be_bytes(index.try_into().ok()?)))
+        }
+        _ => Some("when the others are used up".to_owned()),
+    }
 }
 
 #[cfg(test)]

@@ -89,6 +89,20 @@ impl<K: Hash + Eq> Buckets<K> {
     }
 }
 
+impl<K: Hash + Eq> Buckets<K> {
+    /// Forgets the full buckets: an hour after its last use every bucket of ours is full again.
+    pub fn forget(&self, now: UnixMillis) {
+        let mut buckets = self.buckets.locked();
+        buckets.retain(|_, bucket| !bucket.is_full(self.rate, now));
+        buckets.shrink_to(PRUNE_AT);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.buckets.locked().len()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ pub use live::{Live, Notice, RoomForRows, Taken};
 use crate::{
     error::Refused,
     keys::Keys,
-    retention::Kind,
+    retention::{Kind, Lifetimes},
     sync::{MutexExt as _, RwLockExt as _},
 };
 
@@ -114,7 +114,12 @@ impl<S: Store> Mailboxes<S> {
     /// What closing a mailbox writes, for a commit that leads to it; [`close`](Self::close) does the rest.
     pub(crate) fn closing(&self, mailbox: &MailboxId, now: UnixMillis) -> [Batch; 2] {
         let (name, kind) = (self.closed_name(mailbox), Kind::Closed);
-        let tombstone = RowBatch::new(closed_partition()).put(name, Vec::new(), kind.row(), kind.expires(now));
+        let tombstone = RowBatch::new(closed_partition()).put(
+            name,
+            Vec::new(),
+            kind.row(),
+            Lifetimes::default().expires(kind, now),
+        );
         [tombstone.into(), Batch::drop_queue(QueueId::Mailbox(mailbox.0))]
     }
 

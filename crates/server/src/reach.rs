@@ -15,7 +15,7 @@ use crate::{
     error::{Refused, refuse},
     keys::Keys,
     record,
-    retention::Kind,
+    retention::{Kind, Lifetimes, Setting},
 };
 
 /// Most invites of an account at one time.
@@ -24,8 +24,6 @@ const MAX_INVITES: usize = 200;
 const MAX_DOORS: usize = 10_000;
 /// Most blocks of an account.
 const MAX_BLOCKS: usize = 10_000;
-/// The longest life of an invite, seconds.
-const MAX_INVITE_S: u64 = 365 * 86_400;
 
 pub(crate) fn rule_key(from: &AppId) -> Vec<u8> {
     [b"r", from.as_str().as_bytes()].concat()
@@ -86,6 +84,8 @@ pub struct Reach<'a, S> {
     pub apps: &'a Apps,
     /// Whose.
     pub owner: &'a AccountRef,
+    /// How long an invite may live.
+    pub lifetimes: &'a Lifetimes,
 }
 
 impl<S: Store> Reach<'_, S> {
@@ -128,7 +128,7 @@ impl<S: Store> Reach<'_, S> {
     pub async fn create_invite(&self, digest: &Digest, terms: Terms, now: UnixMillis) -> Result<(), Refused> {
         let Terms { uses, ttl_s, everywhere } = terms;
         self.room_for(b"i", MAX_INVITES, "revoke an invite first").await?;
-        let expires = UnixTime(now.seconds()).plus_s(ttl_s.clamp(60, MAX_INVITE_S));
+        let expires = UnixTime(now.seconds()).plus_s(ttl_s.clamp(60, self.lifetimes.seconds(Setting::Invite)));
         let (uses, until) = (uses.clamp(1, 10_000), expires.0 * 1_000);
         let record = InviteRecord { uses, until, everywhere: everywhere.then_some(true) };
         let own = self.batch().put(invite_key(digest), record::encode(&record), Kind::Invite.row(), Some(expires));

@@ -39,8 +39,6 @@ use crate::{
     sync::MutexExt as _,
 };
 
-/// How long a relay lives, milliseconds.
-pub const LIFE_MS: u64 = 600_000;
 /// Most payloads of a relay, both directions together.
 pub const MAX_PAYLOADS: u32 = 64;
 /// Most bytes of a relay, both directions together.
@@ -65,15 +63,18 @@ pub struct Relays {
     opens: Buckets<AccountId>,
     joins: Buckets<IpAddr>,
     waiting_bytes: Arc<AtomicUsize>,
+    life_ms: u64,
 }
 
-impl Default for Relays {
-    fn default() -> Self {
+impl Relays {
+    /// No relay yet; each lives so long.
+    pub fn new(life_ms: u64) -> Self {
         Self {
             open: Mutex::default(),
             opens: Buckets::new(OPENS),
             joins: Buckets::new(JOINS),
             waiting_bytes: Arc::default(),
+            life_ms,
         }
     }
 }
@@ -147,6 +148,12 @@ impl Relay {
 }
 
 impl Relays {
+    /// Forgets who opened and joined how many, where it makes no difference any more.
+    pub fn forget(&self, now: UnixMillis) {
+        self.opens.forget(now);
+        self.joins.forget(now);
+    }
+
     /// How many are open.
     pub fn count(&self) -> usize {
         self.open.locked().len()
@@ -164,7 +171,7 @@ impl Relays {
                 break slot;
             }
         };
-        let until = now.plus_ms(LIFE_MS);
+        let until = now.plus_ms(self.life_ms);
         let relay = Arc::new(Relay { slot, until, talk: Mutex::default(), wakers: Default::default() });
         open.insert(slot, relay.clone());
         Ok(relay)

@@ -10,6 +10,7 @@
 
 pub(crate) mod cell;
 mod commit;
+mod dead;
 mod fanout;
 mod log;
 mod member;
@@ -27,7 +28,7 @@ use parlour_proto::{
     ids::{Digest, MailboxId, MemberKey, RoomId, UnixMillis},
     problem::{Code, Problem},
 };
-use parlour_store::{Outcome, RowBatch, Store};
+use parlour_store::{Outcome, RowBatch, Store, UnixTime};
 
 pub use commit::CommitAnswer;
 pub use fanout::Stored;
@@ -46,11 +47,11 @@ use crate::{
     keys::Keys,
     limits::{Buckets, Rate},
     mailboxes::Mailboxes,
-    retention::Kind,
+    retention::{Kind, Lifetimes},
 };
 
 /// How much may happen in a room.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct RoomLimits {
     /// Messages into one room.
     pub sends: Rate,
@@ -62,6 +63,8 @@ pub struct RoomLimits {
     pub joins: Rate,
     /// Rooms kept in memory.
     pub cached: usize,
+    /// How long rooms, their logs and waiting rows are kept.
+    pub lifetimes: Lifetimes,
 }
 
 impl Default for RoomLimits {
@@ -72,6 +75,7 @@ impl Default for RoomLimits {
             commits: Rate { per_s: 2.0, burst: 240.0 },
             joins: Rate::per(500, 3_600),
             cached: 20_000,
+            lifetimes: Lifetimes::default(),
         }
     }
 }
@@ -119,8 +123,8 @@ impl<S: Store> Rooms<S> {
         let state = RoomState::new(send_key, entry);
         let batch = RowBatch::new(partition(&room))
             .absent(cell::STATE)
-            .put(cell::STATE, state.to_bytes(), Kind::Room.row(), Kind::Room.expires(now))
-            .put(cell::BOUND, 0u64.to_be_bytes().to_vec(), Kind::RoomSeq.row(), Kind::RoomSeq.expires(now));
+            .put(cell::STATE, state.to_bytes(), Kind::Room.row(), self.expires(Kind::Room, now))
+            .put(cell::BOUND, 0u64.to_be_bytes().to_vec(), Kind::RoomSeq.row(), self.expires(Kind::RoomSeq, now));
         match self.store.commit(vec![batch.into()]).await? {
             Outcome::Applied { .. } => Ok(()),
             Outcome::Refused { .. } => {
@@ -137,6 +141,15 @@ impl<S: Store> Rooms<S> {
                 if same { Ok(()) } else { refuse(Code::RoomExists, "the room id is taken; draw another one") }
             }
         }
+    }
+
+    fn expires(&self, kind: Kind, now: UnixMillis) -> Option<UnixTime> {
+        self.limits.lifetimes.expires(kind, now)
+    }
+
+    /// Forgets who was taken into how many rooms, where it makes no difference any more.
+    pub fn forget(&self, now: UnixMillis) {
+        self.joins.forget(now);
     }
 
     /// How many rooms are in memory.

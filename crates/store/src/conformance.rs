@@ -152,12 +152,15 @@ pub async fn heads<S: Store>(store: &S, queue: QueueId) -> Vec<Vec<u8>> {
 
 /// A sink that remembers what it heard.
 #[derive(Default)]
-pub struct Ear(Mutex<Vec<(QueueId, QueueRow)>>);
+pub struct Ear(Mutex<Vec<(QueueId, Heard)>>);
+
+/// What a sink is told of a row: position, its own part, its content.
+pub type Heard = (Seq, Bytes, Bytes);
 
 impl Ear {
     /// What was heard so far.
     #[must_use]
-    pub fn heard(&self) -> Vec<(QueueId, QueueRow)> {
+    pub fn heard(&self) -> Vec<(QueueId, Heard)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -165,6 +168,6 @@ impl Ear {
 impl Sink for Ear {
     fn appended(&self, queue: QueueId, seq: Seq, head: Bytes, payload: Bytes) {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.push((queue, QueueRow { seq, head, payload }));
+        heard.push((queue, (seq, head, payload)));
     }
 }

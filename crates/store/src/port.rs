@@ -124,6 +124,8 @@ pub struct QueueRow {
     pub head: Bytes,
     /// Its content.
     pub payload: Bytes,
+    /// The day from whose start it is gone.
+    pub expires: UnixDay,
 }
 
 /// How much of a queue to read at once. At least one row is given, if there is one, whatever its size.

@@ -27,6 +27,7 @@ mod upkeep;
 mod writer;
 
 use std::{
+    collections::VecDeque,
     fs::{File, TryLockError},
     future::{Future, ready},
     path::{Path, PathBuf},
@@ -36,6 +37,7 @@ use std::{
         mpsc::{Sender, channel},
     },
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use tokio::sync::oneshot;
@@ -70,6 +72,9 @@ pub struct SqliteOptions {
     pub reserve_bytes: u64,
     /// Commits written in one transaction at most.
     pub group: usize,
+    /// Days after the day it was written on which a queue row, and the day's key with it, are gone: at most
+    /// [`QUEUE_ROW_MAX_DAYS`](crate::QUEUE_ROW_MAX_DAYS).
+    pub queue_row_days: u32,
     /// Commits that may wait; beyond it they answer [`StoreError::Busy`].
     pub max_waiting: usize,
 }
@@ -83,6 +88,7 @@ impl Default for SqliteOptions {
             max_bytes: None,
             reserve_bytes: 8 << 20,
             group: 512,
+            queue_row_days: crate::QUEUE_ROW_MAX_DAYS,
             max_waiting: 65_536,
         }
     }
@@ -107,6 +113,7 @@ struct Handle {
 struct Shared {
     keys: Keys,
     clock: Arc<dyn Clock>,
+    queue_row_days: u32,
     index: Mutex<Index>,
     readers: Readers,
     sink: Mutex<Option<Arc<dyn Sink>>>,
@@ -136,6 +143,7 @@ impl SqliteStore {
         let shared = Arc::new(Shared {
             keys,
             clock,
+            queue_row_days: row_days(options),
             index: Mutex::new(index),
             readers: Readers::open(data, options)?,
             sink: Mutex::new(None),
@@ -163,6 +171,8 @@ impl SqliteStore {
             numbers,
             wal: data.join("store.db-wal"),
             group: options.group.max(1),
+            chores: VecDeque::new(),
+            last_chore: Instant::now(),
             unsettled: true,
         };
         let writer = thread::Builder::new()
@@ -203,9 +213,13 @@ struct Opened {
 impl Opened {
     fn open(data: &Path, options: &SqliteOptions, counters: &Counters, today: UnixDay) -> Result<Self, StoreError> {
         let (mut db, keys, boot) = schema::open(data, options)?;
-        let (index, numbers) = recover::recover(&mut db, &keys, counters, boot, today)?;
+        let (index, numbers) = recover::recover(&mut db, &keys, counters, boot, (today, row_days(options)))?;
         Ok(Self { db, keys, index, numbers })
     }
+}
+
+fn row_days(options: &SqliteOptions) -> u32 {
+    options.queue_row_days.min(crate::QUEUE_ROW_MAX_DAYS)
 }
 
 fn lock(data: &Path) -> Result<File, StoreError> {

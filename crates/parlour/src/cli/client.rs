@@ -61,6 +61,8 @@ pub(crate) enum ClientCommand {
     /// What the recovery key brings back, if all devices are lost
     #[command(subcommand)]
     Backup(BackupCommand),
+    /// What the server holds about you: every row, in words, with its end (a download with --json)
+    Holdings,
     /// Accounts of other apps that this home answers for, too
     #[command(subcommand)]
     Account(AccountCommand),

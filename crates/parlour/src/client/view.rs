@@ -90,6 +90,7 @@ pub(super) fn reply(reply: &Reply) -> Value {
             "history": kept_history(b.history), "here": b.here, "complete": b.complete,
             "since_ms": b.since.map(|since| since.0), "messages": b.messages, "bytes": b.bytes, "left_out": b.left_out,
         }),
+        Reply::Holdings(held) => super::holdings::object(held),
         Reply::Readers(all) => {
             let readers = all.iter().map(|(who, state)| (account(who), Value::from(message_state(*state))));
             json!({"readers": Value::Object(readers.collect())})

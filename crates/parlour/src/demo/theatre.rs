@@ -150,9 +150,8 @@ impl Theatre {
 
 fn change(kind: Stored, old: Count, new: Count) -> Line {
     let name = match kind {
-        Stored::Row(row) => {
-            Kind::ALL.iter().find(|known| known.row() == row).map_or("unknown", |known| known.kept().name)
-        }
+        Stored::Row(row) => Kind::of(row).map_or("unknown", |known| known.kept().name),
+        Stored::Stray(_) => "unknown",
         Stored::Queue(queue) => queue_kept(queue).name,
         Stored::Shared => "shared ciphertext",
     };

@@ -27,6 +27,7 @@ impl Request {
             Request::PutBackup { .. } => "put_backup",
             Request::DropBackup { .. } => "drop_backup",
             Request::Backup { .. } => "backup",
+            Request::Holdings { .. } => "holdings",
             Request::OwnAccount => "own_account",
             Request::ClaimOwn { .. } => "claim_own",
             Request::OpenRelay => "open_relay",
@@ -73,6 +74,7 @@ impl Answer {
             Answer::Accepted { .. } => "accepted",
             Answer::Log(_) => "log",
             Answer::Backup { .. } => "backup",
+            Answer::Holdings(_) => "holdings",
             Answer::Relay { .. } => "relay_opened",
         }
     }

@@ -116,6 +116,7 @@ pub(super) fn request(from: P) -> Result<Request, Problem> {
         P::DropBackup(m) => Request::DropBackup { name: fixed(&m.name, "name of a chunk")? },
         P::Backup(m) if m.name.is_empty() => Request::Backup { after: None },
         P::Backup(m) => Request::Backup { after: Some(fixed(&m.name, "name of a chunk")?) },
+        P::Holdings(m) => Request::Holdings { after: super::holdings::cursor(m.after)? },
         P::OwnAccount(_) => Request::OwnAccount,
         P::ClaimOwn(m) => Request::ClaimOwn { device: fixed(&m.device, "device")?, room: fixed(&m.room, "room")? },
         P::Whisper(m) => Request::Whisper {
@@ -303,6 +304,7 @@ pub(super) fn put_request(from: &Request) -> P {
         Request::Backup { after } => {
             P::Backup(pb::BackupName { name: after.map(|name| put(&name)).unwrap_or_default() })
         }
+        Request::Holdings { after } => P::Holdings(pb::HoldingsRequest { after: after.clone().unwrap_or_default() }),
         Request::OwnAccount => P::OwnAccount(pb::Empty {}),
         Request::ClaimOwn { device, room } => P::ClaimOwn(pb::ClaimOwn { device: put(&device.0), room: put(&room.0) }),
         Request::Whisper { room, send_key, payload } => {

@@ -4,8 +4,10 @@
 //! These types stay in this module: they are what arrives, not what is believed. Numbers below 16 (one byte of key) go to
 //! what is sent often.
 
+mod holdings;
 mod rows;
 
+pub(super) use holdings::{HeldKind, HeldRow, Holdings, HoldingsRequest, Unlisted};
 pub(super) use rows::{CommitRow, KnockRow, MessageRow, Row, RowBody, Rows, SuccessorRow, WelcomeRow};
 
 use bytes::Bytes;
@@ -24,7 +26,7 @@ pub(super) struct ClientFrame {
     #[prost(
         oneof = "Request",
         tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 32, 33, 34, 35, 36, 37, 38, 39, \
-                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 60, 61, 62"
+                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 60, 61, 62, 90"
     )]
     pub request: Option<Request>,
 }
@@ -119,6 +121,8 @@ pub(super) enum Request {
     DropBackup(BackupName),
     #[prost(message, tag = "62")]
     Backup(BackupName),
+    #[prost(message, tag = "90")]
+    Holdings(HoldingsRequest),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -531,7 +535,7 @@ pub(super) struct ServerFrame {
     pub id: u64,
     #[prost(
         oneof = "Body",
-        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 26, 32, 33, 34, 35, 36, 37"
+        tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 26, 32, 33, 34, 35, 36, 37, 90"
     )]
     pub body: Option<Body>,
 }
@@ -571,6 +575,8 @@ pub(super) enum Body {
     RelayOpened(RelaySlot),
     #[prost(message, tag = "26")]
     Backup(BackupChunks),
+    #[prost(message, tag = "90")]
+    Holdings(Holdings),
     // pushes
     #[prost(message, tag = "8")]
     Rows(Rows),

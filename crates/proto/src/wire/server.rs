@@ -61,6 +61,7 @@ pub(super) fn frame(id: u64, body: P) -> Result<ServerFrame, Problem> {
             })?,
             more: m.more,
         },
+        P::Holdings(m) => Answer::Holdings(super::holdings::holdings(m)?),
         P::RelayOpened(m) if m.slot < RELAY_SLOTS => Answer::Relay { slot: m.slot },
         P::RelayOpened(_) => return Err(malformed("a relay's slot has six digits")),
         push @ (P::Rows(_)
@@ -243,6 +244,7 @@ pub(super) fn put_answer(from: &Answer) -> P {
                 .collect(),
             more: *more,
         }),
+        Answer::Holdings(held) => P::Holdings(super::holdings::put_holdings(held)),
         Answer::Relay { slot } => P::RelayOpened(pb::RelaySlot { slot: *slot }),
     }
 }

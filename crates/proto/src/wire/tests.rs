@@ -74,8 +74,8 @@ fn bytes_of_every_row_stay_the_same() {
 #[test]
 fn there_is_a_sample_of_every_kind() {
     let count = |names: Vec<&'static str>| names.into_iter().collect::<std::collections::BTreeSet<_>>().len();
-    assert_eq!(count(requests().iter().map(|(_, request)| request.name()).collect()), 44);
-    assert_eq!(count(answers().iter().flatten().map(Answer::name).collect()), 15);
+    assert_eq!(count(requests().iter().map(|(_, request)| request.name()).collect()), 45);
+    assert_eq!(count(answers().iter().flatten().map(Answer::name).collect()), 16);
     assert_eq!(count(pushes().iter().map(Push::name).collect()), 9);
     assert_eq!(count(rows().iter().map(|row| row.body.name()).collect()), 5);
 }
@@ -344,7 +344,8 @@ fn fields_of_the_schema() -> std::collections::BTreeSet<String> {
     let mut fields = Vec::new();
     let mut owners = std::collections::BTreeMap::new();
     let (mut item, mut number) = ("", None);
-    let schema = [include_str!("schema.rs"), include_str!("schema/rows.rs")].concat();
+    let schema =
+        [include_str!("schema.rs"), include_str!("schema/rows.rs"), include_str!("schema/holdings.rs")].concat();
     let schema = schema.replace("pub(in crate::wire) ", "pub(super) ");
     for line in schema.lines().map(str::trim) {
         if let Some(rest) = line.strip_prefix("pub(super) struct ").or(line.strip_prefix("pub(super) enum ")) {

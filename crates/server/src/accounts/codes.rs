@@ -22,7 +22,6 @@ use crate::{
     sync::MutexExt as _,
 };
 
-const LIFE_MS: u64 = 300_000;
 const TRIES: u8 = 5;
 /// Messages kept in the development outbox.
 const OUTBOX: usize = 10_000;
@@ -52,16 +51,18 @@ pub struct Codes {
     per_number: Buckets<HandleId>,
     per_address: Buckets<IpAddr>,
     outbox: Option<Mutex<VecDeque<OutboxMessage>>>,
+    life_ms: u64,
 }
 
 impl Codes {
-    /// No code yet. `outbox`: keep what would be sent for looking at.
-    pub fn new(limits: &Limits, outbox: bool) -> Self {
+    /// No code yet; each lives `life_ms`. `outbox`: keep what would be sent for looking at.
+    pub fn new(limits: &Limits, outbox: bool, life_ms: u64) -> Self {
         Self {
             waiting: Mutex::default(),
             per_number: Buckets::new(Rate::per(limits.codes_per_number_per_hour, 3_600)),
             per_address: Buckets::new(Rate::per(limits.codes_per_address_per_hour, 3_600)),
             outbox: outbox.then(Mutex::default),
+            life_ms,
         }
     }
 
@@ -87,7 +88,7 @@ impl Codes {
         let code = draw(rng);
         let mut waiting = self.waiting.locked();
         waiting.retain(|_, waiting| now < waiting.until);
-        waiting.insert(name, Waiting { code, until: now.plus_ms(LIFE_MS), tries: TRIES });
+        waiting.insert(name, Waiting { code, until: now.plus_ms(self.life_ms), tries: TRIES });
         drop(waiting);
         let mut outbox = outbox.locked();
         if outbox.len() == OUTBOX {
@@ -121,10 +122,18 @@ impl Codes {
         Ok(())
     }
 
-    /// What would have been sent within five minutes, oldest first; `None` when the outbox is off.
+    /// Forgets what has expired, and numbers and addresses that may ask as often as ever.
+    pub fn forget(&self, now: UnixMillis) {
+        self.waiting.locked().retain(|_, waiting| now < waiting.until);
+        self.per_number.forget(now);
+        self.per_address.forget(now);
+        self.outbox(now);
+    }
+
+    /// What would have been sent within a code's life, oldest first; `None` when the outbox is off.
     pub fn outbox(&self, now: UnixMillis) -> Option<Vec<OutboxMessage>> {
         let mut outbox = self.outbox.as_ref()?.locked();
-        outbox.retain(|message| now.0 < message.time.saturating_add(LIFE_MS));
+        outbox.retain(|message| now.0 < message.time.saturating_add(self.life_ms));
         Some(outbox.iter().cloned().collect())
     }
 }
@@ -152,9 +161,10 @@ mod tests {
     use crate::testing::{NOON, rng};
 
     const NAME: HandleId = HandleId([1; 32]);
+    const LIFE_MS: u64 = 300_000;
 
     fn codes() -> Codes {
-        Codes::new(&Limits::default(), true)
+        Codes::new(&Limits::default(), true, LIFE_MS)
     }
 
     fn send(codes: &Codes, seed: u64) -> String {
@@ -182,6 +192,21 @@ mod tests {
         }
         assert_eq!(codes.prove(&NAME, "", NOON).unwrap_err().code, Code::TriesExhausted);
         assert_eq!(codes.prove(&NAME, &code, NOON).unwrap_err().code, Code::TriesExhausted);
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten() {
+        let codes = codes();
+        let app = AppId::parse("bell").unwrap();
+        let source = Some(std::net::IpAddr::from([203, 0, 113, 7]));
+        codes.send(NAME, (&app, "+4930123456"), source, NOON, &mut rng(1)).unwrap();
+        let held = || (codes.waiting.locked().len(), codes.per_number.len(), codes.per_address.len());
+        codes.forget(NOON.plus_ms(1));
+        assert_eq!(held(), (1, 1, 1));
+        codes.forget(NOON.plus_ms(LIFE_MS));
+        assert_eq!((held().0, codes.outbox.as_ref().unwrap().locked().len()), (0, 0));
+        codes.forget(NOON.plus_ms(3_600_000));
+        assert_eq!(held(), (0, 0, 0), "a network address is remembered for an hour at most");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use parlour_proto::{
 };
 use parlour_store::{KeyRange, RowBatch, Store};
 
-use super::{Accounts, Session, account_partition, not_a_device};
+use super::{Accounts, Session, account_partition, holdings::ever_listed, not_a_device};
 use crate::{
     claims,
     directory::{self, HandleId, Names},
@@ -57,7 +57,7 @@ impl<S: Store> Accounts<S> {
         let deletion = Deletion {
             name: name.0,
             skeleton: skeleton.map(|name| name.0),
-            devices: account.list.devices().flat_map(|device| device.id.0).collect(),
+            devices: ever_listed(account.list.links()).iter().flat_map(|device| device.0).collect(),
             invites: reach::invite_digests(&self.store, &id).await?.iter().flat_map(|digest| digest.0).collect(),
         };
         let batch = RowBatch::new(account_partition(&id)).delete_range(KeyRange::all()).put(
@@ -73,7 +73,7 @@ impl<S: Store> Accounts<S> {
     /// Everything after the account's own rows. Can be repeated.
     async fn finish_deletion(&self, id: &AccountId, deletion: &Deletion, now: UnixMillis) -> Result<(), Refused> {
         let names = Names { handle: HandleId(deletion.name), skeleton: deletion.skeleton.map(HandleId) };
-        let mut batches = directory::quarantine(&names, now);
+        let mut batches = directory::quarantine(&names, self.lifetimes.expires(Kind::Quarantine, now));
         for digest in deletion.invites.chunks_exact(32).filter_map(|digest| Digest::try_from(digest).ok()) {
             batches.push(directory::drop_invite(&digest));
         }

@@ -335,7 +335,7 @@ impl<S: Store> Accounts<S> {
 }
 
 fn taken() -> Refused {
-    Problem::new(Code::HandleTaken, "the handle belongs to somebody, or was freed less than 30 days ago").into()
+    Problem::new(Code::HandleTaken, "the handle belongs to somebody, or was freed not long ago").into()
 }
 
 fn bad_message(_: parlour_proto::opaque::OpaqueError) -> Refused {

@@ -12,7 +12,6 @@ use parlour_proto::{
 
 use crate::{Rng, directory::Names, sync::MutexExt as _};
 
-const LIFE_MS: u64 = 600_000;
 /// Tickets held at once; beyond it the oldest sign-ups have to start over.
 const MOST: usize = 100_000;
 
@@ -32,24 +31,31 @@ pub struct Ticket {
 }
 
 /// All tickets.
-#[derive(Default)]
-pub struct Tickets(Mutex<HashMap<Digest, (UnixMillis, Ticket)>>);
+pub struct Tickets {
+    all: Mutex<HashMap<Digest, (UnixMillis, Ticket)>>,
+    life_ms: u64,
+}
 
 impl Tickets {
+    /// No ticket yet; each lives so long.
+    pub fn new(life_ms: u64) -> Self {
+        Self { all: Mutex::default(), life_ms }
+    }
+
     /// Gives a ticket out.
     ///
     /// # Errors
     /// `Unavailable` when there are too many.
     pub fn issue(&self, ticket: Ticket, now: UnixMillis, rng: &mut Rng) -> Result<Secret, Problem> {
         let secret = Secret::random(rng);
-        let mut tickets = self.0.locked();
+        let mut tickets = self.all.locked();
         if tickets.len() >= MOST {
             tickets.retain(|_, (until, _)| now < *until);
         }
         if tickets.len() >= MOST {
             return Err(Problem::new(Code::Unavailable, "too many people are signing in").retry_after_ms(60_000));
         }
-        tickets.insert(secret.digest(), (now.plus_ms(LIFE_MS), ticket));
+        tickets.insert(secret.digest(), (now.plus_ms(self.life_ms), ticket));
         Ok(secret)
     }
 
@@ -58,7 +64,7 @@ impl Tickets {
     /// # Errors
     /// `Expired`.
     pub fn look(&self, secret: &Secret, now: UnixMillis) -> Result<Ticket, Problem> {
-        let tickets = self.0.locked();
+        let tickets = self.all.locked();
         let found = tickets.get(&secret.digest()).filter(|(until, _)| now < *until);
         found.map(|(_, ticket)| ticket.clone()).ok_or_else(expired)
     }
@@ -68,18 +74,18 @@ impl Tickets {
     /// # Errors
     /// `Expired`.
     pub fn take(&self, secret: &Secret, now: UnixMillis) -> Result<Ticket, Problem> {
-        let found = self.0.locked().remove(&secret.digest());
+        let found = self.all.locked().remove(&secret.digest());
         found.filter(|(until, _)| now < *until).map(|(_, ticket)| ticket).ok_or_else(expired)
     }
 
     /// Gives a ticket back whose use failed.
     pub fn give_back(&self, secret: &Secret, ticket: Ticket, now: UnixMillis) {
-        self.0.locked().insert(secret.digest(), (now.plus_ms(LIFE_MS), ticket));
+        self.all.locked().insert(secret.digest(), (now.plus_ms(self.life_ms), ticket));
     }
 
     /// Forgets what has expired.
-    pub fn sweep(&self, now: UnixMillis) {
-        self.0.locked().retain(|_, (until, _)| now < *until);
+    pub fn forget(&self, now: UnixMillis) {
+        self.all.locked().retain(|_, (until, _)| now < *until);
     }
 }
 

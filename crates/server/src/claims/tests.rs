@@ -22,6 +22,7 @@ use crate::{
     keys::Keys,
     mailboxes::Mailboxes,
     reach::{Reach, Terms},
+    retention::Lifetimes,
     testing::{NOON, keys, rng},
 };
 
@@ -33,6 +34,7 @@ struct World {
     apps: Apps,
     accounts: Arc<Accounts<CrashStore>>,
     claims: Claims<CrashStore>,
+    lifetimes: Lifetimes,
 }
 
 impl World {
@@ -45,10 +47,24 @@ impl World {
         let store = CrashStore::new(Arc::new(ManualClock::new(UnixTime(NOON.seconds()))));
         let (keys, apps) = (keys(), Apps::new(&config));
         let mailboxes = Arc::new(Mailboxes::open(store.clone(), keys.clone()).await.unwrap());
-        let accounts = Arc::new(Accounts::new(store.clone(), keys.clone(), apps.clone(), mailboxes.clone(), &config));
-        let claims =
-            Claims::new(store.clone(), keys.clone(), apps.clone(), accounts.clone(), mailboxes.clone(), &config);
-        Self { store, keys, apps, accounts, claims }
+        let accounts = Arc::new(Accounts::new(
+            store.clone(),
+            keys.clone(),
+            apps.clone(),
+            mailboxes.clone(),
+            &config,
+            Lifetimes::default(),
+        ));
+        let claims = Claims::new(
+            store.clone(),
+            keys.clone(),
+            apps.clone(),
+            accounts.clone(),
+            mailboxes.clone(),
+            &config,
+            Lifetimes::default(),
+        );
+        Self { store, keys, apps, accounts, claims, lifetimes: Lifetimes::default() }
     }
 
     /// Somebody with `packages` key packages for strangers and a last resort.
@@ -75,11 +91,17 @@ impl World {
     async fn publish(&self, who: &Session, pool: Pool, count: u8) {
         let upload = |n| KeyPackageUpload { key_package: Bytes::from(vec![n; 4]), member_key: MemberKey([n; 32]) };
         let packages: Vec<_> = (0..count).map(upload).collect();
-        keypackages::publish(&self.store, &who.device, pool, &packages, NOON).await.unwrap();
+        keypackages::publish(&self.store, &who.device, pool, &packages, None).await.unwrap();
     }
 
     fn reach<'a>(&'a self, owner: &'a Session) -> Reach<'a, CrashStore> {
-        Reach { store: &self.store, keys: &self.keys, apps: &self.apps, owner: &owner.account }
+        Reach {
+            store: &self.store,
+            keys: &self.keys,
+            apps: &self.apps,
+            owner: &owner.account,
+            lifetimes: &self.lifetimes,
+        }
     }
 
     async fn claim(&self, by: &Session, who: &Who, now: UnixMillis) -> Result<Vec<bool>, Code> {

@@ -22,6 +22,7 @@ use crate::{
     fresh_rng, keypackages,
     reach::{Reach, Terms},
     relays::Seat,
+    retention::Kind,
     rooms::{Send, SendPending, Whisper, Whispered},
 };
 
@@ -185,11 +186,18 @@ pub(super) async fn member<S: Store>(
 ) -> Outcome<S> {
     let now = now();
     let session = &*session;
-    let reach = Reach { store: &server.store, keys: &server.keys, apps: &server.apps, owner: &session.account };
+    let reach = Reach {
+        store: &server.store,
+        keys: &server.keys,
+        apps: &server.apps,
+        owner: &session.account,
+        lifetimes: &server.lifetimes,
+    };
     match request {
         Request::Apps => Ok(Done::Answer(Answer::Apps(server.apps.infos()))),
         Request::PublishKeyPackages { pool, packages } => {
-            let left = keypackages::publish(&server.store, &session.device, pool, &packages, now).await?;
+            let expires = server.lifetimes.expires(Kind::KeyPackage, now);
+            let left = keypackages::publish(&server.store, &session.device, pool, &packages, expires).await?;
             let (door, stranger, last_resort_used) = (left.door, left.stranger, left.last_resort_used);
             Ok(Done::Answer(Answer::Pools { door, stranger, last_resort_used }))
         }
@@ -204,6 +212,9 @@ pub(super) async fn member<S: Store>(
         }
         Request::Backup { after } => {
             Ok(Done::Answer(backups::page(&server.store, &session.account.account, after).await?))
+        }
+        Request::Holdings { after } => {
+            Ok(Done::Answer(Answer::Holdings(server.accounts.holdings(session, after.as_ref()).await?)))
         }
         Request::OwnAccount => Ok(Done::Answer(Answer::Account(server.accounts.own_account(session).await?))),
         Request::ClaimOwn { device, room } => {

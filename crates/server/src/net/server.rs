@@ -40,7 +40,7 @@ use crate::{
     mailboxes::{ACK_EVERY_MS, Mailboxes, Notice},
     metrics::Metrics,
     relays::Relays,
-    retention::Kind,
+    retention::{Fault, Kind, Lifetimes, Setting},
     rooms::{RoomLimits, Rooms},
     web::Site,
 };
@@ -50,6 +50,8 @@ const TLS_TIME: Duration = Duration::from_secs(10);
 /// How long sockets may take to go at a stop.
 const STOP_TIME: Duration = Duration::from_secs(3);
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// How often what is in memory only is gone through.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// The server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +59,9 @@ pub enum StartError {
     /// The address is not usable.
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] io::Error),
+    /// A lifetime is beyond its ceiling.
+    #[error("{0}")]
+    Retention(Fault),
     /// Certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -82,6 +87,7 @@ pub(super) struct Server<S> {
     pub(super) rooms: Rooms<S>,
     pub(super) new_rooms: Buckets<AccountId>,
     pub(super) relays: Arc<Relays>,
+    pub(super) lifetimes: Lifetimes,
     pub(super) metrics: Metrics,
     pub(super) site: Site,
     pub(super) has_tls: bool,
@@ -138,10 +144,11 @@ pub async fn run<S: Store>(
     keys: Keys,
     more_metrics: MoreMetrics,
 ) -> Result<RunningServer, StartError> {
+    let lifetimes = config.retention.lifetimes().map_err(|mut faults| StartError::Retention(faults.swap_remove(0)))?;
     let tls = config.tls.as_ref().map(acceptor).transpose()?;
     check_keys(&store, &keys).await?;
     let site = site(config)?;
-    let server = Arc::new(join(config, store, keys, more_metrics, site).await?);
+    let server = Arc::new(join(config, store, keys, more_metrics, site, lifetimes).await?);
     let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
     let addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
     let stop = Arc::new(Notify::new());
@@ -170,7 +177,12 @@ async fn check_keys<S: Store>(store: &S, keys: &Keys) -> Result<(), StartError> 
         return Err(StartError::WrongKeys);
     }
     let kind = Kind::KeyCheck;
-    let batch = RowBatch::new(partition).put(b"check", keys.check().to_vec(), kind.row(), kind.expires(now()));
+    let batch = RowBatch::new(partition).put(
+        b"check",
+        keys.check().to_vec(),
+        kind.row(),
+        Lifetimes::default().expires(kind, now()),
+    );
     // A full disk must not keep the server from starting: reading goes on.
     match store.commit(vec![batch.into()]).await {
         Ok(_) | Err(StoreError::Full) => Ok(()),
@@ -184,16 +196,28 @@ async fn join<S: Store>(
     keys: Keys,
     more_metrics: MoreMetrics,
     site: Site,
+    lifetimes: Lifetimes,
 ) -> Result<Server<S>, Refused> {
     let keys = Arc::new(keys);
     let apps = Apps::new(config);
     let mailboxes = Arc::new(Mailboxes::open(store.clone(), keys.clone()).await?);
-    let accounts = Arc::new(Accounts::new(store.clone(), keys.clone(), apps.clone(), mailboxes.clone(), config));
-    let claims = Claims::new(store.clone(), keys.clone(), apps.clone(), accounts.clone(), mailboxes.clone(), config);
+    let accounts =
+        Accounts::new(store.clone(), keys.clone(), apps.clone(), mailboxes.clone(), config, lifetimes.clone());
+    let accounts = Arc::new(accounts);
+    let claims = Claims::new(
+        store.clone(),
+        keys.clone(),
+        apps.clone(),
+        accounts.clone(),
+        mailboxes.clone(),
+        config,
+        lifetimes.clone(),
+    );
     let per_s = config.limits.messages_per_room_per_s as f32;
     let limits = RoomLimits {
         sends: Rate { per_s, burst: per_s * 4.0 },
         joins: Rate::per(config.limits.joins_per_hour, 3_600),
+        lifetimes: lifetimes.clone(),
         ..RoomLimits::default()
     };
     let rooms = Rooms::new(store.clone(), keys.clone(), mailboxes.clone(), limits);
@@ -205,7 +229,8 @@ async fn join<S: Store>(
     Ok(Server {
         incarnation: 1,
         new_rooms: Buckets::new(Rate::per(config.limits.rooms_per_hour, 3_600)),
-        relays: Arc::default(),
+        relays: Arc::new(Relays::new(lifetimes.ms(Setting::Relay))),
+        lifetimes,
         metrics: Metrics::default(),
         site,
         has_tls: config.tls.is_some(),
@@ -231,7 +256,11 @@ async fn accept<S: Store>(
 ) {
     let addresses = Arc::new(Addresses::default());
     let mut connections = JoinSet::new();
-    let work = [tokio::spawn(flush_acks(server.clone())), tokio::spawn(sweep(server.clone()))];
+    let work = [
+        tokio::spawn(flush_acks(server.clone())),
+        tokio::spawn(sweep(server.clone())),
+        tokio::spawn(forget(server.clone())),
+    ];
     loop {
         tokio::select! {
             () = stop.notified() => break,
@@ -323,7 +352,21 @@ async fn flush_acks<S: Store>(server: Arc<Server<S>>) {
     }
 }
 
+/// Goes through what is in memory only.
+async fn forget<S: Store>(server: Arc<Server<S>>) {
+    loop {
+        tokio::time::sleep(FORGET_EVERY).await;
+        let now = now();
+        server.accounts.forget(now);
+        server.claims.forget(now);
+        server.rooms.forget(now);
+        server.relays.forget(now);
+        server.new_rooms.forget(now);
+    }
+}
+
 async fn sweep<S: Store>(server: Arc<Server<S>>) {
+    let mut rooms_swept = None;
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         let now = now();
@@ -333,6 +376,13 @@ async fn sweep<S: Store>(server: Arc<Server<S>>) {
         match server.store.sweep(UnixTime(now.seconds())).await {
             Ok(swept) => tracing::info!(swept.rows, swept.queue_rows, swept.day_keys, "swept"),
             Err(error) => tracing::error!(%error, "sweeping"),
+        }
+        let today = UnixTime(now.seconds()).day();
+        if rooms_swept != Some(today) {
+            match server.rooms.drop_dead_tokens(now).await {
+                Ok(_) => rooms_swept = Some(today),
+                Err(error) => tracing::error!(%error, "dropping dead tokens"),
+            }
         }
         if let Err(error) = server.accounts.close_idle(now).await {
             tracing::warn!(%error, "closing idle mailboxes");

@@ -3,6 +3,7 @@
 use super::*;
 use crate::testing::{NOON, rng};
 
+const LIFE_MS: u64 = 600_000;
 const ANN: AccountId = AccountId([1; 16]);
 
 /// Sockets of one server, at one time.
@@ -14,7 +15,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self { relays: Arc::default(), now: NOON, rng: rng(1) }
+        Self { relays: Arc::new(Relays::new(LIFE_MS)), now: NOON, rng: rng(1) }
     }
 
     fn seat(&self) -> Seat {

@@ -22,7 +22,7 @@ use crate::{
     keys::Keys,
     limits::{Bucket, Rate},
     mailboxes::Mailboxes,
-    retention::Kind,
+    retention::{Kind, Setting},
     sync::MutexExt as _,
 };
 
@@ -69,8 +69,8 @@ const LOOK: QueueLimit = QueueLimit { rows: 1_024, bytes: 1 << 20 };
 /// Sequences reserved at once.
 const RESERVE: u64 = 1_024;
 const FIRST_RESERVE: u64 = 16;
-/// A room whose state row has less time left than this gets it renewed when it is loaded, seconds.
-const RENEW_BELOW_S: u64 = 300 * 86_400;
+/// A room whose state row has less than three quarters of its time left gets it renewed when it is loaded.
+const RENEW_BELOW: (u64, u64) = (3, 4);
 
 /// A message accepted not long ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +107,8 @@ pub(super) struct Targets {
     pub(super) open: Vec<MailboxId>,
     /// Asked entries: slot and mailbox.
     pub(super) asked: Vec<(u32, MailboxId)>,
+    /// There are entries whose token is to be dropped.
+    pub(super) dead: bool,
 }
 
 /// What changes in a cell.
@@ -132,7 +134,7 @@ pub(super) struct Inner {
 
 impl Inner {
     /// Takes the next sequence, and adds the write that reserves it to `batch` unless that is durable already.
-    pub(super) fn take_seq(&mut self, mut batch: RowBatch, now: UnixMillis) -> (u64, RowBatch) {
+    pub(super) fn take_seq(&mut self, mut batch: RowBatch, expires: Option<UnixTime>) -> (u64, RowBatch) {
         let seq = self.next;
         self.next += 1;
         if seq > self.bound {
@@ -140,7 +142,7 @@ impl Inner {
         }
         if self.bound > self.durable_bound {
             let value = self.bound.to_be_bytes().to_vec();
-            batch = batch.put(BOUND, value, Kind::RoomSeq.row(), Kind::RoomSeq.expires(now));
+            batch = batch.put(BOUND, value, Kind::RoomSeq.row(), expires);
         }
         (seq, batch)
     }
@@ -189,8 +191,10 @@ impl Inner {
         }
         let mut targets = Targets::default();
         let mut seen = std::collections::HashSet::new();
-        for entry in self.state.entries.iter().filter(|entry| !entry.dead && !mailboxes.is_closed(&entry.mailbox)) {
-            if !entry.open {
+        for entry in &self.state.entries {
+            if entry.dead || mailboxes.is_closed(&entry.mailbox) {
+                targets.dead |= !entry.dead || !entry.token.is_empty();
+            } else if !entry.open {
                 targets.asked.push((entry.slot, entry.mailbox));
             } else if seen.insert(entry.mailbox) {
                 targets.open.push(entry.mailbox);
@@ -372,14 +376,14 @@ impl<S: Store> Rooms<S> {
         }
         let rows = self.store.range(&partition(room), &KeyRange::prefix(SMALL), usize::MAX).await?;
         let Some(state) = rows.iter().find(|row| row.key == STATE) else { return Ok(false) };
+        let renew_below_s = self.limits.lifetimes.seconds(Setting::Room) * RENEW_BELOW.0 / RENEW_BELOW.1;
         let renew =
-            state.expires.is_some_and(|expires| expires < UnixTime(now.seconds()).plus_s(RENEW_BELOW_S)).then(|| {
-                RowBatch::new(partition(room)).present(STATE).put(
-                    STATE,
-                    state.value.clone(),
-                    Kind::Room.row(),
-                    Kind::Room.expires(now),
-                )
+            state.expires.is_some_and(|expires| expires < UnixTime(now.seconds()).plus_s(renew_below_s)).then(|| {
+                // What is small goes on with the room: its sequence, and who has had a message.
+                let small = rows.iter().filter(|row| !row.key.starts_with(&JOB));
+                small.fold(RowBatch::new(partition(room)).present(STATE), |batch, row| {
+                    batch.put(row.key.clone(), row.value.clone(), row.kind, self.expires(Kind::Room, now))
+                })
             });
         let bound = rows
             .iter()

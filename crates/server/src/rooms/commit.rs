@@ -146,7 +146,8 @@ impl<S: Store> Rooms<S> {
                 return Ok(None);
             }
             inner.meter_commit(slot, self.limits.commits, now)?;
-            let (seq, mut batch) = inner.take_seq(RowBatch::new(partition(&room)).present(STATE), now);
+            let (seq, mut batch) =
+                inner.take_seq(RowBatch::new(partition(&room)).present(STATE), self.expires(Kind::RoomSeq, now));
             plan.state.head = seq;
             let gone = self.mark_dead(&mut plan.state);
             let answer = CommitAnswer { room_seq: seq, time: now.0, closed: gone };
@@ -156,7 +157,7 @@ impl<S: Store> Rooms<S> {
                     grant_key(&grant.id),
                     Vec::new(),
                     kind.row(),
-                    kind.expires(now),
+                    self.expires(kind, now),
                 );
             }
             let grants_from = 1;
@@ -167,13 +168,13 @@ impl<S: Store> Rooms<S> {
                 batch = batch.delete(asked_key(*slot));
             }
             batch = batch
-                .put(STATE, plan.state.to_bytes(), Kind::Room.row(), Kind::Room.expires(now))
-                .put(log_key(seq), record::encode(&log), Kind::Log.row(), Kind::Log.expires(now))
+                .put(STATE, plan.state.to_bytes(), Kind::Room.row(), self.expires(Kind::Room, now))
+                .put(log_key(seq), record::encode(&log), Kind::Log.row(), self.expires(Kind::Log, now))
                 .put(
                     commit_key(&commit.commit_id),
                     record::encode(&answer),
                     Kind::CommitId.row(),
-                    Kind::CommitId.expires(now),
+                    self.expires(Kind::CommitId, now),
                 );
             let mut batches = vec![Batch::from(job.put(batch))];
             batches.extend(self.delivery(&room, job, payload));
@@ -195,16 +196,10 @@ impl<S: Store> Rooms<S> {
         }
     }
 
-    /// Marks entries whose mailbox is gone, and gives the member keys of all such.
+    /// Drops the tokens of entries whose mailbox is gone, and gives the member keys of all such.
     fn mark_dead(&self, state: &mut RoomState) -> Vec<u8> {
-        let mut closed = Vec::new();
-        for entry in &mut state.entries {
-            entry.dead = entry.dead || self.mailboxes.is_closed(&entry.mailbox);
-            if entry.dead {
-                closed.extend(entry.member_key.0);
-            }
-        }
-        closed
+        state.drop_dead(&self.mailboxes);
+        state.entries.iter().filter(|entry| entry.dead).flat_map(|entry| entry.member_key.0).collect()
     }
 }
 

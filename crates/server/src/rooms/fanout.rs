@@ -13,11 +13,7 @@ use super::{
     Rooms,
     cell::{job_key, partition, payload_id},
 };
-use crate::{
-    error::Refused,
-    record,
-    retention::{Kind, mailbox_row_expires},
-};
+use crate::{error::Refused, record, retention::Kind};
 
 /// Appends between two watermarks of one delivery.
 const CHUNK: usize = 256;
@@ -144,7 +140,7 @@ impl<S: Store> Rooms<S> {
     /// The batches of a delivery after the one that holds the job.
     pub(super) fn delivery(&self, room: &RoomId, mut job: Job, payload: Bytes) -> Vec<Batch> {
         let time = UnixMillis(job.time);
-        let expires = mailbox_row_expires(time);
+        let expires = self.limits.lifetimes.mailbox_row_expires(time);
         let to = std::mem::take(&mut job.to);
         let own = std::mem::take(&mut job.own);
         let rows = to.chunks_exact(16).map(|mailbox| (mailbox.try_into().expect("chunks of 16"), None));
@@ -181,9 +177,22 @@ impl<S: Store> Rooms<S> {
         batches
     }
 
+    /// The rest of a delivery, but for mailboxes that were closed since it began.
+    fn without_closed(&self, mut job: Job) -> Job {
+        let open = |mailbox: &[u8]| mailbox.try_into().is_ok_and(|id| !self.mailboxes.is_closed(&MailboxId(id)));
+        let done = job.done as usize;
+        let to = job.to.chunks_exact(16).enumerate();
+        let to: Vec<u8> = to.filter(|(at, to)| *at >= done && open(to)).flat_map(|(_, to)| to.to_vec()).collect();
+        let own_done = done.saturating_sub(job.to.len() / 16);
+        job.own = job.own.into_iter().skip(own_done).filter(|own| open(&own.mailbox)).collect();
+        (job.to, job.done) = (to, 0);
+        job
+    }
+
     /// Finishes a delivery that a crash interrupted.
     pub(super) async fn resume(&self, room: &RoomId, value: &[u8]) -> Result<(), Refused> {
         let job: Job = record::decode(value, "job")?;
+        let job = self.without_closed(job);
         let payload = job.payload.clone();
         let batches = self.delivery(room, job, payload);
         let _ = self.store.commit(batches).await?;

@@ -126,7 +126,9 @@ impl<S: Store> Rooms<S> {
         batch: RowBatch,
         now: UnixMillis,
     ) -> Result<bool, Refused> {
-        let batch = batch.present(STATE).put(STATE, state.to_bytes(), Kind::Room.row(), Kind::Room.expires(now));
+        let mut state = state;
+        state.drop_dead(&self.mailboxes);
+        let batch = batch.present(STATE).put(STATE, state.to_bytes(), Kind::Room.row(), self.expires(Kind::Room, now));
         let ticket = {
             let mut guard = cell.inner.locked();
             let inner = guard.as_mut().ok_or_else(no_such_room)?;
@@ -183,7 +185,8 @@ impl<S: Store> Rooms<S> {
                 return Err(problem.retry_after_ms(100).into());
             }
             inner.meter_commit(entry.slot, self.limits.commits, now)?;
-            let (seq, batch) = inner.take_seq(RowBatch::new(partition(&room)).present(STATE), now);
+            let (seq, batch) =
+                inner.take_seq(RowBatch::new(partition(&room)).present(STATE), self.expires(Kind::RoomSeq, now));
             let recent = Recent { id: knock_id, seq, time: now, stamp: [0; 32] };
             let body = RowBody::Knock { knock_id, member_key: proof.member_key, payload };
             let to = inner.targets(&self.mailboxes);
@@ -234,7 +237,7 @@ impl<S: Store> Rooms<S> {
         &self,
         cell: &Arc<Cell>,
         slot: u32,
-        state: RoomState,
+        mut state: RoomState,
         successor: RoomId,
         member_key: MemberKey,
         now: UnixMillis,
@@ -246,14 +249,15 @@ impl<S: Store> Rooms<S> {
             return Ok(None);
         }
         inner.meter_commit(slot, self.limits.commits, now)?;
+        state.drop_dead(&self.mailboxes);
         let batch = RowBatch::new(partition(&room)).present(STATE).put(
             STATE,
             state.to_bytes(),
             Kind::Room.row(),
-            Kind::Room.expires(now),
+            self.expires(Kind::Room, now),
         );
         inner.set_state(Arc::new(state));
-        let (seq, batch) = inner.take_seq(batch, now);
+        let (seq, batch) = inner.take_seq(batch, self.expires(Kind::RoomSeq, now));
         let recent = Recent { id: MessageId(successor.0), seq, time: now, stamp: [0; 32] };
         let to = inner.targets(&self.mailboxes);
         let bound = inner.bound();

@@ -17,9 +17,10 @@ use parlour_store::{Batch, CommitTicket, Outcome, RowBatch, Store, StoreError};
 
 use super::{
     Rooms,
-    cell::{Cell, Inner, Recent, asked_key, partition},
+    cell::{Cell, Inner, Recent, STATE, asked_key, partition},
     fanout::{Job, row_payload},
     no_such_room,
+    state::RoomState,
 };
 use crate::{
     error::{Refused, refuse},
@@ -160,7 +161,7 @@ impl<S: Store> Rooms<S> {
         inner.meter_send(self.limits.sends, now)?;
         let stamp = self.keys.stamp(&send.tag, &send.room, &send.message_id, now);
         let (batch, to) = self.message_targets(inner, send, now);
-        let (seq, batch) = inner.take_seq(batch, now);
+        let (seq, batch) = inner.take_seq(batch, self.expires(Kind::RoomSeq, now));
         let recent = Recent { id: send.message_id, seq, time: now, stamp };
         let body =
             RowBody::Message { message_id: send.message_id, tag: send.tag, stamp, payload: send.payload.clone() };
@@ -174,6 +175,13 @@ impl<S: Store> Rooms<S> {
     fn message_targets(&self, inner: &mut Inner, send: &Send, now: UnixMillis) -> (RowBatch, Vec<MailboxId>) {
         let mut batch = RowBatch::new(partition(&send.room));
         let targets = inner.targets(&self.mailboxes);
+        if targets.dead {
+            let mut state = RoomState::clone(&inner.state);
+            state.drop_dead(&self.mailboxes);
+            let expires = self.expires(Kind::Room, now);
+            batch = batch.present(STATE).put(STATE, state.to_bytes(), Kind::Room.row(), expires);
+            inner.set_state(Arc::new(state));
+        }
         let mut to = targets.open.clone();
         for (slot, mailbox) in &targets.asked {
             if inner.asked_used.contains(slot) || send.payload.len() > MAX_ASKED_MESSAGE_BYTES {
@@ -181,7 +189,7 @@ impl<S: Store> Rooms<S> {
             }
             inner.asked_used.push(*slot);
             let kind = Kind::AskedUsed;
-            batch = batch.put(asked_key(*slot), Vec::new(), kind.row(), kind.expires(now));
+            batch = batch.put(asked_key(*slot), Vec::new(), kind.row(), self.expires(kind, now));
             if !to.contains(mailbox) {
                 to.push(*mailbox);
             }

@@ -24,6 +24,7 @@ use crate::{
     testing::{NOON, keys, rng},
 };
 
+mod dead;
 mod whispers;
 
 const ROOM: RoomId = RoomId([1; 16]);

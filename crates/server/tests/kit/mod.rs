@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of the kit")]
 #![allow(clippy::unwrap_used, reason = "a test kit")]
 
+pub(crate) mod full;
+
 use std::{collections::VecDeque, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;

@@ -34,7 +34,6 @@ struct Held {
 struct HeldQueueRow {
     row: QueueRow,
     shared: Option<PayloadId>,
-    expires: UnixDay,
     written: UnixDay,
 }
 
@@ -100,10 +99,10 @@ impl Model {
                         crate::Payload::Inline(_) => None,
                         crate::Payload::Shared { id, .. } => Some(*id),
                     };
-                    let row = QueueRow { seq, head: head.clone(), payload: payload.bytes().clone() };
-                    let (head, payload) = (row.head.clone(), row.payload.clone());
                     let expires = expires.capped(now.day());
-                    rows.insert(seq, HeldQueueRow { row, shared, expires, written: now.day() });
+                    let row = QueueRow { seq, head: head.clone(), payload: payload.bytes().clone(), expires };
+                    let (head, payload) = (row.head.clone(), row.payload.clone());
+                    rows.insert(seq, HeldQueueRow { row, shared, written: now.day() });
                     appended.push(Appended { queue: batch.queue, seq, head, payload });
                 }
                 QueueWrite::AckThrough(seq) => rows.retain(|held, _| held > seq),
@@ -129,7 +128,7 @@ impl Model {
 
     fn live_queue_rows(&self, queue: QueueId, now: UnixTime) -> impl Iterator<Item = &QueueRow> {
         let rows = self.queues.get(&queue).into_iter().flat_map(BTreeMap::values);
-        rows.filter(move |held| held.expires > now.day()).map(|held| &held.row)
+        rows.filter(move |held| held.row.expires > now.day()).map(|held| &held.row)
     }
 
     pub(super) fn queue_len(&self, queue: QueueId, now: UnixTime) -> u64 {
@@ -205,7 +204,7 @@ impl Model {
         });
         for rows in self.queues.values_mut() {
             rows.retain(|_, held| {
-                let live = held.expires > now.day();
+                let live = held.row.expires > now.day();
                 swept.queue_rows += u64::from(!live);
                 live
             });

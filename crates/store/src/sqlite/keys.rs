@@ -18,7 +18,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::seal::{SealKey, system_rng};
-use crate::{PartitionId, QUEUE_ROW_MAX_DAYS, StoreError, UnixDay};
+use crate::{PartitionId, StoreError, UnixDay};
 
 /// The keyed hash under which a partition is found on disk.
 pub(super) type PartitionTag = [u8; 16];
@@ -98,13 +98,13 @@ impl Keys {
         Ok(key)
     }
 
-    /// Destroys the keys of days whose rows have all expired by `today`; gives how many.
-    pub(super) fn destroy_before(&self, today: UnixDay) -> Result<u64, StoreError> {
+    /// Destroys the keys of days whose rows have all expired by `today`, `row_days` after they were written; gives how many.
+    pub(super) fn destroy_before(&self, today: UnixDay, row_days: u32) -> Result<u64, StoreError> {
         let mut destroyed = 0;
         for entry in fs::read_dir(&self.dir).map_err(from_io)? {
             let path = entry.map_err(from_io)?.path();
             let Some(day) = day_of(&path) else { continue };
-            if day.plus(QUEUE_ROW_MAX_DAYS) < today {
+            if day.plus(row_days) <= today {
                 destroy(&path).map_err(from_io)?;
                 self.days().insert(day, None);
                 destroyed += 1;

@@ -43,6 +43,8 @@ pub(super) struct Append {
 /// What a group does to the queues.
 pub(super) struct QueuePlan {
     today: UnixDay,
+    /// No row lives on.
+    last: UnixDay,
     /// The rows to write: those that the group itself did not delete again.
     pub(super) appends: Vec<Append>,
     /// The places in `appends` in the order of their numbers.
@@ -56,10 +58,11 @@ pub(super) struct QueuePlan {
 }
 
 impl QueuePlan {
-    /// An empty plan for a group of `today`.
-    pub(super) fn new(today: UnixDay) -> Self {
+    /// An empty plan for a group of `today`, whose rows live so many days.
+    pub(super) fn new(today: UnixDay, row_days: u32) -> Self {
         Self {
             today,
+            last: today.plus(row_days),
             appends: Vec::new(),
             written: Vec::new(),
             new_payloads: Vec::new(),
@@ -87,7 +90,7 @@ impl QueuePlan {
                         payload: payload.bytes().clone(),
                         number: 0,
                         content,
-                        expires: expires.capped(self.today),
+                        expires: (*expires).min(self.last),
                     });
                     continue;
                 }
@@ -278,7 +281,7 @@ mod tests {
     }
 
     fn commit(index: &mut Index, numbers: &mut Numbers, queues: &[u8]) -> Vec<(u8, Seq, RowNumber)> {
-        let mut plan = QueuePlan::new(UnixDay(1));
+        let mut plan = QueuePlan::new(UnixDay(1), 31);
         for queue in queues {
             plan.add(index, numbers, &append(*queue), &mut Vec::new());
         }

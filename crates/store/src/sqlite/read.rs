@@ -183,7 +183,7 @@ impl Shared {
             Content::Inline => Some(header.inline),
             Content::Shared(number) => self.payload(db, number)?,
         };
-        Ok(payload.map(|payload| QueueRow { seq: entry.seq, head: header.head, payload }))
+        Ok(payload.map(|payload| QueueRow { seq: entry.seq, head: header.head, payload, expires: entry.expires }))
     }
 
     fn payload(&self, db: &Connection, number: RowNumber) -> Result<Option<Bytes>, StoreError> {

@@ -24,13 +24,14 @@ struct Stored {
     sealed: Vec<u8>,
 }
 
-/// Rebuilds the index as of `today`; gives it, and where the numbers go on.
+/// Rebuilds the index as of `today`; gives it, and where the numbers go on. A row lives `row_days` at most, also one that was
+/// written when they were more.
 pub(super) fn recover(
     db: &mut Connection,
     keys: &Keys,
     counters: &Counters,
     boot: u32,
-    today: UnixDay,
+    (today, row_days): (UnixDay, u32),
 ) -> Result<(Index, Numbers), StoreError> {
     let mut index = Index::new(boot);
     let mut numbers = Numbers { entry: 1, payload: 1 };
@@ -54,13 +55,14 @@ pub(super) fn recover(
     let mut dead_entries = Vec::new();
     each(db, ENTRIES, |row| {
         numbers.entry = row.number + 1;
-        let key = if row.expires <= today { None } else { keys.day(row.day)? };
+        let ends = row.expires.min(row.day.plus(row_days));
+        let key = if ends <= today { None } else { keys.day(row.day)? };
         let Some(key) = key else {
             dead_entries.push(row.number);
             return Ok(());
         };
         let number = row.number;
-        if !enter(&mut index, &key, row) {
+        if !enter(&mut index, &key, ends, row) {
             counters.damaged("queue row", number);
         }
         Ok(())
@@ -78,7 +80,7 @@ pub(super) fn recover(
 }
 
 /// Enters a row; `false` if it is damaged.
-fn enter(index: &mut Index, key: &SealKey, row: Stored) -> bool {
+fn enter(index: &mut Index, key: &SealKey, ends: UnixDay, row: Stored) -> bool {
     let Some(header) = open_queue_row(key, (row.number, row.expires), row.sealed) else {
         return false;
     };
@@ -93,7 +95,7 @@ fn enter(index: &mut Index, key: &SealKey, row: Stored) -> bool {
         seq: header.seq,
         number: row.number,
         content: header.content,
-        expires: row.expires,
+        expires: ends,
         written: row.day,
         len: len(header.head.len() + payload_len),
     };

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use super::{SqliteStore, writer::Command};
 use crate::{QueueId, StoreError, Swept, UnixTime};
 
-/// Rows that a sweep deletes in one go: about 3 ms of the writing thread.
-const SWEEP_CHUNK: usize = 256;
+/// Rows that a sweep deletes in one go: below a millisecond of the writing thread.
+const SWEEP_CHUNK: usize = 64;
 
 impl SqliteStore {
     /// Deletes what has expired, destroys old keys and empties the log.
@@ -33,7 +33,7 @@ impl SqliteStore {
                 }
             }
         }
-        swept.day_keys = self.0.shared.keys.destroy_before(now.day())?;
+        swept.day_keys = self.0.shared.keys.destroy_before(now.day(), self.0.shared.queue_row_days)?;
         self.ask(|answer| Command::Tidy { answer }).await?;
         Ok(swept)
     }

@@ -1,13 +1,14 @@
 //! The writing thread: takes what waits as one group, writes it in one transaction, and only then tells anybody.
 
 use std::{
+    collections::VecDeque,
     path::PathBuf,
     sync::{
         Arc,
         atomic::Ordering,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rand_chacha::ChaCha20Rng;
@@ -28,6 +29,11 @@ const LARGE_WAL_BYTES: u64 = 16 << 20;
 
 /// After so long without work the log is emptied: it holds what was written together, in order, and deleted rows.
 const IDLE: Duration = Duration::from_secs(3);
+
+/// A piece of a sweep waits until nothing else came for so long …
+const QUIET: Duration = Duration::from_millis(2);
+/// … or until the last one is so long ago, however much there is to do.
+const OVERDUE: Duration = Duration::from_millis(100);
 
 const SWEEP_ROWS: &str =
     "DELETE FROM row WHERE id IN (SELECT id FROM row WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
@@ -55,6 +61,12 @@ pub(super) enum Command {
     },
 }
 
+impl Command {
+    fn is_chore(&self) -> bool {
+        matches!(self, Self::SweepRows { .. } | Self::SweepQueues { .. })
+    }
+}
+
 /// A commit that waits.
 pub(super) struct Request {
     pub(super) batches: Vec<Batch>,
@@ -73,6 +85,9 @@ pub(super) struct Writer {
     pub(super) numbers: Numbers,
     pub(super) wal: PathBuf,
     pub(super) group: usize,
+    /// Pieces of a sweep, which give way to commits.
+    pub(super) chores: VecDeque<Command>,
+    pub(super) last_chore: Instant,
     /// Something was written since the log was emptied.
     pub(super) unsettled: bool,
 }
@@ -88,6 +103,7 @@ impl Writer {
                     while group.len() < self.group {
                         match commands.try_recv() {
                             Ok(Command::Commit(next)) => group.push(next),
+                            Ok(chore) if chore.is_chore() => self.chores.push_back(chore),
                             Ok(other) => {
                                 pending = Some(other);
                                 break;
@@ -98,10 +114,13 @@ impl Writer {
                     self.commit_group(group);
                 }
                 Command::SweepRows { now, limit, answer } => {
-                    let _ = answer.send(self.with_room(|writer| writer.sweep_rows(now, limit)));
+                    let swept = self.at_leisure(|writer| writer.with_room(|writer| writer.sweep_rows(now, limit)));
+                    let _ = answer.send(swept);
                 }
                 Command::SweepQueues { now, queues, limit, answer } => {
-                    let _ = answer.send(self.with_room(|writer| writer.sweep_queues(now, &queues, limit)));
+                    let sweep = |writer: &mut Self| writer.sweep_queues(now, &queues, limit);
+                    let swept = self.at_leisure(|writer| writer.with_room(sweep));
+                    let _ = answer.send(swept);
                 }
                 Command::Tidy { answer } => {
                     let _ = answer.send(self.tidy());
@@ -116,10 +135,24 @@ impl Writer {
         }
     }
 
-    /// The next command; empties the log when none comes for a while.
+    /// The next command. A piece of a sweep comes last, but not for ever; the log is emptied when nothing comes for a while.
     fn next(&mut self, commands: &Receiver<Command>) -> Option<Command> {
+        while !self.chores.is_empty() {
+            let left = OVERDUE.saturating_sub(self.last_chore.elapsed());
+            let next =
+                if left.is_zero() { Err(RecvTimeoutError::Timeout) } else { commands.recv_timeout(QUIET.min(left)) };
+            match next {
+                Ok(chore) if chore.is_chore() => self.chores.push_back(chore),
+                Ok(command) => return Some(command),
+                Err(_) => return self.chores.pop_front(),
+            }
+        }
         if self.unsettled {
             match commands.recv_timeout(IDLE) {
+                Ok(chore) if chore.is_chore() => {
+                    self.chores.push_back(chore);
+                    return self.next(commands);
+                }
                 Ok(command) => return Some(command),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
@@ -130,7 +163,23 @@ impl Writer {
                 }
             }
         }
-        commands.recv().ok()
+        match commands.recv().ok()? {
+            chore if chore.is_chore() => {
+                self.chores.push_back(chore);
+                self.next(commands)
+            }
+            command => Some(command),
+        }
+    }
+
+    /// Deletes without a sync of its own: what a power cut takes back has expired all the same, and the next commit's sync covers it.
+    fn at_leisure<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.unsettled = true;
+        self.db.pragma_update(None, "synchronous", "NORMAL").map_err(from_sql)?;
+        let done = work(self);
+        self.last_chore = Instant::now();
+        self.db.pragma_update(None, "synchronous", "FULL").map_err(from_sql)?;
+        done
     }
 
     /// Commits a group. If it fails as a whole, each commit gets its own try: what deletes may work on a full disk.
@@ -193,7 +242,8 @@ impl Writer {
     /// Writes a group in one transaction; when it is durable, enters it into the index and tells the sink.
     fn commit(&mut self, group: &[Vec<Batch>]) -> Result<Vec<Outcome>, StoreError> {
         let now = self.shared.clock.now();
-        let mut plan = QueuePlan::new(now.day());
+        let mut plan = QueuePlan::new(now.day(), self.shared.queue_row_days);
+        let changes = self.db.total_changes();
         let outcomes = self.transaction(&mut plan, |writer, plan| {
             let (mut outcomes, queue_batches) = writer.stage_rows(group, now)?;
             if !queue_batches.is_empty() {
@@ -210,6 +260,9 @@ impl Writer {
             }
             Ok(outcomes)
         })?;
+        if self.db.total_changes() != changes {
+            self.shared.counters.committed();
+        }
         self.shared.counters.outcomes(&outcomes);
         if let Some(sink) = self.shared.sink() {
             for row in plan.appends {
@@ -253,7 +306,6 @@ impl Writer {
         plan: &mut QueuePlan,
         stage: impl FnOnce(&mut Self, &mut QueuePlan) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let changes = self.db.total_changes();
         let written = self.execute("BEGIN IMMEDIATE").and_then(|()| {
             let staged = stage(self, plan)?;
             let deleted = plan.write(&self.db, &self.shared.keys, &mut self.rng)?;
@@ -270,9 +322,6 @@ impl Writer {
             self.shared.counters.failed();
             return written;
         }
-        if self.db.total_changes() != changes {
-            self.shared.counters.committed();
-        }
         plan.enter(&mut self.shared.index());
         written
     }
@@ -288,14 +337,11 @@ impl Writer {
             .prepare_cached(SWEEP_ROWS)
             .and_then(|mut s| s.execute([now.0.cast_signed(), i64::try_from(limit).unwrap_or(i64::MAX)]))
             .map_err(from_sql)?;
-        if deleted > 0 {
-            self.shared.counters.committed();
-        }
         Ok(deleted)
     }
 
     fn sweep_queues(&mut self, now: UnixTime, queues: &[QueueId], limit: usize) -> Result<usize, StoreError> {
-        let mut plan = QueuePlan::new(now.day());
+        let mut plan = QueuePlan::new(now.day(), self.shared.queue_row_days);
         self.transaction(&mut plan, |writer, plan| {
             let index = writer.shared.index();
             let taken = plan.expire(&index, queues, limit);

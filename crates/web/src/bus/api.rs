@@ -2,10 +2,10 @@
 
 use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
-    Allowed, Backup, Body, Connection, Conversation, ConversationId, ConversationState, Device, Event, Expiry, Failure,
-    GroupLink, GroupRole, GroupRules, GroupView, Identity, IdentityId, Intent, IntentId, Joining, KeptHistory, LinkEnd,
-    Member, Mention, Message, MessageState, Notice, Picture, Preview, Proof, Reply, Reports, Request, Showing, Status,
-    Target, Timer,
+    Allowed, Backup, Body, Connection, Conversation, ConversationId, ConversationState, Device, Ends, Event, Expiry,
+    Failure, GroupLink, GroupRole, GroupRules, GroupView, HeldKind, HeldRow, Holdings, Identity, IdentityId, Intent,
+    IntentId, Joining, KeptHistory, LinkEnd, Member, Mention, Message, MessageState, Notice, Picture, Preview, Proof,
+    Reply, Reports, Request, Showing, Status, Target, Timer, Unlisted,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
 use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, RoomId, UnixMillis};
@@ -44,10 +44,15 @@ wire_struct! { Expiry { after_s, archive } }
 wire_struct! { Device { id, name, this, added, seen, showing } }
 wire_struct! { Status { received, unreadable, queued, held, repairs, conversations, requests, backed_up } }
 
+wire_struct! { Holdings { kinds, rows, unlisted } }
+wire_struct! { HeldKind { number, name, why, erased } }
+wire_struct! { HeldRow { kind, which, day, bytes, ends } }
+wire_struct! { Unlisted { name, why, at_most } }
 wire_struct! { Backup { history, here, complete, since, messages, bytes, left_out } }
 
 wire_enum! { Timer { 0 Reading(seconds), 1 Sending(seconds), 2 Once } }
 wire_enum! { Notice { 0 Expiry { expiry, existing } } }
+wire_enum! { Ends { 0 WithAccount, 1 At(at) } }
 wire_enum! { KeptHistory { 0 Off, 1 Days(days), 2 All } }
 wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
 wire_enum! { ReachRule { 0 Ask, 1 Invite, 2 Nobody } }
@@ -135,6 +140,7 @@ wire_enum! {
         91 Open { conversation, message },
         92 Keep { conversation, message, keep },
         93 KeepAll { conversation, keep },
+        96 Holdings,
     }
 }
 
@@ -187,6 +193,7 @@ wire_enum! {
         31 GroupLinks(links),
         32 Joining(joins),
         40 Backup(backup),
+        90 Holdings(held),
     }
 }
 
@@ -206,6 +213,7 @@ wire_enum! {
 lists! {
     AppInfo, GroupLink, Identity, Joining, Conversation, Device, Member, Mention, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
     (AccountRef, GroupRole), (AccountRef, MessageState), (ConversationId, String), (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
+    HeldKind, HeldRow, Unlisted,
 }
 
 impl Wire for AppId {

@@ -2,8 +2,8 @@
 
 use super::*;
 use parlour_client::api::{
-    Backup, Body, ConversationId, Device, Expiry, GroupLink, Identity, Joining, KeptHistory, LinkEnd, Mention, Message,
-    MessageState, Notice, Request, Showing, Target, Timer,
+    Backup, Body, ConversationId, Device, Ends, Expiry, GroupLink, HeldKind, HeldRow, Holdings, Identity, Joining,
+    KeptHistory, LinkEnd, Mention, Message, MessageState, Notice, Request, Showing, Target, Timer, Unlisted,
 };
 use parlour_proto::frames::{AccountRef, AppId};
 use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, UnixMillis};
@@ -85,6 +85,7 @@ fn devices_and_drafts_come_back_as_they_were() {
         Intent::SetShowing { device: DeviceId([4; 16]), showing: Showing { off: true, quiet: Some((1320, 420)) } },
         Intent::Readers { conversation, message: MessageId([1; 16]) },
         Intent::Backup,
+        Intent::Holdings,
         Intent::SetBackup { history: KeptHistory::Off },
         Intent::SetBackup { history: KeptHistory::Days(30) },
         Intent::SetBackup { history: KeptHistory::All },
@@ -114,6 +115,14 @@ fn devices_and_drafts_come_back_as_they_were() {
         Reply::Readers(vec![(account.clone(), MessageState::Read)]),
         Reply::LinkCode { code: digits.clone(), scan: digits, until: UnixMillis(600_000) },
         Reply::Linked { account, address: "ana@den".to_owned() },
+        Reply::Holdings(Holdings {
+            kinds: vec![HeldKind { number: 4, name: "rule".into(), why: "reach".into(), erased: "you".into() }],
+            rows: vec![
+                HeldRow { kind: 4, which: "from den".into(), day: Some(7), bytes: 300, ends: Ends::WithAccount },
+                HeldRow { kind: 4, which: String::new(), day: None, bytes: 0, ends: Ends::At(UnixMillis(5)) },
+            ],
+            unlisted: vec![Unlisted { name: "entries".into(), why: "sealed".into(), at_most: "400 days".into() }],
+        }),
         Reply::Backup(Backup {
             history: KeptHistory::Days(30),
             here: true,

@@ -19,6 +19,7 @@ pub(super) enum Command {
     Whoami {},
     Status {},
     Backup {},
+    Holdings {},
     SetBackup {
         history: String,
     },
@@ -200,6 +201,7 @@ impl Command {
             Self::Whoami {} => Intent::WhoAmI,
             Self::Status {} => Intent::Status,
             Self::Backup {} => Intent::Backup,
+            Self::Holdings {} => Intent::Holdings,
             Self::SetBackup { history } => {
                 Intent::SetBackup { history: crate::cli::kept_history(&history).map_err(Trouble::usage)? }
             }

@@ -1,8 +1,9 @@
 //! One of every kind of frame, the same in every run: what the byte snapshots hold.
 
 use crate::frames::{
-    AccountRef, AccountView, Answer, AppId, AppInfo, Claimed, ClaimedDevice, Commit, EntryChange, KeyPackageUpload,
-    Log, MemberProof, Pool, Push, ReachRule, Request, Rights, Row, RowBody, SignIn, SignedIn, Welcome, Who,
+    AccountRef, AccountView, Answer, AppId, AppInfo, Claimed, ClaimedDevice, Commit, Ends, EntryChange, HeldKind,
+    HeldRow, Holdings, KeyPackageUpload, Log, MemberProof, Pool, Push, ReachRule, Request, Rights, Row, RowBody,
+    SignIn, SignedIn, Unlisted, Welcome, Who,
 };
 use crate::ids::{AccountId, DeviceId, Digest, MemberKey, MessageId, RoomId, Secret, UnixMillis};
 use crate::problem::{Code, Problem};
@@ -130,6 +131,8 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("", Request::DropBackup { name: [0xba; 16] }),
         ("_first", Request::Backup { after: None }),
         ("", Request::Backup { after: Some([0xba; 16]) }),
+        ("_first", Request::Holdings { after: None }),
+        ("", Request::Holdings { after: Some(bytes("cursor")) }),
         ("", Request::Whisper { room: ROOM, send_key: secret(), payload: bytes("canary whisper") }),
     ]
 }
@@ -186,9 +189,20 @@ pub(super) fn answers() -> Vec<Result<Answer, Problem>> {
         Ok(Answer::Log(Log { head: 17, rows: rows(), more: true, successor: Some(ROOM) })),
         Ok(Answer::Relay { slot: 420_042 }),
         Ok(Answer::Backup { chunks: vec![([0xba; 16], bytes("canary chunk"))], more: true }),
+        Ok(Answer::Holdings(holdings())),
         Err(problem),
         Err(Problem::new(Code::NotReachable, "")),
     ]
+}
+
+fn holdings() -> Holdings {
+    let row = |day, ends| HeldRow { kind: 4, which: "from den: ask".into(), day, bytes: 300, ends };
+    Holdings {
+        kinds: vec![HeldKind { number: 4, name: "rule".into(), why: "reach".into(), erased: "the account".into() }],
+        rows: vec![row(Some(20_000), Ends::At(TIME)), row(None, Ends::WithAccount)],
+        unlisted: vec![Unlisted { name: "entries".into(), why: "sealed".into(), at_most: "400 days".into() }],
+        next: Some(bytes("cursor")),
+    }
 }
 
 pub(super) fn pushes() -> Vec<Push> {

@@ -1,9 +1,9 @@
 //! Any frame that may be sent.
 
 use crate::frames::{
-    AccountRef, AccountView, Answer, AppId, AppInfo, Claimed, ClaimedDevice, Commit, EntryChange, KeyPackageUpload,
-    Log, MemberProof, Pool, Push, RELAY_SLOTS, ReachRule, Request, Rights, Row, RowBody, SignIn, SignedIn, Welcome,
-    Who,
+    AccountRef, AccountView, Answer, AppId, AppInfo, Claimed, ClaimedDevice, Commit, Ends, EntryChange, HeldKind,
+    HeldRow, Holdings, KeyPackageUpload, Log, MemberProof, Pool, Push, RELAY_SLOTS, ReachRule, Request, Rights, Row,
+    RowBody, SignIn, SignedIn, Unlisted, Welcome, Who,
 };
 use crate::ids::{AccountId, DeviceId, Digest, MemberKey, MessageId, RoomId, Secret, UnixMillis};
 use crate::problem::{Code, Problem};
@@ -157,6 +157,7 @@ fn signed_in_requests() -> impl Strategy<Value = Request> {
         (any::<[u8; 16]>(), bytes()).prop_map(|(name, chunk)| Request::PutBackup { name, chunk }),
         any::<[u8; 16]>().prop_map(|name| Request::DropBackup { name }),
         any::<Option<[u8; 16]>>().prop_map(|after| Request::Backup { after }),
+        option::of(vec(any::<u8>(), 1..40)).prop_map(|after| Request::Holdings { after: after.map(Bytes::from) }),
         (device(), room()).prop_map(|(device, room)| Request::ClaimOwn { device, room }),
         Just(Request::OpenRelay),
         (who(), room()).prop_map(|(who, room)| Request::Claim { who, room }),
@@ -286,7 +287,26 @@ pub(super) fn any_answer() -> impl Strategy<Value = Answer> {
         (0..RELAY_SLOTS).prop_map(|slot| Answer::Relay { slot }),
         (vec((any::<[u8; 16]>(), bytes()), 0..4), any::<bool>())
             .prop_map(|(chunks, more)| Answer::Backup { chunks, more }),
+        holdings().prop_map(Answer::Holdings),
     ]
+}
+
+fn holdings() -> impl Strategy<Value = Holdings> {
+    let kind = (any::<u32>(), ".{0,9}", ".{0,9}", ".{0,9}");
+    let kind = kind.prop_map(|(number, name, why, erased)| HeldKind { number, name, why, erased });
+    let row = (any::<u32>(), ".{0,9}", any::<Option<u32>>(), any::<u64>(), option::of(time()));
+    let row = row.prop_map(|(kind, which, day, bytes, ends)| {
+        let ends = ends.map_or(Ends::WithAccount, Ends::At);
+        HeldRow { kind, which, day, bytes, ends }
+    });
+    let unlisted = (".{0,9}", ".{0,9}", ".{0,9}").prop_map(|(name, why, at_most)| Unlisted { name, why, at_most });
+    let next = option::of(vec(any::<u8>(), 1..40));
+    (vec(kind, 0..4), vec(row, 0..4), vec(unlisted, 0..4), next).prop_map(|(kinds, rows, unlisted, next)| Holdings {
+        kinds,
+        rows,
+        unlisted,
+        next: next.map(Bytes::from),
+    })
 }
 
 pub(super) fn any_push() -> impl Strategy<Value = Push> {

@@ -64,7 +64,14 @@ impl World {
     async fn on(store: CrashStore, keys: Arc<Keys>) -> Self {
         let config = Self::config();
         let mailboxes = Arc::new(Mailboxes::open(store.clone(), keys.clone()).await.unwrap());
-        let accounts = Accounts::new(store.clone(), keys.clone(), Apps::new(&config), mailboxes.clone(), &config);
+        let accounts = Accounts::new(
+            store.clone(),
+            keys.clone(),
+            Apps::new(&config),
+            mailboxes.clone(),
+            &config,
+            crate::retention::Lifetimes::default(),
+        );
         Self { store, keys, mailboxes, accounts }
     }
 
