@@ -35,6 +35,9 @@ pub struct Damaged;
 /// What a batch does: to each row, by its key, the last of its changes. `None` deletes.
 pub type Batch<'c> = BTreeMap<&'c [u8], Option<&'c [u8]>>;
 
+/// Rows as they are to be stored: by stored key; `None` deletes.
+pub type Sealed = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
 /// Whether the page is to be turned with this batch.
 pub fn is_shredding(batch: &Batch) -> bool {
     batch.keys().any(|key| key.starts_with(SHREDDED))
@@ -67,9 +70,9 @@ impl Sealer {
         stored: &[Row],
         batch: &Batch,
         rng: &mut impl RngCore,
-    ) -> Result<(Self, BTreeMap<Vec<u8>, Option<Vec<u8>>>), Damaged> {
+    ) -> Result<(Self, Sealed), Damaged> {
         let next = Self { values: self.values.clone(), ring: cipher(page), keys: self.keys.clone() };
-        let mut turned = BTreeMap::new();
+        let mut turned = Sealed::new();
         for (stored_key, sealed) in stored {
             let key = self.unblind(stored_key);
             if !batch.contains_key(key.as_slice()) {

@@ -1,6 +1,6 @@
 //! Rows in IndexedDB. One transaction per commit, durable (`strict`) before it counts as done.
 
-use super::seal::{Batch, Damaged, Sealer, is_shredding};
+use super::seal::{Batch, Damaged, Sealed, Sealer, is_shredding};
 use super::{Row, after_prefix, idb, key};
 use crate::js::JsError;
 use js_sys::{Array, Uint8Array};
@@ -137,7 +137,7 @@ impl Rows {
 /// The key ring's next page, until it is written.
 struct Turned {
     sealer: Sealer,
-    ring: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    ring: Sealed,
     record: JsValue,
 }
 
