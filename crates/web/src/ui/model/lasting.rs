@@ -77,8 +77,12 @@ pub fn clock(message: &Message, now: UnixMillis, words: &Strings) -> Option<Stri
         None => None,
     };
     let left_s = message.expires.map(|at| u32::try_from(at.since(now).div_ceil(1000)).unwrap_or(u32::MAX));
-    let shown = left_s.filter(|left| timer_s.is_some() || *left <= DAY_S);
-    shown.or(timer_s.filter(|_| left_s.is_none())).map(|seconds| brief(seconds, words))
+    let shown = match (left_s, timer_s) {
+        // The clock that it is drawn by may be a moment behind.
+        (Some(left_s), Some(timer_s)) => Some(left_s.min(timer_s)),
+        (left_s, timer_s) => left_s.filter(|left_s| *left_s <= DAY_S).or(timer_s),
+    };
+    shown.map(|seconds| brief(seconds, words))
 }
 
 /// When it will go, in a sentence; `at` is [`Message::expires`] where the reader is.

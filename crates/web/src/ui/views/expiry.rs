@@ -20,19 +20,21 @@ pub(super) fn expiry(desk: Desk, chat: &Conversation, changing: RwSignal<bool>) 
     };
     let keep_all = (now.archive || kept).then(|| {
         let toggle = move |event| desk.please(Intent::KeepAll { conversation: id, keep: event_target_checked(&event) });
-        switch("keep-all", (t().keep_all, t().keep_all_says), kept, Box::new(toggle))
+        switch("keep-all", Some(Icon::Keep), (t().keep_all, t().keep_all_says), kept, Box::new(toggle))
     });
     view! { <section class="group">{line}{keep_all}</section> }.into_any()
 }
 
 fn switch(
     id: &'static str,
+    sign: Option<Icon>,
     (name, says): (&'static str, &'static str),
     is: bool,
     toggle: Box<dyn FnMut(web_sys::Event)>,
 ) -> AnyView {
     view! {
         <label class="item">
+            {sign.map(icon)}
             <span>{name}<small>{says}</small></span>
             <input type="checkbox" role="switch" class="switch" id=id prop:checked=is on:change=toggle />
         </label>
@@ -99,8 +101,8 @@ impl Form {
                 </label>
                 {move || is_custom.get().then(|| self.custom())}
                 <div class="expiryswitches">
-                    {switch("expiry-archive", (t().expiry_archive, t().expiry_archive_says), self.now.archive, Box::new(move |event| set_archive.set(event_target_checked(&event))))}
-                    {switch("expiry-existing", (t().expiry_existing, ""), false, Box::new(move |event| set_existing.set(event_target_checked(&event))))}
+                    {switch("expiry-archive", None, (t().expiry_archive, t().expiry_archive_says), self.now.archive, Box::new(move |event| set_archive.set(event_target_checked(&event))))}
+                    {switch("expiry-existing", None, (t().expiry_existing, ""), false, Box::new(move |event| set_existing.set(event_target_checked(&event))))}
                 </div>
                 <div role="status">{move || self.destroys().map(|s| view! {
                     <p class="problem">{icon(Icon::Warn)}<span>{fill(t().expiry_warning, &[("span", &span(s, t()))])}</span></p>
@@ -152,7 +154,7 @@ impl Form {
                     {unit(HOUR_S, t().hours)}{unit(DAY_S, t().days)}{unit(WEEK_S, t().weeks)}
                 </select>
             </div>
-            <p class="hint fixed" role="status">{move || self.wanted().is_none().then(bounds)}</p>
+            <p class="hint" role="status">{move || self.wanted().is_none().then(bounds)}</p>
         }
         .into_any()
     }
