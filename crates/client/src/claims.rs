@@ -236,6 +236,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         let me = self.me().ok_or(Failure::NotSignedIn)?;
         let mut policy = Policy::direct(e2ee_account(&me.account), e2ee_account(&account), rng);
+        policy.expiry_s = self.expiry_at_first(&[me.account.clone(), account.clone()]);
         policy.predecessor = start.predecessor.map(|(old, _)| old.0);
         let by_invite = matches!(start.whom, Whom::Invite { .. });
         let with_door =

@@ -185,6 +185,13 @@ impl Engine {
                 policy.who_may_write = rules::allowed(*write);
                 policy.who_may_change = rules::allowed(*change);
             }),
+            Want::Expiry { after_s, archive, existing } => self.policy_change(room, |policy| {
+                policy.expiry_s = after_s.map(u64::from);
+                policy.archive = archive.then_some(true);
+                if *existing {
+                    policy.expiry_again = Some(policy.expiry_again.unwrap_or(0).wrapping_add(1));
+                }
+            }),
             Want::Swap { old, joiner } => {
                 let leaf = *self.leaves(room, |member| member.member_key() == old.0).first()?;
                 let package = self.packages(std::slice::from_ref(joiner))?.pop()?;
@@ -365,7 +372,9 @@ impl Engine {
     /// Our pending commit is in the room, at this sequence.
     pub(crate) fn commit_accepted(&mut self, room: RoomId, room_seq: u64) {
         let Some(work) = self.s.work.get(&room) else { return };
-        let Some(weight) = work.pending.as_ref().map(|pending| pending.payload.len()) else { return };
+        let pending = work.pending.as_ref().map(|pending| (pending.payload.len(), pending.commit_id));
+        let Some((weight, commit)) = pending else { return };
+        let before = self.policy_of(&room).map(|(policy, _)| policy);
         // A commit that only adds leaves the committer's leaf as it is (RFC 9420 §12.4).
         let has_path = !matches!(work.wants.first(), Some(Want::Add { .. }));
         let merged = self.with_group(&room, |group| group.merge_pending(room_seq));
@@ -395,6 +404,10 @@ impl Engine {
             self.rebuilt(room);
         }
         self.refresh_members(room);
+        if let (Some(before), Some((after, _))) = (before, self.policy_of(&room)) {
+            let now = self.server_time();
+            self.policy_set(room, None, now, commit, (&before, &after));
+        }
         self.want_done(room);
     }
 }

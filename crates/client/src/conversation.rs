@@ -85,6 +85,7 @@ impl Engine {
                 asking: None,
                 mentioned: false,
                 picture: None,
+                kept: false,
             },
         );
         id
@@ -191,8 +192,12 @@ impl Engine {
         self.wipe(messages_prefix(self.s.number, &conversation));
         self.wipe(crate::pages::index_prefix(self.s.number, &conversation));
         self.forget_kept(conversation);
+        self.s.ring.destroy_all_of(conversation);
+        self.s.refiling.remove(&conversation);
+        let waiting: Vec<_> = self.s.unread.keys().into_iter().filter(|(of, _)| *of == conversation).collect();
+        waiting.iter().for_each(|at| drop(self.s.unread.remove(at)));
+        self.forget_newest(conversation);
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
-            c.newest = None;
             c.unread = 0;
             c.mentioned = false;
         }
@@ -294,14 +299,14 @@ impl Engine {
             unread: c.unread,
             mentioned: c.mentioned && c.unread > 0,
             picture: c.picture,
-            last: self.show_newest(c),
+            last: self.show_newest(id),
             last_activity: c.last_activity,
             group: c.is_group.then(|| self.show_group(id, c)).flatten().map(Box::new),
             verified: !c.members.is_empty() && c.members.iter().all(|m| contact(m).is_some_and(|c| c.verified)),
             members,
-            expiry: None,
-            expiry_range: None,
-            kept: false,
+            expiry: self.expiry(id),
+            expiry_range: self.expiry_range(id),
+            kept: c.kept,
         })
     }
 

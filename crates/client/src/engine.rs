@@ -35,6 +35,7 @@ pub(crate) enum Purpose {
     Grant(RoomId),
     Knock(RoomId),
     Successor(ConversationId),
+    Apps,
     Intent(IntentId),
     DeleteAccount,
     Backup,
@@ -81,6 +82,20 @@ pub(crate) enum Load {
     GroupFace(Option<Vec<u8>>, ConversationId),
     /// Whether a message that another own device tells of is here already.
     Told(ConversationId, Box<crate::history::Told>),
+    /// A day of the index of what is over.
+    Day(u32),
+    /// A message whose time may be over.
+    Over((UnixMillis, ConversationId, MessageId)),
+    /// A message whose clock has started: when it is over.
+    End(ConversationId, MessageId, UnixMillis),
+    /// A message that can be seen once, and is to be.
+    Open(IntentId, ConversationId, MessageId),
+    /// One that was seen on another own device.
+    Opened(ConversationId, MessageId),
+    /// A message that is to be kept, or no longer.
+    Keep(Option<IntentId>, ConversationId, MessageId, bool),
+    /// A message that is written anew.
+    Refile(ConversationId, MessageId),
     /// A message that another own device asks for.
     Asked(DeviceId, ConversationId, MessageId),
     /// The message up to which another own device has read.
@@ -196,6 +211,9 @@ pub struct Engine {
     pub(crate) filling: Vec<(ConversationId, u64)>,
     pub(crate) backup: crate::backup::Work,
     pub(crate) parting: Option<crate::parting::Parting>,
+    pub(crate) sweep: crate::expiry::sweep::Sweep,
+    /// The page of messages that is written anew.
+    pub(crate) refiling: Option<crate::expiry::refile::Page>,
     /// In these groups somebody is with devices that are gone.
     pub(crate) returned: Vec<(RoomId, AccountRef)>,
     /// When drafts are told to own devices.
@@ -228,9 +246,7 @@ impl Engine {
         rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
     ) -> Result<Self, BrokenRow> {
         let mut s = State::new(identity.0);
-        for (key, value) in rows {
-            s.load(&key, &value)?;
-        }
+        s.load_all(rows)?;
         Ok(Engine {
             s,
             now: UnixMillis(0),
@@ -299,6 +315,8 @@ impl Engine {
             filling: Vec::new(),
             backup: crate::backup::Work::new(),
             parting: None,
+            sweep: crate::expiry::sweep::Sweep::default(),
+            refiling: None,
             returned: Vec::new(),
             drafts_due: Vec::new(),
             typing: crate::typing::Typing::default(),
@@ -310,6 +328,8 @@ impl Engine {
     pub fn handle(&mut self, input: Input, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
         self.now = now;
         self.wake = None;
+        self.s.ring.seed(rng);
+        self.tick_clock();
         match input {
             Input::Intent(id, intent) => self.on_intent(id, intent, rng),
             Input::Connected(socket) => self.on_connected(socket),
@@ -393,6 +413,7 @@ impl Engine {
             Purpose::OpenRelay => self.on_relay_opened(result),
             Purpose::JoinRelay => self.on_relay_joined(result, rng),
             Purpose::Relay => self.on_relay_sent(result),
+            Purpose::Apps => result.into_iter().for_each(|answer| self.on_apps(answer)),
             Purpose::Whisper(_) | Purpose::CloseRelay => {}
         }
     }
@@ -411,7 +432,10 @@ impl Engine {
             self.settle_network_intents();
             self.settle_wipes();
             self.settle_mailbox(rng);
+            self.settle_expiry();
+            self.settle_refiling(rng);
             if self.is_online() {
+                self.settle_apps();
                 self.settle_chores();
                 self.settle_packages(rng);
                 self.settle_starts(rng);
@@ -468,8 +492,20 @@ impl Engine {
     }
 
     fn on_loaded(&mut self, token: u64, rows: Vec<(Vec<u8>, Vec<u8>)>, rng: &mut dyn CryptoRngCore) {
+        let rows = self.unshrouded(rows);
         match self.loads.remove(&token) {
             None => {}
+            Some(Load::Day(day)) => self.on_day_rows(day, &rows),
+            Some(Load::Over(place)) => self.on_over_rows(place, &rows, rng),
+            Some(Load::End(conversation, message, end)) => self.on_end_rows(conversation, message, end, &rows),
+            Some(Load::Open(intent, conversation, message)) => {
+                self.on_open_rows(intent, conversation, message, &rows, rng);
+            }
+            Some(Load::Opened(conversation, message)) => self.gone_once(conversation, message, &rows, rng),
+            Some(Load::Keep(intent, conversation, message, keep)) => {
+                self.on_keep_rows(intent, (conversation, message), keep, &rows, rng);
+            }
+            Some(Load::Refile(conversation, message)) => self.on_refile_rows(conversation, message, &rows),
             Some(Load::Group(room)) => self.on_group_rows(room, rows),
             Some(Load::Package(member_key)) => self.on_package_rows(member_key, rows),
             Some(Load::Message(conversation, message)) => self.on_message_rows(conversation, message, &rows),
@@ -492,6 +528,17 @@ impl Engine {
             Some(Load::ReadUpTo(conversation, message)) => self.on_read_rows(conversation, message, &rows, rng),
             Some(Load::Wipe(prefix)) => self.on_wipe_rows(prefix, &rows),
         }
+    }
+
+    /// Rows as they were before they were sealed under the keys of messages; without a key: with an empty value.
+    pub(crate) fn unshrouded(&self, rows: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let messages = crate::rows::prefix(crate::rows::LAZY, b'm', self.s.number);
+        let open = |(key, value): (Vec<u8>, Vec<u8>)| {
+            let value =
+                if key.starts_with(&messages) { self.s.ring.unshroud(&key, value).unwrap_or_default() } else { value };
+            (key, value)
+        };
+        rows.into_iter().map(open).collect()
     }
 
     // ---- what the other modules use

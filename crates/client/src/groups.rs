@@ -26,7 +26,9 @@ impl Engine {
         let made = self.newcomers(members).and_then(|newcomers| {
             let title = clean_name(title).ok_or_else(|| Failure::BadInput("a group needs a title".into()))?;
             let me = self.me().ok_or(Failure::NotSignedIn)?.account.clone();
-            let policy = Policy::group(e2ee_account(&me), rng);
+            let mut policy = Policy::group(e2ee_account(&me), rng);
+            let accounts: Vec<AccountRef> = newcomers.friends.iter().cloned().chain([me]).collect();
+            policy.expiry_s = self.expiry_at_first(&accounts);
             let conversation = self.new_conversation(true, Standing::Starting, Vec::new(), rng);
             let room = RoomId::random(rng);
             self.create_room(conversation, room, &policy, true, rng)?;

@@ -201,7 +201,7 @@ impl Engine {
         let barred = room.is_some_and(|room| !self.may_add(&room));
         let idle = room.filter(|room| self.s.work.get(room).is_none_or(Work::is_done));
         for (key, guest) in self.guests_of(group) {
-            if closed || barred || self.is_over(group, &guest) {
+            if closed || barred || self.guest_is_over(group, &guest) {
                 self.drop_guest(key);
                 continue;
             }
@@ -216,7 +216,7 @@ impl Engine {
     }
 
     /// They are in, or took too long.
-    fn is_over(&self, group: ConversationId, guest: &Guest) -> bool {
+    fn guest_is_over(&self, group: ConversationId, guest: &Guest) -> bool {
         let members = self.s.conversations.get(&group).map_or(&[][..], |c| &c.members);
         guest.account.as_ref().is_some_and(|account| members.contains(account))
             || self.now.since(guest.since) >= PATIENCE_MS

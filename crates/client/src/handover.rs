@@ -163,7 +163,11 @@ impl Engine {
         let oldest = messages.first().map_or(0, |message| message.order);
         let in_time = |message: &Message| message.time >= handing.since;
         let ended = messages.len() < PAGE || !messages.first().is_some_and(in_time);
-        let wanted = messages.into_iter().rev().filter(|m| in_time(m) && !m.deleted).map(told);
+        let wanted = messages
+            .into_iter()
+            .rev()
+            .filter(|m| in_time(m) && !m.deleted && m.timer.is_none() && m.notice.is_none())
+            .map(told);
         let mut count = handing.count.max(1);
         let mut numbered = Vec::new();
         for message in
@@ -230,6 +234,9 @@ mod tests {
             edited: false,
             deleted: false,
             reactions: Vec::new(),
+            expires: None,
+            kept: false,
+            notice: None,
         };
         encode(&Handover {
             room: RoomId([1; 16]),
@@ -262,15 +269,15 @@ mod tests {
         let conversation = crate::state::Conversation { next_order: GAP + 1, ..scale::conversation(1) };
         engine.s.conversations.insert(group, conversation);
         let id = MessageId([9; 16]);
-        engine.put_received(group, id, &from, "true".to_owned(), None, UnixMillis(5), bytes::Bytes::new(), [0; 32]);
+        engine.put_said(group, id, Some(&from), scale::said("true", UnixMillis(5)));
         engine.hear_handover(&from, &handover(1));
         let rows: Vec<Pair> = engine.changes.0.drain(..).filter_map(|(key, value)| Some((key, value?))).collect();
         let of_message: Vec<Pair> = rows.into_iter().filter(|(key, _)| key.starts_with(b"lm")).collect();
+        let of_message = engine.unshrouded(of_message);
         assert_eq!(of_message.len(), 2);
         assert_eq!(engine.show_rows(id, &of_message).unwrap().text, "true");
         assert_eq!(engine.show_rows(id, &of_message[1..]).unwrap().text, "they said", "where nothing was said");
-        let newest = engine.s.conversations.get(&group).unwrap().newest.as_ref().unwrap();
-        assert_eq!(newest.text, "true");
+        assert_eq!(engine.s.previews.get(&group).unwrap().text, "true");
     }
 
     #[test]

@@ -3,15 +3,15 @@
 use crate::api::{ConversationId, ConversationState, Event, Failure};
 use crate::contacts::{Trust, address_key, proto_account};
 use crate::engine::{Engine, Load};
-use crate::messages::Note;
+use crate::messages::{Note, Said};
 use crate::profiles::Early;
 use crate::saying::{self, Heard, Hello, Known};
 use crate::state::{Asking, Saying, Want};
 use bytes::Bytes;
 use parlour_proto::address::Address;
-use parlour_proto::content::{Report, Status};
+use parlour_proto::content::{Expires, Report, Status};
 use parlour_proto::frames::{AccountRef, Row};
-use parlour_proto::ids::{MessageId, RoomId};
+use parlour_proto::ids::{MessageId, RoomId, UnixMillis};
 use rand_core::CryptoRngCore;
 
 /// In rooms of more members nobody reports what arrived, or is introduced to each newcomer.
@@ -95,15 +95,20 @@ impl Engine {
         match said {
             Heard::Own(note) if is_own => self.hear_note(device, &note, rng),
             _ if is_own => {}
-            Heard::Text { text, in_reply_to } => {
-                if self.is_allowed(row.room, conversation, &me, &Heard::Text { text: String::new(), in_reply_to: None })
-                {
-                    self.put_own(conversation, message, text, in_reply_to, row.time, evidence, stamp);
+            Heard::Text { text, in_reply_to, ends } => {
+                let empty = Heard::Text { text: String::new(), in_reply_to: None, ends: None };
+                if self.is_allowed(row.room, conversation, &me, &empty) {
+                    let (timer, policy) = self.ending(&row.room, row.time, ends);
+                    let timed = timer.as_ref().and_then(|timer| timer.end_of_own(row.time));
+                    let expires = [policy, timed].into_iter().flatten().min();
+                    let said = Said { text, in_reply_to, time: row.time, evidence, stamp, timer, expires };
+                    self.put_said(conversation, message, None, said);
                 }
             }
-            Heard::Again { message: original, text, in_reply_to } => {
+            Heard::Again { message: original, text, in_reply_to, ends } => {
                 if self.take_missing(conversation, original) {
-                    self.put_own(conversation, original, text, in_reply_to, row.time, evidence, stamp);
+                    let said = self.said_again(row, text, in_reply_to, evidence, stamp, ends);
+                    self.put_said(conversation, original, None, said);
                 }
             }
             // What was delivered to another device, and how we want to be seen.
@@ -189,8 +194,10 @@ impl Engine {
         stamp: [u8; 32],
     ) {
         let text = match said {
-            Heard::Text { text, in_reply_to } if text.len() <= MOST_ASKING_TEXT => {
-                self.put_received(conversation, message, from, text.clone(), in_reply_to, row.time, evidence, stamp);
+            Heard::Text { text, in_reply_to, .. } if text.len() <= MOST_ASKING_TEXT => {
+                let (timer, expires) = (None, self.over_at(&row.room, row.time));
+                let said = Said { text: text.clone(), in_reply_to, time: row.time, evidence, stamp, timer, expires };
+                self.put_said(conversation, message, Some(from), said);
                 Some(text)
             }
             Heard::Invitation(title) => {
@@ -232,14 +239,17 @@ impl Engine {
             self.has_said(conversation, row.room, from);
         }
         match said {
-            Heard::Text { text, in_reply_to } => {
-                self.put_received(conversation, message, from, text, in_reply_to, row.time, evidence, stamp);
+            Heard::Text { text, in_reply_to, ends } => {
+                let (timer, expires) = self.ending(&row.room, row.time, ends);
+                let said = Said { text, in_reply_to, time: row.time, evidence, stamp, timer, expires };
+                self.put_said(conversation, message, Some(from), said);
                 self.delivered.entry((conversation, row.room)).or_default().push(message);
             }
-            Heard::Again { message: original, text, in_reply_to } => {
+            Heard::Again { message: original, text, in_reply_to, ends } => {
                 let asked = self.take_missing(conversation, original);
                 if asked {
-                    self.put_received(conversation, original, from, text, in_reply_to, row.time, evidence, stamp);
+                    let said = self.said_again(row, text, in_reply_to, evidence, stamp, ends);
+                    self.put_said(conversation, original, Some(from), said);
                     self.delivered.entry((conversation, row.room)).or_default().push(original);
                 }
             }
@@ -265,6 +275,27 @@ impl Engine {
             Heard::Unsupported => self.s.counters().unreadable += 1,
         }
         let _ = rng;
+    }
+
+    /// What was said before is over when it would have been.
+    fn said_again(
+        &self,
+        row: &Row,
+        text: String,
+        in_reply_to: Option<MessageId>,
+        evidence: Bytes,
+        stamp: [u8; 32],
+        ends: Option<Expires>,
+    ) -> Said {
+        let policy = self.over_at(&row.room, row.time);
+        let expires = match ends {
+            Some(Expires::At { unix_s }) => {
+                let end = UnixMillis(u64::from(unix_s) * 1_000);
+                Some(policy.map_or(end, |policy| policy.min(end)))
+            }
+            _ => policy,
+        };
+        Said { text, in_reply_to, time: row.time, evidence, stamp, timer: None, expires }
     }
 
     fn take_missing(&mut self, conversation: ConversationId, message: MessageId) -> bool {

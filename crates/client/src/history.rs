@@ -12,6 +12,7 @@
 
 use crate::api::{ConversationId, Event, Message, MessageState, Showing};
 use crate::engine::{Engine, Load};
+use crate::expiry::StoredNotice;
 use crate::own::{NOTE_BYTES, Note, Place, SharedConversation, digest_of};
 use crate::rows::codec::record;
 use crate::rows::encode;
@@ -41,6 +42,9 @@ record! {
         edited: bool,
         deleted: bool,
         reactions: Vec<(AccountRef, String)>,
+        expires: Option<UnixMillis>,
+        kept: bool,
+        notice: Option<StoredNotice>,
     }
 }
 
@@ -127,8 +131,9 @@ impl Engine {
             next_order: c.next_order,
             unread: c.unread,
             read_up_to: c.read_up_to,
-            newest: c.newest.clone(),
+            newest: self.newest_told(id),
             last_activity: c.last_activity,
+            kept: c.kept,
         })
     }
 
@@ -175,7 +180,8 @@ impl Engine {
         // What is brought later, by the way, is no news.
         let (done, of) = if transfer.whole { (transfer.done, transfer.of) } else { (0, 0) };
         let Some(place) = place else { return };
-        let told: Vec<Told> = messages.into_iter().rev().map(told).collect();
+        // What has a timer stays on the devices that it came to.
+        let told: Vec<Told> = messages.into_iter().rev().filter(|message| message.timer.is_none()).map(told).collect();
         for messages in chunks(told, NOTE_BYTES, |told| encode(told).len()) {
             self.say_history(device, place.clone(), messages, done, of, rng);
         }
@@ -322,7 +328,7 @@ impl Engine {
         rows: &[(Vec<u8>, Vec<u8>)],
         rng: &mut dyn CryptoRngCore,
     ) {
-        let shown = self.show_rows(message, rows).map(told);
+        let shown = self.show_rows(message, rows).filter(|message| message.timer.is_none()).map(told);
         if let (Some(told), Some(place)) = (shown, self.place_of(conversation)) {
             self.say_history(device, place, vec![told], 0, 0, rng);
         }
@@ -366,6 +372,9 @@ pub(crate) fn told(message: Message) -> Told {
         edited: message.edited,
         deleted: message.deleted,
         reactions: message.reactions,
+        expires: message.expires,
+        kept: message.kept,
+        notice: message.notice.map(StoredNotice::from),
     }
 }
 

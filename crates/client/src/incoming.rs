@@ -119,7 +119,7 @@ impl Engine {
         let Some(conversation) = self.s.rooms.get(&row.room).map(|room| room.conversation) else { return Step::Done };
         match &row.body {
             RowBody::Message { message_id, tag, stamp, payload } => {
-                if self.take_echo(conversation, *message_id, payload, *stamp) {
+                if self.take_echo(conversation, *message_id, payload, *stamp, (&row.room, row.time)) {
                     return Step::Done;
                 }
                 let meta =
@@ -279,6 +279,7 @@ impl Engine {
         if lies.into_iter().any(|member| self.trust(member) == Trust::Wrong) {
             tracing::warn!("a commit brought in a leaf that its device did not sign");
         }
+        let (by, policy) = (crate::contacts::proto_account(staged.committer.account()), staged.policy.clone());
         let merged = self.with_group(&row.room, |group| group.merge_staged());
         if !matches!(merged, Some(Ok(()))) {
             return self.break_room(row.room);
@@ -299,6 +300,10 @@ impl Engine {
             return self.removed_from(row.room);
         }
         self.refresh_members(row.room);
+        if let (Some((before, after)), RowBody::Commit { commit_id, .. }) = (policy, &row.body) {
+            let by = by.filter(|by| self.me().is_none_or(|me| me.account != *by));
+            self.policy_set(row.room, by, row.time, *commit_id, (&before, &after));
+        }
         self.replay(row.room, rng);
         self.again = true;
     }

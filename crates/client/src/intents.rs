@@ -108,9 +108,10 @@ impl Engine {
             Intent::SetRole { conversation, member, role } => self.set_role(id, conversation, member, role),
             Intent::SetRules { conversation, rules } => self.set_rules(id, conversation, rules),
             Intent::Leave { conversation } => self.leave(id, conversation, rng),
-            Intent::SetExpiry { .. } | Intent::Open { .. } | Intent::Keep { .. } | Intent::KeepAll { .. } => {
-                self.done(id, Err(Failure::NotFound("conversation")));
-            }
+            Intent::SetExpiry { conversation, expiry, existing } => self.set_expiry(id, conversation, expiry, existing),
+            Intent::Open { conversation, message } => self.open_once(id, conversation, message),
+            Intent::Keep { conversation, message, keep } => self.keep(id, conversation, message, keep),
+            Intent::KeepAll { conversation, keep } => self.keep_all(id, conversation, keep, rng),
             // Of a set of identities; here there is one.
             Intent::LinkAccount { .. } => self.done(id, Err(Failure::AlreadySignedIn)),
             Intent::Unlink { .. } => self.done(id, Err(Failure::NotFound("linked account"))),

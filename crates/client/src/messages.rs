@@ -6,14 +6,17 @@
 
 use crate::api::{self, ConversationId, Event, Failure, IntentId, MessageState, Reply};
 use crate::engine::{Engine, Load};
+use crate::expiry::timers::Unread;
+use crate::expiry::{StoredNotice, StoredTimer, key_end};
 use crate::history::Told;
+use crate::keyring::NEVER;
 use crate::rows::codec::{choice, record};
 use crate::rows::{decode, encode};
-use crate::state::{Conversation, Newest, Outgoing, Saying, Standing};
+use crate::state::{Newest, Outgoing, Preview, Saying, Standing};
 use bytes::Bytes;
 use parlour_proto::content::mention;
 use parlour_proto::frames::AccountRef;
-use parlour_proto::ids::{MessageId, UnixMillis};
+use parlour_proto::ids::{MessageId, RoomId, UnixMillis};
 
 record! {
     /// A message as it was said.
@@ -31,7 +34,27 @@ record! {
         evidence: Bytes,
         stamp: [u8; 32],
         deleted: bool,
+        /// When it is over, as far as that is known.
+        expires: Option<UnixMillis>,
+        timer: Option<StoredTimer>,
+        /// It stays on own devices.
+        kept: bool,
+        /// It tells of something.
+        notice: Option<StoredNotice>,
+        /// The key that its rows are sealed under; 0: none.
+        key: u64,
     }
+}
+
+/// What is known of a text that came.
+pub(crate) struct Said {
+    pub(crate) text: String,
+    pub(crate) in_reply_to: Option<MessageId>,
+    pub(crate) time: UnixMillis,
+    pub(crate) evidence: Bytes,
+    pub(crate) stamp: [u8; 32],
+    pub(crate) timer: Option<StoredTimer>,
+    pub(crate) expires: Option<UnixMillis>,
 }
 
 choice! {
@@ -84,23 +107,83 @@ impl Engine {
     }
 
     /// Writes a message and tells about it.
-    fn put_message(&mut self, conversation: ConversationId, id: MessageId, stored: &Stored) {
+    fn put_message(&mut self, conversation: ConversationId, id: MessageId, mut stored: Stored) {
         let author = stored.from.clone().or_else(|| self.me().map(|me| me.account.clone()));
         let mut key = self.message_prefix(conversation, id);
         key.push(b'0');
         key.extend(author.map(|author| account_bytes(&author)).unwrap_or_default());
-        self.put_row(key, Some(encode(stored)));
-        if stored.order < QUEUED {
-            self.index_message(conversation, id, stored.order, stored.from.is_some());
-            self.mark_kept(conversation, stored.order);
-        }
-        let message = self.show(id, stored);
-        self.keep_newest(conversation, &message);
+        self.file(conversation, &mut stored);
+        self.put_text(key, stored.key, encode(&stored));
+        self.place_message(conversation, id, &stored);
+        let message = self.show(id, &stored);
+        self.keep_newest(conversation, &message, stored.key);
         self.tell(Event::Message { conversation, message });
     }
 
-    /// The conversation's summary follows its newest message.
-    fn keep_newest(&mut self, conversation: ConversationId, message: &api::Message) {
+    /// A row that holds what somebody said, sealed under a key of the ring.
+    fn put_text(&mut self, row: Vec<u8>, key: u64, plain: Vec<u8>) {
+        let value = self.s.ring.shroud(key, &row, plain);
+        self.put_row(row, Some(value));
+    }
+
+    /// Finds the key that a message is to lie under, if it has none.
+    fn file(&mut self, conversation: ConversationId, stored: &mut Stored) {
+        if stored.key != 0 && self.s.ring.has(stored.key) {
+            return;
+        }
+        stored.key = match (&stored.timer, stored.kept) {
+            (Some(_), _) => self.s.ring.single(conversation),
+            (None, true) => self.s.ring.key_for(conversation, NEVER),
+            (None, false) => self.s.ring.key_for(conversation, key_end(stored.time, stored.expires)),
+        };
+    }
+
+    /// The key for what is written into a conversation now.
+    pub(crate) fn key_of_now(&mut self, conversation: ConversationId) -> u64 {
+        let now = self.server_time();
+        let after_s = self.expiry(conversation).and_then(|expiry| expiry.after_s);
+        let expires = after_s.map(|seconds| now.plus_ms(u64::from(seconds) * 1_000));
+        self.s.ring.key_for(conversation, key_end(now, expires))
+    }
+
+    /// A message has a position, and an end: both are noted.
+    fn place_message(&mut self, conversation: ConversationId, id: MessageId, stored: &Stored) {
+        if stored.order >= QUEUED {
+            return;
+        }
+        self.index_message(conversation, id, stored.order, stored.from.is_some());
+        self.mark_kept(conversation, stored.order);
+        if let Some(expires) = stored.expires.filter(|_| !stored.kept) {
+            self.index_over(conversation, id, expires, stored.order, stored.from.is_some());
+        }
+    }
+
+    /// A message that was read from the store is written again, with another end, or kept: under another key where it needs one.
+    pub(crate) fn put_again(&mut self, conversation: ConversationId, id: MessageId, mut stored: Stored, rows: &[Pair]) {
+        let Some((_, notes, first)) = parts(rows.iter()) else { return };
+        if stored.timer.is_none() {
+            stored.key = 0;
+            self.file(conversation, &mut stored);
+        }
+        for (row, value) in rows.iter().filter(|(row, value)| *row != first && !value.is_empty()) {
+            if matches!(row.get(NOTE_KIND), Some(&(b'0' | b'e' | b'r' | HANDED))) {
+                self.put_text(row.clone(), stored.key, value.clone());
+            }
+        }
+        self.put_text(first, stored.key, encode(&stored));
+        self.place_message(conversation, id, &stored);
+        if self.is_over(stored.expires, stored.kept) {
+            return;
+        }
+        let message = self.assemble(id, &stored, &notes);
+        if self.s.conversations.get(&conversation).and_then(|c| c.newest.as_ref()).is_some_and(|n| n.message == id) {
+            self.keep_newest(conversation, &message, stored.key);
+        }
+        self.tell(Event::Message { conversation, message });
+    }
+
+    /// The conversation's summary follows its newest message, which lies under this key.
+    fn keep_newest(&mut self, conversation: ConversationId, message: &api::Message, key: u64) {
         let Some(c) = self.s.conversations.get(&conversation) else { return };
         if c.newest.as_ref().is_some_and(|newest| newest.message != message.id && newest.order > message.order) {
             return;
@@ -109,36 +192,82 @@ impl Engine {
             message: message.id,
             order: message.order,
             from: message.from.clone(),
-            text: beginning(&message.text, PREVIEW_BYTES).to_owned(),
+            text: String::new(),
             time: message.time,
             state: state_number(message.state),
             deleted: message.deleted,
+            expires: message.expires.filter(|_| !message.kept),
+            once: message.timer == Some(api::Timer::Once),
+            notice: message.notice.map(StoredNotice::from),
         };
+        let text = beginning(&message.text, PREVIEW_BYTES).to_owned();
+        self.s.previews.insert(conversation, Preview { text, key });
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
             c.newest = Some(newest);
         }
         self.changed.insert(conversation);
     }
 
-    /// The newest message as a list shows it; nothing of a request's before the choice.
-    pub(crate) fn show_newest(&self, c: &Conversation) -> Option<api::Preview> {
-        let newest = c.newest.as_ref().filter(|_| !matches!(c.standing, Standing::Request))?;
+    /// Lists show nothing of a conversation's messages.
+    pub(crate) fn forget_newest(&mut self, conversation: ConversationId) {
+        self.s.previews.remove(&conversation);
+        if let Some(c) = self.s.conversations.get_mut(&conversation) {
+            c.newest = None;
+            self.changed.insert(conversation);
+        }
+    }
+
+    /// A message was found to be the newest that there is.
+    pub(crate) fn newest_found(&mut self, conversation: ConversationId, message: &api::Message, rows: &[Pair]) {
+        if let Some((stored, ..)) = parts(rows.iter()) {
+            self.keep_newest(conversation, message, stored.key);
+        }
+    }
+
+    /// The newest message, as another own device is told of it.
+    pub(crate) fn newest_told(&self, conversation: ConversationId) -> Option<Newest> {
+        let newest = self.s.conversations.get(&conversation)?.newest.clone()?;
+        let text = self.s.previews.get(&conversation).map(|preview| preview.text.clone()).unwrap_or_default();
+        (!self.is_over(newest.expires, false)).then_some(Newest { text, ..newest })
+    }
+
+    /// The newest message, as another own device told of it.
+    pub(crate) fn take_newest(&mut self, conversation: ConversationId, told: Option<&Newest>) {
+        let Some(newest) = told.filter(|newest| !self.is_over(newest.expires, false)) else { return };
+        let key = self.s.ring.key_for(conversation, key_end(newest.time, newest.expires));
+        self.s.previews.insert(conversation, Preview { text: newest.text.clone(), key });
+        if let Some(c) = self.s.conversations.get_mut(&conversation) {
+            c.newest = Some(Newest { text: String::new(), ..newest.clone() });
+        }
+    }
+
+    /// The newest message as a list shows it; nothing of a request's before the choice, nor of what is over.
+    pub(crate) fn show_newest(&self, id: ConversationId) -> Option<api::Preview> {
+        let c = self.s.conversations.get(&id).filter(|c| !matches!(c.standing, Standing::Request))?;
+        let newest = c.newest.as_ref().filter(|newest| !self.is_over(newest.expires, false))?;
         Some(api::Preview {
             id: newest.message,
             from: newest.from.clone(),
             from_name: newest.from.as_ref().and_then(|account| self.s.contacts.get(account)?.name.clone()),
-            text: newest.text.clone(),
+            text: self.s.previews.get(&id).map(|preview| preview.text.clone()).unwrap_or_default(),
             deleted: newest.deleted,
             time: newest.time,
             state: state_of(newest.state),
-            once: false,
-            notice: None,
+            once: newest.once,
+            notice: newest.notice.as_ref().map(StoredNotice::shown),
         })
+    }
+
+    /// A message with its text, also where that is seen once.
+    pub(crate) fn show_whole(&self, id: MessageId, stored: &Stored) -> api::Message {
+        let (text, mentions) = mention::shown(&stored.text);
+        api::Message { text, mentions, ..self.show(id, stored) }
     }
 
     fn show(&self, id: MessageId, stored: &Stored) -> api::Message {
         let from_name = stored.from.as_ref().and_then(|account| self.s.contacts.get(account)?.name.clone());
-        let (text, mentions) = mention::shown(&stored.text);
+        let once = matches!(stored.timer, Some(StoredTimer::Once));
+        let (text, mentions) = if once { Default::default() } else { mention::shown(&stored.text) };
         api::Message {
             id,
             order: stored.order,
@@ -152,10 +281,10 @@ impl Engine {
             reactions: Vec::new(),
             time: stored.time,
             state: state_of(stored.state),
-            expires: None,
-            timer: None,
-            kept: false,
-            notice: None,
+            expires: stored.expires,
+            timer: stored.timer.as_ref().map(StoredTimer::shown),
+            kept: stored.kept,
+            notice: stored.notice.as_ref().map(StoredNotice::shown),
         }
     }
 
@@ -167,86 +296,133 @@ impl Engine {
         item: &Outgoing,
         state: MessageState,
     ) {
-        if let Some(stored) = own(item, QUEUED + at, state, [0; 32]) {
-            self.put_message(conversation, item.message, &stored);
+        if let Some(stored) = own(item, QUEUED + at, state, [0; 32], None) {
+            self.put_message(conversation, item.message, stored);
         }
     }
 
     /// An outgoing text whose echo will not come any more: it has its place.
     pub(crate) fn show_final(&mut self, conversation: ConversationId, item: &Outgoing, state: MessageState) {
         if matches!(item.saying, Saying::Text { .. })
-            && let Some(stored) = own(item, self.next_order(conversation), state, [0; 32])
+            && let Some(stored) = own(item, self.next_order(conversation), state, [0; 32], None)
         {
-            self.put_message(conversation, item.message, &stored);
+            let now = self.server_time();
+            let expires = self.expiry(conversation).and_then(|expiry| expiry.after_s);
+            let expires = expires.map(|seconds| now.plus_ms(u64::from(seconds) * 1_000));
+            self.put_message(conversation, item.message, Stored { expires, ..stored });
         }
     }
 
-    /// The echo is there: the message has its place.
-    pub(crate) fn show_echoed(&mut self, conversation: ConversationId, item: &Outgoing, stamp: [u8; 32]) {
+    /// The echo is there: the message has its place, and its time.
+    pub(crate) fn show_echoed(
+        &mut self,
+        conversation: ConversationId,
+        room: &RoomId,
+        item: &Outgoing,
+        stamp: [u8; 32],
+        time: UnixMillis,
+    ) {
         // A rule that came before it in the room: nobody shows it.
         let refused = self.may_say(conversation, &item.saying).is_err();
         let state = if refused { MessageState::Failed } else { MessageState::Sent };
-        if matches!(item.saying, Saying::Text { .. })
-            && let Some(stored) = own(item, self.next_order(conversation), state, stamp)
-        {
-            self.put_message(conversation, item.message, &stored);
+        let Saying::Text { timer, .. } = &item.saying else { return };
+        let (policy, timed) = (self.over_at(room, time), timer.as_ref().and_then(|timer| timer.end_of_own(time)));
+        let expires = [policy, timed].into_iter().flatten().min();
+        let kept = self.keeps(conversation, timer.as_ref());
+        if let Some(stored) = own(item, self.next_order(conversation), state, stamp, expires) {
+            self.put_message(conversation, item.message, Stored { kept, ..stored });
             self.touch(conversation);
         }
     }
 
-    /// Stores a received text.
-    #[allow(clippy::too_many_arguments, reason = "what is known about one message")]
-    pub(crate) fn put_received(
+    /// Stores a received text, or (`from` being `None`) one that another own device wrote.
+    pub(crate) fn put_said(
         &mut self,
         conversation: ConversationId,
         message: MessageId,
-        from: &AccountRef,
-        text: String,
-        in_reply_to: Option<MessageId>,
-        time: UnixMillis,
-        evidence: Bytes,
-        stamp: [u8; 32],
+        from: Option<&AccountRef>,
+        said: Said,
     ) {
+        if self.is_over(said.expires, false) {
+            // It came too late: nobody sees it, nothing of it is written.
+            return;
+        }
+        let order = self.next_order(conversation);
+        let state = if from.is_some() { MessageState::Received } else { MessageState::Sent };
+        let kept = self.keeps(conversation, said.timer.as_ref());
+        let once = matches!(said.timer, Some(StoredTimer::Once));
         let stored = Stored {
-            order: self.next_order(conversation),
-            from: Some(from.clone()),
-            text,
-            in_reply_to,
-            time,
-            state: state_number(MessageState::Received),
-            evidence,
-            stamp,
+            order,
+            from: from.cloned(),
+            text: if once && from.is_none() { String::new() } else { said.text },
+            in_reply_to: said.in_reply_to,
+            time: said.time,
+            state: state_number(state),
+            evidence: said.evidence,
+            stamp: said.stamp,
             deleted: false,
+            expires: said.expires,
+            timer: said.timer,
+            kept,
+            notice: None,
+            key: 0,
         };
+        if from.is_some() {
+            self.count_received(conversation, message, &stored);
+        }
+        self.touch(conversation);
+        self.put_message(conversation, message, stored);
+    }
+
+    fn count_received(&mut self, conversation: ConversationId, id: MessageId, stored: &Stored) {
         let me = self.me().map(|me| me.account.clone());
         let names_us = mention::shown(&stored.text).1.iter().any(|mention| Some(&mention.account) == me.as_ref());
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
             c.unread = c.unread.saturating_add(1);
             c.mentioned |= names_us;
         }
+        if let Some(StoredTimer::Reading { seconds }) = stored.timer {
+            self.s.unread.insert((conversation, id), Unread { order: stored.order, seconds });
+        }
         self.arrived(conversation);
         self.s.counters().received += 1;
-        self.touch(conversation);
-        self.put_message(conversation, message, &stored);
     }
 
-    /// Stores a text that another own device wrote.
-    #[allow(clippy::too_many_arguments, reason = "what is known about one message")]
-    pub(crate) fn put_own(
+    /// Something that everybody sees in the conversation; it is no news to be read.
+    pub(crate) fn put_notice(
         &mut self,
         conversation: ConversationId,
-        message: MessageId,
-        text: String,
-        in_reply_to: Option<MessageId>,
+        id: MessageId,
+        from: Option<AccountRef>,
         time: UnixMillis,
-        evidence: Bytes,
-        stamp: [u8; 32],
+        notice: StoredNotice,
     ) {
+        let Some(c) = self.s.conversations.get(&conversation).filter(|c| !c.is_own) else { return };
+        let all_read = c.unread == 0;
+        let StoredNotice::Expiry { after_s, .. } = &notice;
+        let expires = after_s.map(|seconds| time.plus_ms(u64::from(seconds) * 1_000));
+        let state = if from.is_some() { MessageState::Received } else { MessageState::Sent };
         let order = self.next_order(conversation);
-        let state = state_number(MessageState::Sent);
-        let stored = Stored { order, from: None, text, in_reply_to, time, state, evidence, stamp, deleted: false };
-        self.touch(conversation);
-        self.put_message(conversation, message, &stored);
+        let stored = Stored {
+            order,
+            from,
+            text: String::new(),
+            in_reply_to: None,
+            time,
+            state: state_number(state),
+            evidence: Bytes::new(),
+            stamp: [0; 32],
+            deleted: false,
+            expires,
+            timer: None,
+            kept: false,
+            notice: Some(notice),
+            key: 0,
+        };
+        if all_read && let Some(c) = self.s.conversations.get_mut(&conversation) {
+            c.read_up_to = order;
+        }
+        self.put_message(conversation, id, stored);
     }
 
     /// Stores a message as another own device showed it, at its position; nothing is told of it.
@@ -255,6 +431,9 @@ impl Engine {
         let Some(author) = told.from.clone().or(me).filter(|_| !told.is_queued() && told.order < QUEUED) else {
             return;
         };
+        if self.is_over(told.expires, told.kept) {
+            return;
+        }
         let id = told.id;
         let start = self.message_prefix(conversation, id);
         let key = |kind: u8, by: &AccountRef| [&start[..], &[kind], &account_bytes(by)].concat();
@@ -267,35 +446,42 @@ impl Engine {
             let key = key(b'r', &by);
             rows.push((key, encode(&Note::Reaction { by, emoji })));
         }
-        let stored = Stored::from(told);
+        let mut stored = Stored::from(told);
+        self.file(conversation, &mut stored);
         rows.push((key(b'0', &author), encode(&stored)));
-        for (key, row) in rows {
-            self.put_row(key, Some(row));
+        for (row, plain) in rows {
+            self.put_text(row, stored.key, plain);
         }
-        self.index_message(conversation, id, stored.order, stored.from.is_some());
-        self.mark_kept(conversation, stored.order);
+        self.place_message(conversation, id, &stored);
         let message = self.show(id, &stored);
-        self.keep_newest(conversation, &message);
+        self.keep_newest(conversation, &message, stored.key);
     }
 
     /// Stores what somebody handed over of before we came. It is their word: it lies beside what the author may have said to us
-    /// under the same id, and never takes its place ([`parts`]); nobody's notes come along.
+    /// under the same id, and never takes its place ([`parts`]); nobody's notes come along. It is over as the conversation's
+    /// expiry says, whatever they say.
     pub(crate) fn put_handed(&mut self, conversation: ConversationId, told: Told) {
         let me = self.me().map(|me| me.account.clone());
         let Some(author) = told.from.clone().or(me).filter(|_| told.order < QUEUED) else { return };
+        let policy = self.expiry(conversation).and_then(|expiry| expiry.after_s);
+        let policy = policy.map(|seconds| told.time.plus_ms(u64::from(seconds) * 1_000));
+        let expires = [policy, told.expires].into_iter().flatten().min();
+        if self.is_over(expires, false) {
+            return;
+        }
         let id = told.id;
         let mut key = self.message_prefix(conversation, id);
         key.push(HANDED);
         key.extend(account_bytes(&author));
         let state = if told.from.is_none() { MessageState::Sent } else { MessageState::Received };
-        let stored = Stored { state: state_number(state), ..Stored::from(told) };
-        self.put_row(key, Some(encode(&stored)));
-        self.index_message(conversation, id, stored.order, stored.from.is_some());
-        self.mark_kept(conversation, stored.order);
+        let mut stored = Stored { state: state_number(state), expires, kept: false, ..Stored::from(told) };
+        self.file(conversation, &mut stored);
+        self.put_text(key, stored.key, encode(&stored));
+        self.place_message(conversation, id, &stored);
         let newest = self.s.conversations.get(&conversation).and_then(|c| c.newest.as_ref());
         if newest.is_none_or(|newest| newest.order < stored.order) {
             let message = self.show(id, &stored);
-            self.keep_newest(conversation, &message);
+            self.keep_newest(conversation, &message, stored.key);
         }
     }
 
@@ -312,7 +498,10 @@ impl Engine {
         let mut key = start.clone();
         key.push(kind);
         key.extend(account_bytes(by));
-        self.put_row(key, Some(encode(note)));
+        // Which end the message has is not known here: what is said on it goes with what is said now, and is deleted with the message.
+        let under =
+            if matches!(note, Note::Edit { .. } | Note::Reaction { .. }) { self.key_of_now(conversation) } else { 0 };
+        self.put_text(key, under, encode(note));
         if !matches!(note, Note::Delivered { .. } | Note::Read { .. }) {
             self.mark_noted(conversation, message);
         }
@@ -328,10 +517,14 @@ impl Engine {
         if stored.order < QUEUED {
             self.mark_found(conversation, id, stored.order);
         }
+        if self.is_over(stored.expires, stored.kept) {
+            return;
+        }
         let message = self.assemble(id, &stored, &notes);
+        let under = stored.key;
         if message.deleted && !stored.deleted {
             let erased = Stored { text: String::new(), evidence: Bytes::new(), deleted: true, ..stored };
-            self.put_row(key.clone(), Some(encode(&erased)));
+            self.put_text(key.clone(), under, encode(&erased));
             let goes = |other: &[u8]| other != key && matches!(other.get(NOTE_KIND), Some(&(b'e' | HANDED)));
             for (other, _) in rows.iter().filter(|(other, _)| goes(other)) {
                 self.put_row(other.clone(), None);
@@ -345,7 +538,7 @@ impl Engine {
             }
         }
         if self.s.conversations.get(&conversation).and_then(|c| c.newest.as_ref()).is_some_and(|n| n.message == id) {
-            self.keep_newest(conversation, &message);
+            self.keep_newest(conversation, &message, under);
         }
         self.tell(Event::Message { conversation, message });
     }
@@ -409,10 +602,21 @@ impl Engine {
         self.done(intent, Ok(Reply::Readers(readers)));
     }
 
-    /// A message put together from its rows; `None` if they hold none.
+    /// A message put together from its rows; `None` if they hold none, or it is over.
     pub(crate) fn show_rows(&self, id: MessageId, rows: &[Pair]) -> Option<api::Message> {
-        let (stored, notes, _) = parts(rows.iter())?;
+        let (stored, notes, _) =
+            parts(rows.iter()).filter(|(stored, ..)| !self.is_over(stored.expires, stored.kept))?;
         Some(self.assemble(id, &stored, &notes))
+    }
+
+    /// The key that is a message's own.
+    pub(crate) fn single_key(&self, rows: &[Pair]) -> Option<u64> {
+        parts(rows.iter()).filter(|(stored, ..)| stored.timer.is_some()).map(|(stored, ..)| stored.key)
+    }
+
+    /// A message's position, and whether it was received.
+    pub(crate) fn place_in(&self, rows: &[Pair]) -> Option<(u64, bool)> {
+        parts(rows.iter()).map(|(stored, ..)| (stored.order, stored.from.is_some()))
     }
 
     /// An own message that somebody could not read: it is queued once more.
@@ -430,10 +634,14 @@ impl Engine {
             return self.load_rows(prefix, Load::Again(conversation, original));
         }
         let Some((stored, notes, _)) = parts(rows.iter()) else { return };
+        if self.is_over(stored.expires, stored.kept) || stored.timer.is_some() {
+            return;
+        }
         let message = self.assemble(id, &stored, &notes);
         if message.from.is_none() && !message.deleted && self.s.conversations.contains(&conversation) {
             let text = mention::said(&message.text, &message.mentions);
-            let saying = Saying::Again { message: id, text, in_reply_to: message.in_reply_to };
+            let expires = message.expires;
+            let saying = Saying::Again { message: id, text, in_reply_to: message.in_reply_to, expires };
             let again = self.say(conversation, saying, None, 0, rng);
             let mut key = self.message_prefix(conversation, again);
             key.push(b'a');
@@ -455,23 +663,42 @@ impl From<Told> for Stored {
             evidence: Bytes::new(),
             stamp: [0; 32],
             deleted: told.deleted,
+            expires: told.expires,
+            timer: None,
+            kept: told.kept,
+            notice: told.notice,
+            key: 0,
         }
     }
 }
 
-/// An outgoing text as it is stored.
-fn own(item: &Outgoing, order: u64, state: MessageState, stamp: [u8; 32]) -> Option<Stored> {
-    let Saying::Text { text, in_reply_to } = &item.saying else { return None };
+/// An outgoing text as it is stored. One that can be seen once is written down without its text.
+fn own(
+    item: &Outgoing,
+    order: u64,
+    state: MessageState,
+    stamp: [u8; 32],
+    expires: Option<UnixMillis>,
+) -> Option<Stored> {
+    let Saying::Text { text, in_reply_to, timer } = &item.saying else { return None };
+    let once = matches!(timer, Some(StoredTimer::Once));
+    // While it waits its end is not known; the key it lies under is the outbox's.
+    let key = if timer.is_some() || order >= QUEUED { item.key } else { 0 };
     Some(Stored {
         order,
         from: None,
-        text: text.clone(),
+        text: if once { String::new() } else { text.clone() },
         in_reply_to: *in_reply_to,
         time: item.queued,
         state: state_number(state),
         evidence: item.sealed.as_ref().map(|sealed| sealed.evidence.clone()).unwrap_or_default(),
         stamp,
         deleted: false,
+        expires,
+        timer: timer.clone(),
+        kept: false,
+        notice: None,
+        key,
     })
 }
 
@@ -491,7 +718,7 @@ const NOTE_KIND: usize = 1 + 1 + 2 + 16 + 16;
 const HANDED: u8 = b'h';
 
 /// The message that was here first, with its key, and all notes. What was handed over counts where its author said nothing.
-fn parts<'r>(rows: impl Iterator<Item = &'r Pair>) -> Option<(Stored, Vec<Note>, Vec<u8>)> {
+pub(crate) fn parts<'r>(rows: impl Iterator<Item = &'r Pair>) -> Option<(Stored, Vec<Note>, Vec<u8>)> {
     let mut first: Option<(Stored, Vec<u8>)> = None;
     let (mut handed, mut notes) = (None, Vec::new());
     for (key, value) in rows {

@@ -12,12 +12,13 @@
 
 use crate::api::{ConversationId, ConversationState, MessageState, Role};
 use crate::engine::{Engine, Purpose};
+use crate::expiry::StoredTimer;
 use crate::mls::Ready;
 use crate::saying::{self, Around, Hello};
 use crate::state::{Outgoing, Phase, Saying, Sealed, StoredPicture};
 use bytes::Bytes;
 use parlour_proto::frames::{Answer, MAX_ASKED_MESSAGE_BYTES, Request};
-use parlour_proto::ids::{MessageId, RoomId, Secret};
+use parlour_proto::ids::{MessageId, RoomId, Secret, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
 
@@ -40,13 +41,19 @@ impl Engine {
         let queued = self.now;
         self.queue(
             conversation,
-            Outgoing { message, saying, queued, room, after_chore, sealed: None, accepted: false },
+            Outgoing { message, saying, queued, room, after_chore, sealed: None, accepted: false, key: 0 },
         );
         message
     }
 
     /// Puts an item at the end.
-    pub(crate) fn queue(&mut self, conversation: ConversationId, item: Outgoing) {
+    pub(crate) fn queue(&mut self, conversation: ConversationId, mut item: Outgoing) {
+        item.key = match &item.saying {
+            _ if item.key != 0 => item.key,
+            Saying::Text { timer: Some(_), .. } => self.s.ring.single(conversation),
+            saying if saying.is_said() => self.key_of_now(conversation),
+            _ => 0,
+        };
         let last = self.s.outgoing_of(conversation).map(|(at, _)| at).last();
         let at = last.map_or(1, |at| at + 1).max(self.s.conversations.get(&conversation).map_or(1, |c| c.next_order));
         self.show_outgoing(conversation, at, &item, MessageState::Queued);
@@ -198,6 +205,7 @@ impl Engine {
             after_chore: 0,
             sealed: None,
             accepted: false,
+            key: 0,
         };
         if at > 0 && !self.s.outgoing.contains(&(conversation, at - 1)) {
             self.s.outgoing.insert((conversation, at - 1), hello);
@@ -227,7 +235,7 @@ impl Engine {
     /// What goes into a message beside what is said.
     fn around(&mut self, conversation: ConversationId, room: RoomId, saying: &Saying, hello: bool) -> Option<Around> {
         let c = self.s.conversations.get(&conversation)?;
-        let mut around = Around { title: c.title.clone(), ..Around::default() };
+        let mut around = Around { title: c.title.clone(), now: self.server_time(), ..Around::default() };
         let me = self.me()?;
         around.name = me.name.clone();
         around.picture =
@@ -334,6 +342,7 @@ impl Engine {
         message: MessageId,
         payload: &Bytes,
         stamp: [u8; 32],
+        (room, time): (&RoomId, UnixMillis),
     ) -> bool {
         let found = self
             .s
@@ -343,7 +352,11 @@ impl Engine {
         let Some(at) = found else { return false };
         let Some(item) = self.s.outgoing.remove(&(conversation, at)) else { return false };
         self.flights.retain(|_, flight| item.accepted || flight.purpose != Purpose::Message(conversation));
-        self.show_echoed(conversation, &item, stamp);
+        self.show_echoed(conversation, room, &item, stamp, time);
+        if matches!(item.saying, Saying::Text { timer: Some(StoredTimer::Once), .. }) {
+            // Only those whom it is for see it.
+            self.s.ring.destroy(&[item.key]);
+        }
         if let Saying::Title { title } = &item.saying {
             // Of several who rename at once, the last in the room's order counts.
             self.set_title(conversation, title.clone());

@@ -66,6 +66,7 @@ record! {
         read_up_to: u64,
         newest: Option<Newest>,
         last_activity: UnixMillis,
+        kept: bool,
     }
 }
 
@@ -101,6 +102,14 @@ choice! {
         21 Joining { account: AccountRef, since: UnixMillis, over: bool, },
         /// A link to a group; or (`gone`) one that is revoked.
         22 Link { group: Place, link: crate::links::SharedLink, gone: bool, },
+        /// Clocks of messages that were read, and when those are over.
+        30 Started { place: Place, messages: Vec<(MessageId, UnixMillis)>, },
+        /// A message that can be seen once was.
+        31 Opened { place: Place, message: MessageId, },
+        /// A message is kept, or no longer.
+        32 Kept { place: Place, message: MessageId, keep: bool, },
+        /// All of a conversation is kept, or no longer.
+        33 KeptAll { place: Place, keep: bool, },
         /// Which messages are in the backup, and how many there are.
         24 Keeping { history: KeptHistory, messages: u64, },
         /// The one who says it keeps the backup from now on.
@@ -348,6 +357,14 @@ impl Engine {
             Note::History { to, place, messages, done, of } => self.hear_history(to, &place, messages, done, of),
             Note::Fill { place } => self.hear_fill(from, &place),
             Note::Backup { public, key } => self.hear_backup(public, key),
+            Note::Started { place, messages } => self.hear_started(&place, &messages),
+            Note::Opened { place, message } => self.hear_opened(&place, message),
+            Note::Kept { place, message, keep } => self.hear_kept(&place, message, keep),
+            Note::KeptAll { place, keep } => {
+                if let Some(conversation) = self.find_place(&place) {
+                    self.set_kept(conversation, keep);
+                }
+            }
             Note::Keeper => self.hear_keeper(from),
             Note::Keeping { history, .. } => self.keep_history(history),
             Note::Showing { device, showing } => drop(self.keep_showing(device, showing)),
@@ -474,13 +491,14 @@ impl Engine {
             c.title.clone_from(&shared.title);
             c.unread = shared.unread;
             c.read_up_to = shared.read_up_to;
-            c.newest.clone_from(&shared.newest);
             c.last_activity = shared.last_activity;
+            c.kept = shared.kept;
             // Room for what is said until this device is in.
             c.base = shared.next_order + crate::history::GAP;
             c.next_order = c.base;
             c.profile_sent = profile;
         }
+        self.take_newest(id, shared.newest.as_ref());
         if let Some(contact) = shared.place.with.as_ref().and_then(|account| self.s.contacts.get_mut(account)) {
             contact.conversation = Some(id);
         }

@@ -11,6 +11,7 @@
 use crate::api::{self, ConversationId, Failure, IntentId, Reply};
 use crate::backup::BUCKET;
 use crate::engine::{Engine, Load};
+use crate::expiry::refile::PAGE as REFILED;
 use crate::messages::{Pair, QUEUED};
 use crate::rows::codec::record;
 use crate::rows::{LAZY, decode, encode, prefix};
@@ -51,6 +52,10 @@ enum Goal {
     Keep { bucket: u64 },
     /// What another own device has read: how many came after it.
     Unread { up_to: u64, arrived: u32 },
+    /// The newest, for lists.
+    Newest,
+    /// Which are there, to be written anew.
+    Refile,
 }
 
 /// A query under way: first index rows are read, then the messages that they name.
@@ -78,6 +83,8 @@ impl Walk {
         match self.goal {
             Goal::Show { limit } | Goal::Copy { limit, .. } => limit.saturating_sub(self.places.len()),
             Goal::Keep { .. } => (BUCKET as usize).saturating_sub(self.places.len()),
+            Goal::Newest => 1usize.saturating_sub(self.places.len()),
+            Goal::Refile => REFILED.saturating_sub(self.places.len()),
             Goal::Read { .. } | Goal::Unread { .. } => {
                 MOST_READ.saturating_sub(self.places.values().filter(|place| place.received).count())
             }
@@ -136,6 +143,13 @@ impl Engine {
         let mut key = page_prefix(self.s.number, &conversation, order / PAGE);
         key.push(u8::try_from(order % PAGE).unwrap_or(0));
         self.put_row(key, Some(encode(&Place { message, received })));
+    }
+
+    /// Nobody has this position any more.
+    pub(crate) fn unindex_message(&mut self, conversation: ConversationId, order: u64) {
+        let mut key = page_prefix(self.s.number, &conversation, order / PAGE);
+        key.push(u8::try_from(order % PAGE).unwrap_or(0));
+        self.put_row(key, None);
     }
 
     /// Something came while queries are under way.
@@ -211,6 +225,19 @@ impl Engine {
         self.start_walk(NOBODY, conversation, Goal::Unread { up_to, arrived: 0 }, BTreeMap::new(), range, rng);
     }
 
+    /// The newest that is left, for lists.
+    pub(crate) fn find_newest(&mut self, conversation: ConversationId, rng: &mut dyn CryptoRngCore) {
+        let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
+        self.start_walk(NOBODY, conversation, Goal::Newest, BTreeMap::new(), 0..next_order.saturating_add(1), rng);
+    }
+
+    /// Which messages there are before a position.
+    pub(crate) fn read_places(&mut self, conversation: ConversationId, before: u64, rng: &mut dyn CryptoRngCore) {
+        let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
+        let range = 0..before.min(next_order.saturating_add(1));
+        self.start_walk(NOBODY, conversation, Goal::Refile, BTreeMap::new(), range, rng);
+    }
+
     fn start_walk(
         &mut self,
         intent: IntentId,
@@ -264,7 +291,8 @@ impl Engine {
         let limit = match walk.goal {
             Goal::Show { limit } | Goal::Copy { limit, .. } => limit,
             Goal::Keep { .. } => BUCKET as usize,
-            Goal::Read { .. } | Goal::Unread { .. } => return Vec::new(),
+            Goal::Newest => 1,
+            Goal::Read { .. } | Goal::Unread { .. } | Goal::Refile => return Vec::new(),
         };
         let conversation = walk.conversation;
         let shown = walk.places.iter().rev().take(limit).map(|(order, place)| (*order, place.message));
@@ -292,6 +320,10 @@ impl Engine {
 
     pub(crate) fn on_listed_rows(&mut self, listed: Listed, rows: &[Pair], rng: &mut dyn CryptoRngCore) {
         let shown = self.show_rows(listed.message, rows);
+        let newest = self.walks.get(&listed.walk).filter(|walk| matches!(walk.goal, Goal::Newest));
+        if let (Some(conversation), Some(message)) = (newest.map(|walk| walk.conversation), &shown) {
+            self.newest_found(conversation, message, rows);
+        }
         let Some(walk) = self.walks.get_mut(&listed.walk) else { return };
         walk.waiting -= 1;
         // What was queued a moment ago may have its position by now.
@@ -329,6 +361,13 @@ impl Engine {
                     c.mentioned &= c.unread > 0;
                     self.changed.insert(walk.conversation);
                 }
+            }
+            // Listed as it was found ([`Engine::on_listed_rows`]).
+            Goal::Newest => {}
+            Goal::Refile => {
+                let newest = walk.places.iter().rev().take(REFILED);
+                let places: Vec<_> = newest.map(|(order, place)| (*order, place.message)).collect();
+                self.on_places(walk.conversation, &places);
             }
             Goal::Read { up_to, arrived } => {
                 let read_already = self.s.conversations.get(&walk.conversation).map_or(u64::MAX, |c| c.read_up_to);

@@ -35,12 +35,20 @@
 //! | `e` | `L` | name | a chunk of the backup that is to be dropped |
 //! | `e` | `N` | conversation | messages whose bucket is to be found |
 //! | `e` | `F` | conversation | rooms that it had before this device came |
+//! | `e` | `z` | number / 64 | keys of messages ([`KEY_RING`]) |
+//! | `e` | `Z` | - | how many were destroyed ([`SHREDDED`]) |
+//! | `e` | `P` | conversation | the beginning of its newest message, sealed under that message's key |
+//! | `e` | `R` | conversation, message | a message whose clock starts when it is read |
+//! | `e` | `C` | - | what time is sure |
+//! | `e` | `E` | conversation | messages on their way to other keys |
+//! | `e` | `A` | - | what the apps say of expiry |
 //! | `l` | `g` | room, … | MLS state of a room |
 //! | `l` | `k` | key package, … | private parts of a key package |
-//! | `l` | `m` | conversation, message, `0` or note | a message, and what others noted on it |
+//! | `l` | `m` | conversation, message, `0` or note | a message, and what others noted on it; texts sealed under the message's key |
 //! | `l` | `i` | conversation | a group's picture |
 //! | `l` | `f` | account | somebody's picture |
 //! | `l` | `q` | conversation, position / 32, position % 32 | which message has this position |
+//! | `l` | `x` | day, instant, conversation, message | when a message is over |
 
 pub(crate) mod codec;
 pub(crate) mod sorted;
@@ -51,6 +59,12 @@ use sorted::Sorted;
 
 /// Prefix of the rows that `Engine::open` wants.
 pub const EAGER: &[u8] = b"e";
+/// Prefix of the rows in which the keys of messages lie. A store seals them under a *page key* of their own.
+pub const KEY_RING: &[u8] = b"ez";
+/// Prefix of the row that is in every batch in which keys were destroyed. With such a batch a store makes a new page key, seals every
+/// row of the [`KEY_RING`] under it in the same transaction (those of the batch as they are there), and destroys the page key
+/// before: what was sealed under it opens no more.
+pub const SHREDDED: &[u8] = b"eZ";
 /// Prefix of the rows that are loaded when needed.
 pub const LAZY: &[u8] = b"l";
 /// Prefix of the key ring's rows, of all identities. A store seals them under a *page key* of their own instead of its key.
@@ -61,7 +75,7 @@ pub const KEY_RING: &[u8] = b"ez";
 pub const SHREDDED: &[u8] = b"eZ";
 
 /// Every kind of row, with its class.
-const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljqeKBLNF"), (LAZY, b"gkmfqi")];
+const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljqeKBLNFzZPRCEA"), (LAZY, b"gkmfqix")];
 
 /// Prefixes of all rows of an identity, of one class or of both.
 pub(crate) fn prefixes(identity: u16, classes: &[&[u8]]) -> Vec<Vec<u8>> {
@@ -141,6 +155,14 @@ impl<K: RowKey, V: Stored> Table<K, V> {
         self.rows.insert(key, row);
     }
 
+    /// Puts a row in place of the one before; what is not to be written stays in memory only.
+    pub(crate) fn replace(&mut self, key: &K, row: V, write: bool) {
+        if write {
+            self.dirty.insert(key.clone(), ());
+        }
+        self.rows.insert(key.clone(), row);
+    }
+
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let row = self.rows.remove(key)?;
         self.dirty.insert(key.clone(), ());
@@ -189,6 +211,21 @@ impl<K: RowKey, V: Stored> Table<K, V> {
             let mut full = prefix(EAGER, self.kind, identity);
             full.extend(key.bytes());
             changes.0.push((full, self.rows.get(&key).map(encode)));
+        }
+    }
+
+    /// As [`flush`](Self::flush), each value as `seal` makes it, given the row and its key.
+    pub(crate) fn flush_sealed(
+        &mut self,
+        identity: u16,
+        changes: &mut Changes,
+        seal: impl Fn(&V, &[u8], Vec<u8>) -> Vec<u8>,
+    ) {
+        for key in self.dirty.take_keys() {
+            let mut full = prefix(EAGER, self.kind, identity);
+            full.extend(key.bytes());
+            let value = self.rows.get(&key).map(|row| seal(row, &full, encode(row)));
+            changes.0.push((full, value));
         }
     }
 

@@ -64,7 +64,7 @@ impl Engine {
         self.want_for(intent, wanted);
     }
 
-    fn want_for(&mut self, intent: IntentId, wanted: Result<(RoomId, Want), Failure>) {
+    pub(crate) fn want_for(&mut self, intent: IntentId, wanted: Result<(RoomId, Want), Failure>) {
         match wanted {
             Err(failure) => self.done(intent, Err(failure)),
             Ok((room, want)) => {

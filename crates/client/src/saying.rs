@@ -4,16 +4,17 @@
 //! A hello rides on the first text, because one message is all that passes to an `asked` entry. Asking for unreadable
 //! messages again is a report with status `error`.
 
+use crate::expiry::unix_s;
 use crate::rows::codec::{Dec, Enc, Stored as _, record};
 use crate::state::{Saying, StoredPicture};
 use bytes::Bytes;
 use parlour_proto::content::extension::{AGAIN, HELLO, ROSTER};
 use parlour_proto::content::{
-    Content, ContentError, Control, ExtensionName, ExtensionValue, Introduction, Part, Picture, Report, Status,
-    clean_name,
+    Content, ContentError, Control, Expires, ExtensionName, ExtensionValue, Introduction, Part, Picture, Report,
+    Status, clean_name,
 };
 use parlour_proto::frames::AccountRef;
-use parlour_proto::ids::{MessageId, Secret};
+use parlour_proto::ids::{MessageId, Secret, UnixMillis};
 use rand_core::CryptoRngCore;
 
 record! {
@@ -43,6 +44,7 @@ pub(crate) enum Heard {
     Text {
         text: String,
         in_reply_to: Option<MessageId>,
+        ends: Option<Expires>,
     },
     Edit {
         message: MessageId,
@@ -60,6 +62,7 @@ pub(crate) enum Heard {
         message: MessageId,
         text: String,
         in_reply_to: Option<MessageId>,
+        ends: Option<Expires>,
     },
     Roster {
         known: Vec<Known>,
@@ -103,6 +106,8 @@ pub(crate) struct Around {
     pub(crate) title: String,
     pub(crate) name: String,
     pub(crate) picture: Option<Picture>,
+    /// By the server's clock.
+    pub(crate) now: UnixMillis,
 }
 
 /// Makes content.
@@ -121,9 +126,10 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
         Part::Reports(messages.iter().map(|message| Report { message: *message, status }).collect())
     };
     match saying {
-        Saying::Text { text, in_reply_to } => {
+        Saying::Text { text, in_reply_to, timer } => {
             content.body = Part::text(text);
             content.in_reply_to = *in_reply_to;
+            content.expires = timer.as_ref().map(|timer| timer.expires(around.now));
         }
         Saying::Edit { message, text } => {
             content.body = Part::text(text);
@@ -156,9 +162,10 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
         Saying::Invitation { .. } => content.body = Part::Control(Control::Invitation { title: around.title }),
         Saying::Join { secret } => content.body = Part::Control(Control::Join { secret: secret.clone() }),
         Saying::Title { title } => content.body = Part::Control(Control::GroupTitle { title: title.clone() }),
-        Saying::Again { message, text, in_reply_to } => {
+        Saying::Again { message, text, in_reply_to, expires } => {
             content.body = Part::text(text);
             content.in_reply_to = *in_reply_to;
+            content.expires = expires.map(|end| Expires::At { unix_s: unix_s(end) });
             extension(&mut content, AGAIN, |out| message.put(out))?;
         }
         Saying::Roster { .. } => {
@@ -185,12 +192,12 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
     }
     let again = find(&content, AGAIN).and_then(|value| MessageId::take(&mut Dec::new(value)).ok());
     let roster = find(&content, ROSTER).and_then(|value| Vec::take(&mut Dec::new(value)).ok());
-    let in_reply_to = content.in_reply_to;
+    let (in_reply_to, ends) = (content.in_reply_to, content.expires);
     let heard = match (content.body, content.replaces) {
         (Part::Text(text), Some(message)) => Heard::Edit { message, text: text.text },
         (Part::Text(text), None) => match again {
-            Some(message) => Heard::Again { message, text: text.text, in_reply_to },
-            None => Heard::Text { text: text.text, in_reply_to },
+            Some(message) => Heard::Again { message, text: text.text, in_reply_to, ends },
+            None => Heard::Text { text: text.text, in_reply_to, ends },
         },
         (Part::Delete, Some(message)) => Heard::Delete { message },
         (Part::Reaction { emoji }, _) => {

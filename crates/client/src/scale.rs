@@ -2,6 +2,7 @@
 
 use crate::api::{Conversation as Shown, ConversationId, Effect, Event, Input, Intent, IntentId, Message, Reply};
 use crate::engine::Engine;
+use crate::messages::Said;
 use crate::rows::EAGER;
 use crate::state::{Contact, Conversation, Identity, Phase, Room, Stage, Standing};
 use bytes::Bytes;
@@ -96,6 +97,20 @@ pub(crate) fn conversation(n: u16) -> Conversation {
         asking: None,
         mentioned: false,
         picture: None,
+        kept: false,
+    }
+}
+
+/// A text as it comes, to stay.
+pub(crate) fn said(text: &str, time: UnixMillis) -> Said {
+    Said {
+        text: text.to_owned(),
+        in_reply_to: None,
+        time,
+        evidence: Bytes::new(),
+        stamp: [0; 32],
+        timer: None,
+        expires: None,
     }
 }
 
@@ -161,8 +176,7 @@ impl Home {
     fn receive(&mut self, n: u64) {
         let text = format!("message {n}");
         let time = UnixMillis(NOW.0 + n);
-        let (id, from) = (message_id(n), account(0));
-        self.engine.put_received(LONG, id, &from, text, None, time, Bytes::new(), [0; 32]);
+        self.engine.put_said(LONG, message_id(n), Some(&account(0)), said(&text, time));
         self.handle(Input::Tick);
     }
 

@@ -3,6 +3,7 @@
 use crate::api::{Body, Conversation, ConversationId, ConversationState, Failure, IntentId, Reply, Target};
 use crate::contacts::e2ee_account;
 use crate::engine::Engine;
+use crate::expiry::StoredTimer;
 use crate::messages::Note;
 use crate::state::{Saying, Standing, Whom};
 use parlour_proto::address::{Address, Invite};
@@ -23,7 +24,10 @@ fn saying(body: Body) -> Result<Saying, Failure> {
         }
     };
     match body {
-        Body::Text { text, in_reply_to, timer: _ } => fits(&text).map(|()| Saying::Text { text, in_reply_to }),
+        Body::Text { text, in_reply_to, timer } => fits(&text).and_then(|()| {
+            let timer = timer.map(StoredTimer::new).transpose()?;
+            Ok(Saying::Text { text, in_reply_to, timer })
+        }),
         Body::Edit { message, text } => fits(&text).map(|()| Saying::Edit { message, text }),
         Body::Delete { message } => Ok(Saying::Delete { message }),
         Body::Reaction { emoji, .. } if emoji.len() > MAX_EMOJI_BYTES => {
@@ -184,6 +188,7 @@ impl Engine {
         for messages in messages.chunks(parlour_proto::content::MAX_REPORTS).filter(|_| room.is_some()) {
             self.say(conversation, Saying::Read { messages: messages.to_vec() }, room, 0, rng);
         }
+        self.start_timers(conversation, up_to, rng);
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
             let news = c.unread > unread;
             c.unread = c.unread.min(unread);

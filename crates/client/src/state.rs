@@ -9,8 +9,13 @@ pub(crate) use kept::*;
 pub(crate) use records::*;
 
 use crate::api::{Changes, ConversationId};
+use crate::expiry::Apps;
+use crate::expiry::clock::Clock;
+use crate::expiry::refile::Refile;
+use crate::expiry::timers::Unread;
+use crate::keyring::Keyring;
 use crate::rows::codec::BrokenRow;
-use crate::rows::{EAGER, Table};
+use crate::rows::{EAGER, Table, identity_of};
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{DeviceId, MessageId, RoomId, UnixMillis};
 use std::collections::BTreeMap;
@@ -53,6 +58,15 @@ pub(crate) struct State {
     pub(crate) noted: Table<ConversationId, Vec<MessageId>>,
     /// Rooms that a conversation had before this device came.
     pub(crate) former: Table<ConversationId, Vec<RoomId>>,
+    pub(crate) ring: Keyring,
+    pub(crate) previews: Table<ConversationId, Preview>,
+    /// Messages whose clock starts when they are read.
+    pub(crate) unread: Table<(ConversationId, MessageId), Unread>,
+    pub(crate) clock: Table<(), Clock>,
+    pub(crate) refiling: Table<ConversationId, Refile>,
+    pub(crate) apps: Table<(), Apps>,
+    /// Rows whose key is gone: they go, too.
+    blind: Vec<Vec<u8>>,
 }
 
 impl State {
@@ -87,11 +101,52 @@ impl State {
             litter: Table::new(b'L'),
             noted: Table::new(b'N'),
             former: Table::new(b'F'),
+            ring: Keyring::new(),
+            previews: Table::new(b'P'),
+            unread: Table::new(b'R'),
+            clock: Table::new(b'C'),
+            refiling: Table::new(b'E'),
+            apps: Table::new(b'A'),
+            blind: Vec::new(),
+        }
+    }
+
+    /// Takes all stored rows in: keys first, then what lies under them.
+    pub(crate) fn load_all(&mut self, rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<(), BrokenRow> {
+        let mut sealed = Vec::new();
+        for (key, value) in rows {
+            if matches!(key.get(1), Some(&(b'o' | b'P'))) {
+                sealed.push((key, value));
+            } else {
+                self.load(&key, &value)?;
+            }
+        }
+        self.ring.loaded();
+        for (key, value) in sealed {
+            match self.ring.unshroud(&key, value) {
+                Some(plain) => self.load(&key, &plain)?,
+                None if identity_of(&key) == Some(self.number) => self.blind.push(key),
+                None => {}
+            }
+        }
+        self.take_old_previews();
+        Ok(())
+    }
+
+    /// Previews lay in the conversations' rows once.
+    fn take_old_previews(&mut self) {
+        let is_old = |c: &Conversation| c.newest.as_ref().is_some_and(|newest| !newest.text.is_empty());
+        let old: Vec<_> = self.conversations.iter().filter(|(_, c)| is_old(c)).map(|(id, _)| *id).collect();
+        for id in old {
+            let newest = self.conversations.get_mut(&id).and_then(|c| c.newest.as_mut());
+            if let Some(text) = newest.map(|newest| std::mem::take(&mut newest.text)) {
+                self.previews.insert(id, Preview { text, key: 0 });
+            }
         }
     }
 
     /// Takes one stored row in; rows of class lazy and of other identities are skipped.
-    pub(crate) fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), BrokenRow> {
+    fn load(&mut self, key: &[u8], value: &[u8]) -> Result<(), BrokenRow> {
         let Some(rest) = key.strip_prefix(EAGER) else { return Ok(()) };
         let (Some(&kind), Some(identity), Some(rest)) = (rest.first(), rest.get(1..3), rest.get(3..)) else {
             return Err(BrokenRow);
@@ -126,7 +181,13 @@ impl State {
             || self.buckets.load(kind, rest, value)?
             || self.litter.load(kind, rest, value)?
             || self.noted.load(kind, rest, value)?
-            || self.former.load(kind, rest, value)?;
+            || self.former.load(kind, rest, value)?
+            || self.ring.load(kind, rest, value)?
+            || self.previews.load(kind, rest, value)?
+            || self.unread.load(kind, rest, value)?
+            || self.clock.load(kind, rest, value)?
+            || self.refiling.load(kind, rest, value)?
+            || self.apps.load(kind, rest, value)?;
         if known { Ok(()) } else { Err(BrokenRow) }
     }
 
@@ -140,7 +201,8 @@ impl State {
         self.starts.flush(number, changes);
         self.rooms.flush(number, changes);
         self.work.flush(number, changes);
-        self.outgoing.flush(number, changes);
+        self.outgoing.flush_sealed(number, changes, |item, row, plain| self.ring.shroud(item.key, row, plain));
+        self.previews.flush_sealed(number, changes, |preview, row, plain| self.ring.shroud(preview.key, row, plain));
         self.chores.flush(number, changes);
         self.packages.flush(number, changes);
         self.waiting.flush(number, changes);
@@ -161,6 +223,12 @@ impl State {
         self.litter.flush(number, changes);
         self.noted.flush(number, changes);
         self.former.flush(number, changes);
+        self.ring.flush(number, changes);
+        self.unread.flush(number, changes);
+        self.clock.flush(number, changes);
+        self.refiling.flush(number, changes);
+        self.apps.flush(number, changes);
+        changes.0.extend(self.blind.drain(..).map(|key| (key, None)));
     }
 
     /// Forgets everything but who this home was.
@@ -191,6 +259,12 @@ impl State {
         self.litter.clear();
         self.noted.clear();
         self.former.clear();
+        self.ring.clear();
+        self.previews.clear();
+        self.unread.clear();
+        self.clock.clear();
+        self.refiling.clear();
+        self.apps.clear();
     }
 
     /// The counters, made when missing.

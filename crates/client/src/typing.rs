@@ -86,7 +86,7 @@ impl Engine {
     /// The room that we whisper in, where we do: as reports, and only what we may write.
     fn whispers_in(&self, conversation: ConversationId) -> Option<RoomId> {
         let room = self.best_room(conversation).filter(|room| !self.behind.contains_key(room))?;
-        let text = Saying::Text { text: String::new(), in_reply_to: None };
+        let text = Saying::Text { text: String::new(), in_reply_to: None, timer: None };
         let may = self.me().is_some_and(|me| me.typing_reports)
             && self.reports_wanted(conversation, room)
             && self.may_say(conversation, &text).is_ok();
@@ -158,7 +158,7 @@ impl Engine {
     fn hear_whisper(&mut self, conversation: ConversationId, room: RoomId, payload: &[u8]) {
         let Some(whisper) = self.group(&room).and_then(|group| group.open_whisper(payload)) else { return };
         let Some(who) = proto_account(whisper.sender.account()) else { return };
-        let text = Heard::Text { text: String::new(), in_reply_to: None };
+        let text = Heard::Text { text: String::new(), in_reply_to: None, ends: None };
         let believed = self.is_shown_typing(conversation, &who)
             && self.is_allowed(room, conversation, &who, &text)
             && self.trust(&whisper.sender) == Trust::Verified;

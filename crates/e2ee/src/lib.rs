@@ -101,10 +101,10 @@ pub use keys::{DeviceKeys, KeyError, MemberKeyPair, RootKey, verify};
 pub use padding::padme;
 pub use pairing::{Pairing, PairingError, PairingKeys, Side};
 pub use policy::rules::PolicyBreach;
-pub use policy::{Allowed, Kind, Policy, PolicyError, Role, open_knock, seal_knock};
+pub use policy::{Allowed, EXPIRY_S, Kind, Policy, PolicyError, Role, open_knock, seal_knock};
 pub use rows::{Changes, Rows};
 pub use safety_number::safety_number;
-pub use seal::{SEAL_OVERHEAD, SealError, ValueKey, open, seal, seal_to_device};
+pub use seal::{SEAL_OVERHEAD, SealError, ValueKey, derive_value_key, open, seal, seal_again, seal_to_device};
 pub use store::StoreError;
 
 #[cfg(test)]

@@ -104,7 +104,16 @@ pub struct Policy {
     /// Who may change title and picture (groups); these are said, so members refuse them from others.
     #[n(10)]
     pub who_may_change: Allowed,
+    /// Each may keep messages beyond `expiry_s`, for themselves; `None`: no.
+    #[n(11)]
+    pub archive: Option<bool>,
+    /// How often the expiry was set for what was there already, too; `None`: never.
+    #[n(12)]
+    pub expiry_again: Option<u32>,
 }
+
+/// The shortest and the longest expiry, seconds: an hour, a year.
+pub const EXPIRY_S: std::ops::RangeInclusive<u64> = 3_600..=366 * 86_400;
 
 impl Policy {
     /// For two accounts (twice the same: notes to oneself).
@@ -133,6 +142,8 @@ impl Policy {
             predecessor: None,
             who_may_write: Allowed::Everyone,
             who_may_change: Allowed::Everyone,
+            archive: None,
+            expiry_again: None,
         }
     }
 
@@ -192,7 +203,8 @@ impl Policy {
             Kind::Direct => (1..=2).contains(&self.roles.len()) && self.roles.values().all(|role| *role == Role::Owner),
             Kind::Group => self.roles.values().all(|role| *role != Role::Member),
         };
-        self.version == VERSION && roles_fit
+        let expiry_fits = self.expiry_s.is_none_or(|seconds| EXPIRY_S.contains(&seconds));
+        self.version == VERSION && roles_fit && expiry_fits
     }
 
     /// Whether an owner is listed. (The last one may have left.)
@@ -263,6 +275,10 @@ mod tests {
         assert!(direct.is_consistent());
         direct.roles.insert(account(3), Role::Owner);
         assert_eq!(Policy::from_bytes(&direct.to_bytes()), Err(PolicyError));
+        for (seconds, fits) in [(3_599, false), (3_600, true), (366 * 86_400, true), (366 * 86_400 + 1, false)] {
+            let policy = Policy { expiry_s: Some(seconds), ..Policy::group(account(1), &mut test_rng(1)) };
+            assert_eq!(Policy::from_bytes(&policy.to_bytes()).is_ok(), fits, "{seconds}");
+        }
         let mut newer = Policy::group(account(1), &mut test_rng(1));
         newer.version = 2;
         assert_eq!(Policy::from_bytes(&newer.to_bytes()), Err(PolicyError));

@@ -8,6 +8,7 @@ use std::fmt;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
 use rand_core::CryptoRngCore;
 use sha2::Sha256;
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -64,6 +65,14 @@ impl fmt::Debug for ValueKey {
     }
 }
 
+/// The `n`-th key from a seed that is random and used for nothing else (HKDF-SHA-256).
+pub fn derive_value_key(seed: &[u8; 32], n: u64) -> ValueKey {
+    let mut key = ValueKey([0; 32]);
+    let info = [&b"parlour-value-key-1\0"[..], &n.to_be_bytes()].concat();
+    Hkdf::<Sha256>::new(None, seed).expand(&info, &mut key.0).expect("32 bytes");
+    key
+}
+
 /// Seals a value: version, random nonce, XChaCha20-Poly1305 ([`SEAL_OVERHEAD`] bytes longer than the plaintext).
 pub fn seal(key: &ValueKey, aad: &[u8], plaintext: &[u8], rng: &mut dyn CryptoRngCore) -> Vec<u8> {
     let mut nonce = [0; NONCE];
@@ -74,7 +83,23 @@ pub fn seal(key: &ValueKey, aad: &[u8], plaintext: &[u8], rng: &mut dyn CryptoRn
     [&[VERSION][..], &nonce, &ciphertext].concat()
 }
 
-/// Opens what [`seal`] sealed with the same key and associated data.
+/// [`seal`] without randomness: the nonce is a MAC over what is sealed, so that no two plaintexts share one (as in SIV, RFC 5297,
+/// with HMAC-SHA-256 cut to 24 bytes). Equal plaintexts under the same key at the same place give equal bytes.
+pub fn seal_again(key: &ValueKey, aad: &[u8], plaintext: &[u8]) -> Vec<u8> {
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key.as_bytes()).expect("any length");
+    mac.update(b"parlour-nonce-1\0");
+    mac.update(&(aad.len() as u64).to_be_bytes());
+    mac.update(aad);
+    mac.update(plaintext);
+    let tag = mac.finalize().into_bytes();
+    let nonce = &tag[..NONCE];
+    let ciphertext = XChaCha20Poly1305::new(key.as_bytes().into())
+        .encrypt(XNonce::from_slice(nonce), Payload { msg: plaintext, aad })
+        .expect("values are shorter than 256 GB");
+    [&[VERSION][..], nonce, &ciphertext].concat()
+}
+
+/// Opens what [`seal`] or [`seal_again`] sealed with the same key and associated data.
 ///
 /// # Errors
 /// [`SealError::Malformed`] or [`SealError::DoesNotOpen`].
@@ -201,6 +226,20 @@ mod tests {
         for len in 0..sealed.len() {
             assert!(open(&key, b"place", &sealed[..len]).is_err());
         }
+    }
+
+    #[test]
+    fn a_value_sealed_again_is_the_same_and_another_shares_no_nonce() {
+        let key = derive_value_key(&[7; 32], 1);
+        let sealed = seal_again(&key, b"place", b"value");
+        assert_eq!(sealed, seal_again(&key, b"place", b"value"));
+        assert_eq!(**open(&key, b"place", &sealed).unwrap(), *b"value");
+        let nonce = |sealed: &[u8]| sealed[1..=NONCE].to_vec();
+        for other in [seal_again(&key, b"place", b"walue"), seal_again(&key, b"plac", b"evalue")] {
+            assert_ne!(nonce(&sealed), nonce(&other));
+        }
+        let next = derive_value_key(&[7; 32], 2);
+        assert_eq!(open(&next, b"place", &sealed), Err(SealError::DoesNotOpen));
     }
 
     #[test]

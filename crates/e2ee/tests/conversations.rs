@@ -133,7 +133,7 @@ fn a_knock_is_answered_by_swapping_the_leaf() {
 fn what_the_others_would_refuse_is_not_even_made() {
     let (mut devices, mut log) = group_of(4);
     let mut policy = devices[0].group().policy().clone();
-    policy.expiry_s = Some(1);
+    policy.expiry_s = Some(7_200);
     assert_eq!(devices[1].try_commit(Change::policy(policy)).err(), Some(PolicyBreach::PolicyChange.into()));
     assert_eq!(devices[1].try_commit(Change::remove(vec![2])).err(), Some(PolicyBreach::Remove.into()));
     assert_eq!(devices[1].try_commit(Change::remove(vec![9])).err(), Some(GroupError::NoSuchMember));

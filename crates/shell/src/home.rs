@@ -6,10 +6,11 @@
 //! | `key` | the home key, 64 hexadecimal digits, mode 0600; or |
 //! | `key.argon2` | salt and cost from which a passphrase gives the home key, and a check value |
 //! | `rows.db` (`-wal`, `-shm`) | the engine's rows, sealed under the home key |
+//! | `rows.page` | the page key, sealed under the home key: without it the keys of messages in `rows.db` do not open |
 //! | `server`, `ca.pem` | where the server is, and who else may vouch for it |
 //! | `lock` | held by the one process that has the home open; says which command that is |
 //!
-//! Whoever has `key` (or the passphrase) and `rows.db` has everything: protect the directory like a private SSH key.
+//! Whoever has `key` (or the passphrase), `rows.db` and `rows.page` of the same moment has everything: protect the directory like a private SSH key.
 
 mod error;
 mod files;
@@ -126,7 +127,19 @@ impl Home {
     /// # Errors
     /// When a file cannot be removed.
     pub fn destroy(self) -> Result<(), HomeError> {
-        for name in ["rows.db", "rows.db-wal", "rows.db-shm", "key", "key.argon2", "server", "ca.pem", "home", "lock"] {
+        for name in [
+            "rows.page",
+            "rows.page.new",
+            "rows.db",
+            "rows.db-wal",
+            "rows.db-shm",
+            "key",
+            "key.argon2",
+            "server",
+            "ca.pem",
+            "home",
+            "lock",
+        ] {
             files::remove(&self.path, name)?;
         }
         if let Err(error) = std::fs::remove_dir(&self.path) {

@@ -3,6 +3,7 @@
 
 pub mod conformance;
 mod memory;
+mod page;
 mod seal;
 mod sqlite;
 
@@ -36,6 +37,9 @@ pub enum RowsError {
     /// SQLite or the disk refused.
     #[error("the home's database failed")]
     Database(#[from] rusqlite::Error),
+    /// A file beside the database could not be read or written.
+    #[error("a file of the home could not be read or written")]
+    File(#[source] std::io::Error),
     /// There is no room left on the disk; nothing was written.
     #[error("the disk is full")]
     Full,

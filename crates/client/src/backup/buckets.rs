@@ -136,7 +136,7 @@ impl Engine {
     }
 
     fn is_to_be_kept(&self, message: &Message) -> bool {
-        message.time >= self.kept_since() && message.state != MessageState::Queued
+        message.time >= self.kept_since() && message.state != MessageState::Queued && message.timer.is_none()
     }
 
     pub(super) fn drop_what_is_too_old(&mut self) {

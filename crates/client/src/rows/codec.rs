@@ -123,6 +123,16 @@ macro_rules! id_key {
 }
 id_key!(RoomId, ConversationId, DeviceId);
 
+impl RowKey for (ConversationId, MessageId) {
+    fn bytes(&self) -> Vec<u8> {
+        [self.0.0, self.1.0].concat()
+    }
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (conversation, message) = bytes.split_at_checked(16)?;
+        Some((ConversationId(conversation.try_into().ok()?), MessageId(message.try_into().ok()?)))
+    }
+}
+
 impl RowKey for [u8; 32] {
     fn bytes(&self) -> Vec<u8> {
         self.to_vec()

@@ -1,6 +1,7 @@
 //! The records themselves.
 
 use crate::api::{ConversationId, Showing};
+use crate::expiry::{StoredNotice, StoredTimer};
 use crate::rows::codec::{choice, record};
 use bytes::Bytes;
 use parlour_proto::frames::{AccountRef, AppId};
@@ -185,11 +186,23 @@ record! {
         order: u64,
         /// `None`: own.
         from: Option<AccountRef>,
+        /// Only on its way to another own device, and in rows of before there was a [`Preview`].
         text: String,
         time: UnixMillis,
         /// As in a stored message.
         state: u32,
         deleted: bool,
+        expires: Option<UnixMillis>,
+        once: bool,
+        notice: Option<StoredNotice>,
+    }
+}
+
+record! {
+    /// The beginning of a conversation's newest message; its row is sealed under that message's key.
+    struct Preview {
+        text: String,
+        key: u64,
     }
 }
 
@@ -224,6 +237,8 @@ record! {
         mentioned: bool,
         /// Of a group's picture, which lies in a row of its own.
         picture: Option<Digest>,
+        /// All of it is kept, where that is allowed.
+        kept: bool,
     }
 }
 
@@ -385,6 +400,8 @@ choice! {
         7 Role { account: AccountRef, role: u32, },
         /// Rules: for each, whether only admins may.
         8 Rules { add: bool, write: bool, change: bool, history: Option<u64>, },
+        /// How long messages stay; `existing`: also those that are there.
+        13 Expiry { after_s: Option<u32>, archive: bool, existing: bool, },
         /// A key package of an own device must be claimed first.
         9 ClaimOwn { device: DeviceId, },
         /// Leaves of devices that are not on their account's list any more.
@@ -459,7 +476,7 @@ impl Work {
 choice! {
     /// What an outgoing message says.
     enum Saying {
-        0 Text { text: String, in_reply_to: Option<MessageId>, },
+        0 Text { text: String, in_reply_to: Option<MessageId>, timer: Option<StoredTimer>, },
         1 Edit { message: MessageId, text: String, },
         2 Delete { message: MessageId, },
         3 Reaction { message: MessageId, emoji: String, },
@@ -474,7 +491,7 @@ choice! {
         /// Please send these again.
         9 Missing { messages: Vec<MessageId>, },
         /// An earlier message once more, for who could not read it.
-        10 Again { message: MessageId, text: String, in_reply_to: Option<MessageId>, },
+        10 Again { message: MessageId, text: String, in_reply_to: Option<MessageId>, expires: Option<UnixMillis>, },
         /// Who is in a group, and its title.
         11 Roster { accounts: Vec<AccountRef>, },
         /// How I want to be seen, as it is when this is sealed.
@@ -520,6 +537,8 @@ record! {
         sealed: Option<Sealed>,
         /// The server has it; the echo is still to come.
         accepted: bool,
+        /// The key that this row is sealed under; 0: none.
+        key: u64,
     }
 }
 
@@ -540,6 +559,11 @@ choice! {
 }
 
 impl Saying {
+    /// It holds what somebody said to others.
+    pub(crate) fn is_said(&self) -> bool {
+        matches!(self, Saying::Text { .. } | Saying::Edit { .. } | Saying::Reaction { .. } | Saying::Again { .. })
+    }
+
     /// It may be all that a first contact says.
     pub(crate) fn begins(&self) -> bool {
         matches!(self, Saying::Text { .. } | Saying::Invitation { .. } | Saying::Join { .. })

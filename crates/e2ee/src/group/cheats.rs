@@ -45,7 +45,7 @@ fn a_commit_against_the_policy_is_void_for_all_and_harms_nobody() {
     lenient.roles.insert(account(2), Role::Owner);
     let honest = devices[1].disk.clone();
     let mut takeover = lenient.clone();
-    takeover.expiry_s = Some(5);
+    takeover.expiry_s = Some(3_605);
     takeover.roles.remove(&account(1));
     let mut robbed = lenient.clone();
     robbed.roles.remove(&account(1));

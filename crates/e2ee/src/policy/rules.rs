@@ -265,7 +265,7 @@ mod tests {
     fn roles_are_given_by_owners_and_the_rest_of_the_policy_by_admins() {
         let room = room();
         let mut expiry = room.policy.clone();
-        expiry.expiry_s = Some(60);
+        expiry.expiry_s = Some(3_600);
         let mut promoted = room.policy.clone();
         promoted.roles.insert(account(3), Role::Admin);
         let mut other_kind = room.policy.clone();
@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(judge(&room, Does { add: vec![leaf(2, 7)], ..Does::default() }), Ok(()));
         assert_eq!(judge(&room, Does { add: vec![leaf(3, 3)], ..Does::default() }), Err(PolicyBreach::Add));
         let mut after = room.policy.clone();
-        after.expiry_s = Some(60);
+        after.expiry_s = Some(3_600);
         assert_eq!(judge(&room, Does { by: 1, after: Some(after.clone()), ..Does::default() }), Ok(()));
         after.roles.remove(&account(2));
         assert_eq!(judge(&room, Does { after: Some(after), ..Does::default() }), Err(PolicyBreach::PolicyChange));

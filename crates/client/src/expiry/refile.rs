@@ -1,0 +1,213 @@
+//! Messages that are there get another end, or are kept: each is sealed anew under another key, page by page, newest first, and when all
+//! are, the keys from before are destroyed. How far it is, is stored. And the archive: what one keeps for oneself.
+
+use super::StoredTimer;
+use crate::api::{ConversationId, Event, Failure, IntentId, Reply};
+use crate::engine::{Engine, Load};
+use crate::messages::Pair;
+use crate::own::{Note, Place};
+use crate::rows::codec::{choice, record};
+use parlour_proto::ids::MessageId;
+use rand_core::CryptoRngCore;
+
+/// Messages read at one time.
+pub(crate) const PAGE: usize = 100;
+
+choice! {
+    /// What becomes of a conversation's messages.
+    enum Refiling {
+        /// They are over so many seconds after they were sent.
+        0 Expiry { after_s: Option<u32>, },
+        1 Keep { keep: bool, },
+    }
+}
+
+record! {
+    /// How far it is.
+    struct Refile {
+        what: Refiling,
+        /// Messages before this position are still to be done; 0: none.
+        before: u64,
+        /// To be destroyed in the end.
+        keys: Vec<u64>,
+    }
+}
+
+/// The page that is under way.
+pub(crate) struct Page {
+    conversation: ConversationId,
+    left: usize,
+    oldest: u64,
+    is_last: bool,
+}
+
+impl Engine {
+    pub(crate) fn refile(&mut self, conversation: ConversationId, what: Refiling) {
+        let mut keys = self.s.ring.retire(conversation);
+        // One that is under way begins anew.
+        if let Some(before) = self.s.refiling.get(&conversation) {
+            keys.extend(&before.keys);
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        self.s.refiling.insert(conversation, Refile { what, before: u64::MAX, keys });
+        if self.refiling.as_ref().is_some_and(|page| page.conversation == conversation) {
+            self.refiling = None;
+        }
+        self.again = true;
+    }
+
+    pub(crate) fn settle_refiling(&mut self, rng: &mut dyn CryptoRngCore) {
+        if self.refiling.is_some() {
+            return;
+        }
+        let Some((conversation, before)) = self.s.refiling.iter().next().map(|(id, refile)| (*id, refile.before))
+        else {
+            return;
+        };
+        self.refiling = Some(Page { conversation, left: 0, oldest: before, is_last: false });
+        self.read_places(conversation, before, rng);
+    }
+
+    /// Which messages are next.
+    pub(crate) fn on_places(&mut self, conversation: ConversationId, places: &[(u64, MessageId)]) {
+        let Some(page) = self.refiling.as_mut().filter(|page| page.conversation == conversation && page.left == 0)
+        else {
+            return;
+        };
+        page.left = places.len();
+        page.is_last = places.len() < PAGE;
+        page.oldest = places.iter().map(|(order, _)| *order).min().unwrap_or(0);
+        if places.is_empty() {
+            return self.page_refiled();
+        }
+        for (_, message) in places {
+            let prefix = self.message_prefix(conversation, *message);
+            self.load_rows(prefix, Load::Refile(conversation, *message));
+        }
+    }
+
+    pub(crate) fn on_refile_rows(&mut self, conversation: ConversationId, id: MessageId, rows: &[Pair]) {
+        let Some(what) = self.s.refiling.get(&conversation).map(|refile| refile.what.clone()) else { return };
+        if let Some((mut stored, ..)) = crate::messages::parts(rows.iter()) {
+            match what {
+                Refiling::Expiry { after_s } if stored.timer.is_none() => {
+                    stored.expires = after_s.map(|seconds| stored.time.plus_ms(u64::from(seconds) * 1_000));
+                }
+                Refiling::Keep { keep } if stored.timer.is_none() => stored.kept = keep,
+                _ => {}
+            }
+            self.put_again(conversation, id, stored, rows);
+        }
+        let Some(page) = self.refiling.as_mut().filter(|page| page.conversation == conversation) else { return };
+        page.left = page.left.saturating_sub(1);
+        if page.left == 0 {
+            self.page_refiled();
+        }
+    }
+
+    fn page_refiled(&mut self) {
+        self.again = true;
+        let Some(page) = self.refiling.take() else { return };
+        if page.is_last {
+            if let Some(done) = self.s.refiling.remove(&page.conversation) {
+                self.shred(&done.keys);
+            }
+        } else if let Some(refile) = self.s.refiling.get_mut(&page.conversation) {
+            refile.before = page.oldest;
+        }
+    }
+
+    // ---- the archive
+
+    /// Whether something may be kept in a conversation.
+    fn may_keep(&self, conversation: ConversationId, keep: bool) -> Result<(), Failure> {
+        match self.expiry(conversation) {
+            _ if !self.s.conversations.contains(&conversation) => Err(Failure::NotFound("conversation")),
+            Some(expiry) if keep && !expiry.archive => {
+                Err(Failure::BadInput("keeping messages is not allowed in this conversation".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn keep(&mut self, intent: IntentId, conversation: ConversationId, message: MessageId, keep: bool) {
+        if let Err(failure) = self.may_keep(conversation, keep) {
+            return self.done(intent, Err(failure));
+        }
+        let prefix = self.message_prefix(conversation, message);
+        self.load_rows(prefix, Load::Keep(Some(intent), conversation, message, keep));
+    }
+
+    pub(crate) fn hear_kept(&mut self, place: &Place, message: MessageId, keep: bool) {
+        if let Some(conversation) = self.find_place(place) {
+            let prefix = self.message_prefix(conversation, message);
+            self.load_rows(prefix, Load::Keep(None, conversation, message, keep));
+        }
+    }
+
+    pub(crate) fn on_keep_rows(
+        &mut self,
+        intent: Option<IntentId>,
+        (conversation, id): (ConversationId, MessageId),
+        keep: bool,
+        rows: &[Pair],
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        let shown = self.show_rows(id, rows);
+        let stored = crate::messages::parts(rows.iter()).map(|(stored, ..)| stored).filter(|_| shown.is_some());
+        let result = match stored {
+            None => Err(Failure::NotFound("message")),
+            Some(stored) if stored.timer.is_some() => {
+                Err(Failure::BadInput("a message with a timer cannot be kept".into()))
+            }
+            Some(mut stored) => {
+                stored.kept = keep;
+                self.put_again(conversation, id, stored, rows);
+                if intent.is_some()
+                    && let Some(place) = self.place_of(conversation)
+                {
+                    self.say_own(&Note::Kept { place, message: id, keep }, rng);
+                }
+                Ok(Reply::Ok)
+            }
+        };
+        if let Some(intent) = intent {
+            self.done(intent, result);
+        }
+    }
+
+    pub(crate) fn keep_all(
+        &mut self,
+        intent: IntentId,
+        conversation: ConversationId,
+        keep: bool,
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        if let Err(failure) = self.may_keep(conversation, keep) {
+            return self.done(intent, Err(failure));
+        }
+        self.set_kept(conversation, keep);
+        if let Some(place) = self.place_of(conversation) {
+            self.say_own(&Note::KeptAll { place, keep }, rng);
+        }
+        let shown = self.show_conversation(conversation).ok_or(Failure::NotFound("conversation"));
+        self.done(intent, shown.map(Reply::Conversation));
+    }
+
+    pub(crate) fn set_kept(&mut self, conversation: ConversationId, keep: bool) {
+        let Some(c) = self.s.conversations.get_mut(&conversation).filter(|c| c.kept != keep) else { return };
+        c.kept = keep;
+        self.refile(conversation, Refiling::Keep { keep });
+        if let Some(shown) = self.show_conversation(conversation) {
+            self.tell(Event::Conversation(shown));
+        }
+    }
+
+    /// Whether something that is said now is kept.
+    pub(crate) fn keeps(&self, conversation: ConversationId, timer: Option<&StoredTimer>) -> bool {
+        timer.is_none()
+            && self.s.conversations.get(&conversation).is_some_and(|c| c.kept)
+            && self.expiry(conversation).is_some_and(|expiry| expiry.archive)
+    }
+}
