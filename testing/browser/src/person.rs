@@ -302,13 +302,16 @@ impl Person {
         self.browser.wait("dialog.menu[open]").await.map(drop)
     }
 
-    /// Chooses in the menu of the message with this text: 1 reply, 2 copy, 3 edit, 4 delete for all.
+    /// Chooses in the menu of the message with this text: 1 reply, 2 copy, 3 edit, 4 delete for all. (Keeping it, where it is
+    /// offered, does not count.)
     ///
     /// # Errors
     /// When there is no such message, or it offers less.
     pub async fn act_on(&self, text: &str, item: usize) -> Result<()> {
         self.menu_of(text).await?;
-        self.browser.click(&format!("dialog.menu .menuitem:nth-of-type({item})")).await
+        let chosen = format!("[...document.querySelectorAll('dialog.menu .menuitem:not(.keep)')][{}]", item - 1);
+        self.browser.wait_for(&chosen).await?;
+        self.browser.run(&format!("{chosen}.click()")).await.map(drop)
     }
 
     /// Waits until the open conversation shows this text.

@@ -85,6 +85,7 @@ async fn nothing_stands_in_the_way_inside() -> Result<()> {
     let chat = furnish(&server, &ana).await?;
     let page = &ana.browser;
     audit.look(page, "conversation").await?;
+    lasting(&mut audit, page, &chat).await?;
     let screens = [
         ("list", "#/".to_owned(), ".chatrow"),
         ("about", format!("{chat}/about"), ".main h1"),
@@ -112,6 +113,29 @@ async fn nothing_stands_in_the_way_inside() -> Result<()> {
         audit.look(page, screen).await?;
     }
     audit.end()
+}
+
+/// How messages disappear.
+async fn lasting(audit: &mut Audit, page: &Browser, chat: &str) -> Result<()> {
+    for timer in ["1 week after reading", "View once"] {
+        page.click(".timerbutton").await?;
+        page.wait(".timers").await?;
+        audit.look(page, "timers").await?;
+        page.click(&format!(".timers .chip[aria-label='{timer}']")).await?;
+        page.type_into("#composer", "Not for long").await?;
+        audit.look(page, "a timer").await?;
+        page.click(".sendbutton").await?;
+        page.wait_for("!document.querySelector('.timerchip')").await?;
+    }
+    page.wait(".said.own .clock").await?;
+    audit.look(page, "conversation with timers").await?;
+    page.run(&format!("location.hash = '{chat}/about'")).await?;
+    page.click("#expiry").await?;
+    page.click("#expiry-after option[value='custom']").await?;
+    page.press("#expiry-existing").await?;
+    audit.look(page, "expiry").await?;
+    page.keys("\u{e00c}").await?;
+    page.wait_for("!document.querySelector('dialog')").await
 }
 
 /// The dialog that adds a device, on both sides, step by step.

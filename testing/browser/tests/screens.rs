@@ -57,6 +57,7 @@ async fn the_main_screens() -> Result<()> {
         views(&person.browser, &format!("{app}-group-about")).await?;
         person.open(if app == "bell" { "Ben Moss" } else { "Ana Reed" }).await?;
         views(&person.browser, &format!("{app}-chat")).await?;
+        lasting(&person.browser, app).await?;
         for inner in ["about", "safety"] {
             person.browser.run(&format!("location.hash += '/{inner}'")).await?;
             person.browser.wait(".page").await?;
@@ -68,6 +69,35 @@ async fn the_main_screens() -> Result<()> {
         person.has_no_faults().await?;
     }
     Ok(())
+}
+
+/// How messages disappear: what is offered for one, a conversation with some that will, and what is set for all.
+async fn lasting(browser: &Browser, app: &str) -> Result<()> {
+    for (timer, text) in
+        [("1 minute after sending", "The gate opens with 2580"), ("View once", "And this is for you alone")]
+    {
+        browser.click(".timerbutton").await?;
+        browser.wait(".timers").await?;
+        views(browser, &format!("{app}-timers")).await?;
+        browser.click(&format!(".timers .chip[aria-label='{timer}']")).await?;
+        browser.type_into("#composer", text).await?;
+        views(browser, &format!("{app}-timer")).await?;
+        browser.click(".sendbutton").await?;
+        browser.wait_for("!document.querySelector('.timerchip')").await?;
+    }
+    views(browser, &format!("{app}-timed")).await?;
+    browser.run("location.hash += '/about'").await?;
+    browser.click("#expiry").await?;
+    browser.click("#expiry-after option[value='custom']").await?;
+    views(browser, &format!("{app}-expiry")).await?;
+    browser.click("#expiry-after option[value='3600']").await?;
+    browser.press("#expiry-existing").await?;
+    browser.wait(".expiryform .problem").await?;
+    views(browser, &format!("{app}-expiry-existing")).await?;
+    browser.keys("\u{e00c}").await?;
+    browser.wait_for("!document.querySelector('dialog')").await?;
+    browser.run("history.back()").await?;
+    browser.wait(".said").await.map(drop)
 }
 
 /// What adding a device looks like, until it is one of two.

@@ -39,6 +39,7 @@ fn main() -> Result<()> {
     values.text("files", out.shell_files()?);
     for name in ["index.html", "sw.js"] {
         let text = fs::read_to_string(args.statics.join(name)).with_context(|| name.to_owned())?;
+        let text = if name.ends_with(".js") { template::tighten(&text) } else { text };
         out.plain(name, values.fill(&text).with_context(|| name.to_owned())?.into_bytes());
     }
     out.finish(&sources)
@@ -67,7 +68,7 @@ fn style(dir: &Path) -> Result<String> {
     sheets.retain(|path| path.extension().is_some_and(|end| end == "css"));
     sheets.sort();
     let texts: Vec<String> = sheets.iter().map(fs::read_to_string).collect::<Result<_, _>>()?;
-    Ok(template::tighten_css(&texts.concat()))
+    Ok(template::tighten(&texts.concat()))
 }
 
 fn add_icons(dir: &Path, out: &mut Out) -> Result<()> {

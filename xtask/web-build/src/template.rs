@@ -34,16 +34,16 @@ impl Values {
     }
 }
 
-/// Takes comments and indentation out.
-pub(crate) fn tighten_css(css: &str) -> String {
+/// Takes comments and indentation out of a style sheet or a script. (A script's `//` comments: those with a line of their own.)
+pub(crate) fn tighten(text: &str) -> String {
     let mut kept = String::new();
-    let mut rest = css;
+    let mut rest = text;
     while let Some((before, after)) = rest.split_once("/*") {
         kept.push_str(before);
         rest = after.split_once("*/").map_or("", |(_, after)| after);
     }
     kept.push_str(rest);
-    let lines = kept.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines = kept.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -63,6 +63,7 @@ mod tests {
 
     #[test]
     fn comments_are_not_sent() {
-        assert_eq!(tighten_css("/* a */\n  b {\n    c: d; /* e */\n  }\n"), "b {\nc: d;\n}");
+        assert_eq!(tighten("/* a */\n  b {\n    c: d; /* e */\n  }\n"), "b {\nc: d;\n}");
+        assert_eq!(tighten("// a\n  b(\"https://c\");\n/** d\n */\n"), "b(\"https://c\");");
     }
 }

@@ -1,7 +1,7 @@
 //! IndexedDB's requests and transactions as futures.
 
 use crate::js::{self, JsError};
-use js_sys::{Object, Promise, Reflect};
+use js_sys::{Array, Object, Promise, Reflect};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -9,7 +9,7 @@ use web_sys::{IdbDatabase, IdbFactory, IdbRequest, IdbTransaction, WorkerGlobalS
 
 /// Sealed rows, by blinded key.
 pub(super) const ROWS: &str = "rows";
-/// The profile's key, wrapped, and what wraps it.
+/// The profile's key and the page key, wrapped, and what wraps each.
 pub(super) const KEYS: &str = "keys";
 
 const NAME: &str = "parlour";
@@ -49,11 +49,12 @@ pub(super) fn reading(database: &IdbDatabase, store: &str) -> Result<IdbTransact
     Ok(database.transaction_with_str(store)?)
 }
 
-/// Begins a transaction that is on the disk when it is complete.
-pub(super) fn writing(database: &IdbDatabase, store: &str) -> Result<IdbTransaction, JsError> {
+/// Begins a transaction over some stores that is on the disk when it is complete.
+pub(super) fn writing(database: &IdbDatabase, stores: &[&str]) -> Result<IdbTransaction, JsError> {
+    let stores: JsValue = stores.iter().map(|store| JsValue::from_str(store)).collect::<Array>().into();
     let options = Object::new();
     Reflect::set(&options, &"durability".into(), &"strict".into())?;
-    let transaction = js::call(database, "transaction", &[&store.into(), &"readwrite".into(), &options])?;
+    let transaction = js::call(database, "transaction", &[&stores, &"readwrite".into(), &options])?;
     Ok(transaction.unchecked_into())
 }
 

@@ -1,7 +1,10 @@
 //! A conversation as rows: days, the unread line, notes, and bubbles that know whether they begin or end a group.
 
+use super::lasting::line;
+use super::state::preview;
 use super::thread::Thread;
 use super::when::Local;
+use crate::ui::strings::t;
 use parlour_client::api::Message;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{MessageId, UnixMillis};
@@ -26,6 +29,8 @@ pub enum RowKey {
     Keys,
     /// A message.
     Message(MessageId),
+    /// A message that tells of something.
+    Notice(MessageId),
 }
 
 /// What a message answers.
@@ -71,6 +76,8 @@ pub enum Row {
     Keys(Local),
     /// A message.
     Bubble(Bubble),
+    /// What a message tells of ([`Message::notice`]), and when.
+    Notice(Arc<Message>, Local),
 }
 
 impl Row {
@@ -83,6 +90,7 @@ impl Row {
             Row::Unread(_) => RowKey::Unread,
             Row::Keys(_) => RowKey::Keys,
             Row::Bubble(bubble) => RowKey::Message(bubble.message.id),
+            Row::Notice(message, _) => RowKey::Notice(message.id),
         }
     }
 
@@ -91,7 +99,7 @@ impl Row {
         match self {
             Row::Start => 180.0,
             Row::Loading => 56.0,
-            Row::Day(_) | Row::Unread(_) => 48.0,
+            Row::Day(_) | Row::Unread(_) | Row::Notice(..) => 48.0,
             Row::Keys(_) => 84.0,
             Row::Bubble(bubble) => {
                 let lines = bubble.message.text.len() as f64 / 44.0 + bubble.message.text.matches('\n').count() as f64;
@@ -137,6 +145,11 @@ impl Rows {
                 rows.push(Row::Unread(thread.unread));
                 before = None;
             }
+            if message.notice.is_some() {
+                rows.push(Row::Notice(message.clone(), at));
+                before = None;
+                continue;
+            }
             let first = before.as_ref().is_none_or(|(_, before)| !belongs(before, message));
             if !first && let Some(Row::Bubble(bubble)) = rows.last_mut() {
                 bubble.last = false;
@@ -171,7 +184,7 @@ fn quote(thread: &Thread, id: MessageId) -> Quote {
         id,
         own: quoted.is_some_and(|message| message.from.is_none()),
         by: quoted.and_then(|message| message.from_name.clone()),
-        text: quoted.filter(|message| !message.deleted).map(|message| super::text::preview(&message.text)),
+        text: quoted.filter(|message| !message.deleted).map(|message| line(&preview(message), t())),
     }
 }
 
@@ -252,6 +265,16 @@ mod tests {
             .map(|quote| quote.text)
             .collect();
         assert_eq!(quotes, [Some("one line".to_owned()), None, None]);
+    }
+
+    #[test]
+    fn what_a_message_tells_is_no_bubble_and_ends_a_group() {
+        use parlour_client::api::{Expiry, Notice};
+        let notice = Notice::Expiry { expiry: Expiry { after_s: Some(60), archive: false }, existing: false };
+        let rows =
+            laid_out(vec![received(1, "a"), Message { notice: Some(notice), ..received(2, "") }, received(3, "b")], 0);
+        assert_eq!(groups(&rows), [(true, true); 2]);
+        assert_eq!(rows[3].key(), RowKey::Notice(received(2, "").id));
     }
 
     #[test]

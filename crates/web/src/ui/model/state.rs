@@ -7,11 +7,13 @@
 //! | `Known` | signed out (revoked, deleted) | `Gone` |
 
 use super::quiet::is_quiet;
+use crate::ui::strings::t;
 use parlour_client::api::{
     Connection, Conversation, ConversationId, ConversationState, Event, Identity, IdentityId, Member, Message, Preview,
-    Request,
+    Request, Timer,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo};
+use parlour_proto::ids::MessageId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -79,7 +81,8 @@ impl AppState {
             Event::Typing { conversation, who, typing } => self.put_typing(*conversation, who, *typing),
             Event::Devices { .. } | Event::LinkAsked { .. } | Event::LinkEnded { .. } => {}
             Event::History { .. } | Event::Draft { .. } | Event::JoinEnded { .. } => {}
-            Event::Gone { .. } | Event::NotSent { .. } | Event::Done(..) | Event::Progress { .. } => {}
+            Event::Gone { conversation, messages } => self.drop_messages(*conversation, messages),
+            Event::NotSent { .. } | Event::Done(..) | Event::Progress { .. } => {}
         }
         None
     }
@@ -253,7 +256,7 @@ impl AppState {
         Some(News::Message {
             conversation: conversation.id,
             by: last.from_name.clone(),
-            text: super::text::preview(&last.text),
+            text: super::lasting::line(last, t()),
         })
     }
 
@@ -264,6 +267,15 @@ impl AppState {
             && last.id == message.id
         {
             *last = preview(message);
+        }
+    }
+
+    /// The message that the list shows may be among those whose time is over; what is the newest now, comes.
+    fn drop_messages(&mut self, conversation: ConversationId, gone: &[MessageId]) {
+        let chat = self.chats.iter_mut().find(|chat| chat.id == conversation);
+        let shown = |chat: &&mut Arc<Conversation>| chat.last.as_ref().is_some_and(|last| gone.contains(&last.id));
+        if let Some(chat) = chat.filter(shown) {
+            Arc::make_mut(chat).last = None;
         }
     }
 
@@ -344,16 +356,18 @@ fn is_listed(conversation: &Conversation) -> bool {
     conversation.state != ConversationState::Request
 }
 
-fn preview(message: &Message) -> Preview {
+/// A message as the list shows it.
+pub(crate) fn preview(message: &Message) -> Preview {
+    let once = message.timer == Some(Timer::Once);
     Preview {
         id: message.id,
         from: message.from.clone(),
         from_name: message.from_name.clone(),
-        text: message.text.clone(),
+        text: if once { String::new() } else { message.text.clone() },
         deleted: message.deleted,
         time: message.time,
         state: message.state,
-        once: message.timer == Some(parlour_client::api::Timer::Once),
+        once,
         notice: message.notice,
     }
 }
@@ -396,6 +410,18 @@ mod tests {
         assert_eq!(text(&state), "newest");
         state.apply(&Event::Message { conversation: chat(1, 0).id, message: message(9, "edited") });
         assert_eq!(text(&state), "edited");
+    }
+
+    #[test]
+    fn what_is_gone_is_not_shown_in_the_list_and_what_came_after_it_is() {
+        let mut state = AppState::default();
+        let gone = |n| Event::Gone { conversation: chat(1, 0).id, messages: vec![message(n, "").id] };
+        let shown = |state: &AppState| state.chats().next().unwrap().last.as_ref().map(|last| last.text.clone());
+        state.apply(&with_last(0, &message(9, "newest")));
+        state.apply(&gone(8));
+        assert_eq!(shown(&state).as_deref(), Some("newest"));
+        state.apply(&gone(9));
+        assert_eq!(shown(&state), None);
     }
 
     #[test]

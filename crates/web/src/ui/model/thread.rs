@@ -1,6 +1,6 @@
 //! The messages of the open conversation, as far as they have been read: pages from the past, changes from now.
 
-use parlour_client::api::{ConversationId, Message, MessageState};
+use parlour_client::api::{ConversationId, Message, MessageState, Timer};
 use parlour_proto::ids::{MessageId, UnixMillis};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -86,6 +86,21 @@ impl Thread {
         self.by_order.insert(message.order, Arc::new(message));
     }
 
+    /// These are not to be seen any more.
+    pub fn forget(&mut self, gone: &[MessageId]) {
+        let line =
+            self.first_unread.filter(|first| gone.contains(first)).and_then(|first| self.orders.get(&first).copied());
+        for id in gone {
+            if let Some(order) = self.orders.remove(id) {
+                self.by_order.remove(&order);
+            }
+        }
+        if let Some(order) = line {
+            let after = self.by_order.range(order..).map(|(_, message)| message);
+            self.first_unread = after.filter(|message| message.from.is_some()).map(|message| message.id).next();
+        }
+    }
+
     /// From where to read the page before; `None` when there is nothing to read.
     pub fn page_before(&self) -> Option<u64> {
         let oldest = self.by_order.first_key_value().map(|(order, _)| *order);
@@ -135,15 +150,22 @@ impl Thread {
     }
 }
 
-/// Whether a message can be given another text, or be deleted for all.
+/// Whether a message can be given another text: what can be seen once cannot.
 pub fn can_edit(message: &Message) -> bool {
-    message.from.is_none() && !message.deleted && message.state != MessageState::Failed
+    can_delete(message) && message.timer != Some(Timer::Once)
+}
+
+/// Whether a message can be deleted for all.
+pub fn can_delete(message: &Message) -> bool {
+    let is_own = message.from.is_none() && message.notice.is_none();
+    is_own && !message.deleted && message.state != MessageState::Failed
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ui::model::samples::{message, received};
+    use parlour_client::api::{Expiry, Notice};
 
     fn opened(unread: u32) -> Thread {
         Thread::open(ConversationId([1; 16]), unread)
@@ -220,10 +242,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_gone_leaves_and_the_unread_line_moves_down() {
+        let mut thread = opened(2);
+        thread.add_page(vec![received(1, "read"), received(2, "a"), message(3, "own"), received(4, "b")]);
+        thread.forget(&[received(2, "").id, received(9, "").id]);
+        assert_eq!(thread.messages().map(|m| m.order).collect::<Vec<_>>(), [1, 3, 4]);
+        assert_eq!(thread.first_unread, Some(received(4, "").id));
+        thread.forget(&[received(4, "").id]);
+        assert_eq!(thread.first_unread, None);
+        assert!(thread.message(received(4, "").id).is_none());
+    }
+
+    #[test]
     fn only_what_one_wrote_and_still_stands_can_be_edited() {
         let mut thread = opened(0);
         let gone = Message { deleted: true, ..message(3, "") };
-        thread.add_page(vec![message(1, "mine"), received(2, "theirs"), gone]);
+        let once = Message { timer: Some(Timer::Once), ..message(4, "") };
+        let notice = Notice::Expiry { expiry: Expiry { after_s: None, archive: false }, existing: false };
+        let told = Message { notice: Some(notice), ..message(5, "") };
+        assert!(can_delete(&once) && !can_delete(&told));
+        thread.add_page(vec![message(1, "mine"), received(2, "theirs"), gone, once, told]);
         assert_eq!(thread.last_own().unwrap().order, 1);
     }
 }

@@ -3,6 +3,7 @@
 use super::chats::{portrait, verified};
 use super::desk::Desk;
 use super::dialog::confirm;
+use super::expiry::{change, expiry};
 use super::face::chooser;
 use super::frame::bar;
 use super::icon::{Icon, icon};
@@ -21,6 +22,7 @@ pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
     let adding = RwSignal::new(false);
     let renaming = RwSignal::new(false);
     let linking = RwSignal::new(false);
+    let changing = RwSignal::new(false);
     let block = move || {
         blocking.set(false);
         desk.then(Intent::Block { conversation: id }, move |_| desk.tell(t().blocked));
@@ -32,11 +34,12 @@ pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
     view! {
         {bar(desk, t().about, ().into_any())}
         <div class="page narrow">
-            {move || chat.get().map(|chat| inside(desk, &chat, blocking, leaving, adding, renaming, linking))}
+            {move || chat.get().map(|chat| inside(desk, &chat, blocking, leaving, adding, renaming, linking, changing))}
         </div>
         {move || blocking.get().then(|| confirm(t().block_question, t().block_text, t().block, block, move || blocking.set(false)))}
         {move || leaving.get().then(|| confirm(t().leave_question, t().leave_text, t().leave, leave, move || leaving.set(false)))}
         {move || adding.get().then(|| chat.get_untracked().map(|chat| add(desk, chat, move || adding.set(false))))}
+        {move || changing.get().then(|| chat.get_untracked().map(|chat| change(desk, &chat, move || changing.set(false))))}
         {move || linking.get().then(|| links(desk, id, move || linking.set(false)))}
         {move || renaming.get().then(|| chat.get_untracked().map(|chat| rename(desk, chat, move || renaming.set(false))))}
     }
@@ -57,6 +60,7 @@ fn inside(
     adding: RwSignal<bool>,
     renaming: RwSignal<bool>,
     linking: RwSignal<bool>,
+    changing: RwSignal<bool>,
 ) -> impl IntoView + use<> {
     let id = chat.id;
     let is_closed = chat.state == ConversationState::Closed;
@@ -77,6 +81,7 @@ fn inside(
             {renames.then(|| view! { <button class="button small" on:click=move |_| renaming.set(true)>{t().rename}</button> })}
         </div>
         {members}
+        {expiry(desk, chat, changing)}
         {(!chat.is_group).then(|| view! {
             <section class="group">
                 <a class="item" href=Route::Safety(id).hash()>{icon(Icon::Shield)}

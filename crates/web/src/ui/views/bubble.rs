@@ -3,13 +3,16 @@
 use super::desk::{Desk, Writing};
 use super::dom;
 use super::icon::{Icon, icon, ticks};
+use super::once;
 use super::stream::Stream;
+use crate::ui::model::lasting::{clock, ending};
 use crate::ui::model::naming::{label, piece};
 use crate::ui::model::rows::{Bubble, Quote, RowKey, tally};
 use crate::ui::model::text::{Piece, hue, is_jumbo, pieces};
+use crate::ui::model::when::Local;
 use crate::ui::strings::t;
 use leptos::prelude::*;
-use parlour_client::api::{Body, ConversationId, Intent, Member, Message, Target};
+use parlour_client::api::{Body, ConversationId, Intent, Member, Message, Target, Timer};
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::MessageId;
 
@@ -22,7 +25,11 @@ pub(super) fn bubble(stream: Stream, desk: Desk, bubble: Bubble) -> impl IntoVie
         .thread
         .with_untracked(|thread| thread.id())
         .is_some_and(|id| desk.state.with_untracked(|state| state.chat(id).is_some_and(|chat| chat.is_group)));
-    let jumbo = !message.deleted && quote.is_none() && is_jumbo(&message.text);
+    let once = message.timer == Some(Timer::Once) && !message.deleted;
+    let jumbo = !message.deleted && !once && quote.is_none() && is_jumbo(&message.text);
+    let left = clock_of(stream, &message);
+    let timed = move || left.is_some_and(|left| left.read().is_some());
+    let kept = message.kept;
     let mut class = format!("said {}", if own { "own" } else { "theirs" });
     for (is, name) in [(first, " first"), (last, " last"), (jumbo, " jumbo"), (message.deleted, " deleted")] {
         class.push_str(if is { name } else { "" });
@@ -51,9 +58,10 @@ pub(super) fn bubble(stream: Stream, desk: Desk, bubble: Bubble) -> impl IntoVie
                 {author}
                 {quote.filter(|_| !message.deleted).map(|quote| quoted(stream, id, quote))}
                 {if message.deleted {
-                    view! { <p class="text"><em>{t().deleted}</em><span class="room"></span>{meta(&message, at.time())}</p> }.into_any()
+                    view! { <p class="text"><em>{t().deleted}</em><span class="room"></span>{meta(desk, &message, left, at.time())}</p> }.into_any()
                 } else {
-                    view! { <p class="text" dir="auto">{said(desk, &message)}<span class="room" class:edited=message.edited class:own=own></span>{meta(&message, at.time())}</p> }.into_any()
+                    let words = if once { once::once(stream, desk, &message) } else { said(desk, &message).into_any() };
+                    view! { <p class="text" dir="auto">{words}<span class="room" class:edited=message.edited class:own=own class:timed=timed class:kept=kept></span>{meta(desk, &message, left, at.time())}</p> }.into_any()
                 }}
                 {failed.then(|| view! { <p class="failed">{t().failed_text}</p> })}
             </div>
@@ -94,7 +102,7 @@ impl Press {
 }
 
 /// What is in the row that has the focus can be reached with Tab, the rest cannot: one would never get through.
-fn tab_index(stream: Stream, id: MessageId) -> &'static str {
+pub(super) fn tab_index(stream: Stream, id: MessageId) -> &'static str {
     if stream.stop.get() == Some(RowKey::Message(id)) { "0" } else { "-1" }
 }
 
@@ -115,7 +123,7 @@ fn quoted(stream: Stream, own_id: MessageId, quote: Quote) -> impl IntoView {
 }
 
 /// A text with its links and whom it names: as they are known here, not as the author calls them.
-fn said(desk: Desk, message: &Message) -> Vec<AnyView> {
+pub(super) fn said(desk: Desk, message: &Message) -> Vec<AnyView> {
     let me = my_account(desk);
     let mut views = Vec::new();
     let mut from = 0;
@@ -142,9 +150,34 @@ fn linked(text: &str) -> Vec<AnyView> {
     pieces(text).into_iter().map(one).collect()
 }
 
-fn meta(message: &Message, time: String) -> impl IntoView + use<> {
+/// What is left of a message, as its clock shows it; `None` where there will never be one.
+fn clock_of(stream: Stream, message: &Message) -> Option<Memo<Option<String>>> {
+    if message.expires.is_none() && message.timer.is_none() {
+        return None;
+    }
+    // Its words are not wanted for that.
+    let timed = Message { text: String::new(), mentions: Vec::new(), reactions: Vec::new(), ..message.clone() };
+    Some(Memo::new(move |_| clock(&timed, stream.now.get(), t())))
+}
+
+/// The clock: only its own text changes while it runs.
+fn ticking(desk: Desk, message: &Message, left: Memo<Option<String>>) -> impl IntoView + use<> {
+    let at = message.expires.map(|at| Local::of(at, dom::offset_min(at)));
+    let says = StoredValue::new(ending(message, at, desk.today.get_untracked(), t()));
+    let is_there = Memo::new(move |_| left.read().is_some());
+    move || {
+        is_there.get().then(|| {
+            let says = says.get_value();
+            view! { <span class="clock" role="img" aria-label=says.clone() title=says>{icon(Icon::Clock)}<b>{move || left.get()}</b></span> }
+        })
+    }
+}
+
+fn meta(desk: Desk, message: &Message, left: Option<Memo<Option<String>>>, time: String) -> impl IntoView + use<> {
     view! {
         <span class="meta">
+            {left.map(|left| ticking(desk, message, left))}
+            {message.kept.then(|| view! { <span class="keptmark" role="img" aria-label=t().kept title=t().kept>{icon(Icon::Keep)}</span> })}
             {message.edited.then(|| view! { <span>{t().edited}" "</span> })}
             <time>{time}</time>
             {(!message.deleted).then(|| ticks(message.state))}

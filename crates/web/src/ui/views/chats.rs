@@ -8,6 +8,7 @@ use super::face::{face, group_face};
 use super::icon::{Icon, icon, ticks};
 use super::mark::{avatar, glyph, wordmark};
 use super::notices::notices;
+use crate::ui::model::lasting::line;
 use crate::ui::model::naming::open;
 use crate::ui::model::route::Route;
 use crate::ui::model::when::{Local, short};
@@ -252,11 +253,12 @@ fn second_line(desk: Desk, id: ConversationId, state: ConversationState, is_grou
             || view! { <span></span> }.into_any(),
             |last| {
                 let own = last.from.is_none();
-                let by = last.from_name.filter(|_| is_group && !own);
+                let (says, tells) = (line(&last, t()), last.notice.is_some());
+                let by = last.from_name.filter(|_| is_group && !own && !tells);
                 view! {
-                    {(own && !last.deleted).then(|| ticks(last.state))}
+                    {(own && !last.deleted && !tells).then(|| ticks(last.state))}
                     {by.map(|by| view! { <bdi class="rowby">{by}": "</bdi> })}
-                    {if last.deleted { view! { <em>{t().deleted}</em> }.into_any() } else { view! { <bdi>{crate::ui::model::text::preview(&last.text)}</bdi> }.into_any() }}
+                    {if last.deleted { view! { <em>{t().deleted}</em> }.into_any() } else { view! { <bdi>{says}</bdi> }.into_any() }}
                 }
                 .into_any()
             },

@@ -6,13 +6,16 @@ use super::dom;
 use super::emoji::emoji;
 use super::icon::{Icon, icon};
 use super::naming::{self, Naming};
-use crate::ui::model::text::preview;
+use super::timers::{chip, timers};
+use crate::ui::model::lasting::line;
+use crate::ui::model::state::preview;
 use crate::ui::strings::{fill, t};
 use leptos::html;
 use leptos::prelude::*;
-use parlour_client::api::{Body, ConversationId, Intent, Member};
+use parlour_client::api::{Body, ConversationId, Intent, Member, Timer};
 use parlour_proto::content::mention;
 use parlour_proto::ids::{MessageId, UnixMillis};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// So long after the last key a draft is kept.
@@ -28,6 +31,9 @@ struct Composer {
     text: RwSignal<String>,
     area: NodeRef<html::Textarea>,
     picking: RwSignal<bool>,
+    /// How what is written will end, and whether that is being chosen.
+    timer: RwSignal<Option<Timer>>,
+    timing: RwSignal<bool>,
     naming: Naming,
     /// When the engine was told that somebody writes here, and not yet that they stopped.
     told: StoredValue<Option<UnixMillis>>,
@@ -41,6 +47,8 @@ pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
         text: RwSignal::new(String::new()),
         area: NodeRef::new(),
         picking: RwSignal::new(false),
+        timer: RwSignal::new(None),
+        timing: RwSignal::new(false),
         naming: Naming::new(desk, id),
         told: StoredValue::new(None),
     };
@@ -56,10 +64,17 @@ pub(crate) fn composer(desk: Desk, id: ConversationId) -> impl IntoView {
         <div class="composer">
             {move || composer.context()}
             {move || composer.picking.get().then(|| emoji(move |one| composer.insert(one), move || composer.stop_picking()))}
+            {move || composer.timing.get().then(|| timers(composer.timer, Rc::new(move || composer.stop_picking())))}
+            {move || composer.timer.get().filter(|_| !editing()).map(|timer| chip(timer, Rc::new(move || composer.forget_timer())))}
             {composer.naming.list(move |member| composer.name(&member))}
             <div class="composerow">
                 <button class="iconbutton" aria-label=t().emoji title=t().emoji aria-expanded=move || composer.picking.get().to_string()
-                    on:click=move |_| composer.picking.update(|picking| *picking = !*picking)>{icon(Icon::Smile)}</button>
+                    on:click=move |_| composer.pick(composer.picking, composer.timing)>{icon(Icon::Smile)}</button>
+                {move || (!editing()).then(|| view! {
+                    <button class="iconbutton timerbutton" class:set=move || composer.timer.read().is_some() aria-label=t().timer title=t().timer
+                        aria-expanded=move || composer.timing.get().to_string()
+                        on:click=move |_| composer.pick(composer.timing, composer.picking)>{icon(Icon::Clock)}</button>
+                })}
                 <textarea id="composer" node_ref=composer.area rows="1" dir="auto" autocomplete="off" enterkeyhint="send"
                     placeholder=t().write aria-label=t().write maxlength="16000"
                     aria-controls=move || composer.naming.current().map(|_| naming::LIST) aria-activedescendant=move || composer.naming.current()
@@ -129,7 +144,7 @@ impl Composer {
         let by =
             if message.from.is_none() { t().you.to_owned() } else { message.from_name.clone().unwrap_or_default() };
         let label = label.unwrap_or_else(|| fill(t().replying, &[("who", &by)]));
-        let text = preview(&message.text);
+        let text = line(&preview(&message), t());
         Some(
             view! {
                 <div class="context">
@@ -232,7 +247,7 @@ impl Composer {
                     self.desk.writing.set(Writing::Edit(id));
                 }
             }
-            "Escape" if self.picking.get_untracked() => {
+            "Escape" if self.picking.get_untracked() || self.timing.get_untracked() => {
                 event.prevent_default();
                 self.stop_picking();
             }
@@ -249,8 +264,20 @@ impl Composer {
         dom::focus_soon("composer");
     }
 
+    /// Opens or closes one of the two that open above the field; the other one closes.
+    fn pick(self, this: RwSignal<bool>, other: RwSignal<bool>) {
+        other.set(false);
+        this.update(|open| *open = !*open);
+    }
+
+    fn forget_timer(self) {
+        self.timer.set(None);
+        dom::focus_soon("composer");
+    }
+
     fn stop_picking(self) {
         self.picking.set(false);
+        self.timing.set(false);
         dom::focus_soon("composer");
     }
 
@@ -325,12 +352,15 @@ impl Composer {
         self.told.set_value(None);
         self.desk.writing.set(Writing::New);
         self.picking.set(false);
+        self.timing.set(false);
         write(self.desk, self.id, body);
         dom::focus_soon("composer");
     }
 
     fn text_body(self, text: String, in_reply_to: Option<MessageId>) -> Body {
         self.desk.thread.update(|thread| thread.forget_unread());
-        Body::Text { text, in_reply_to, timer: None }
+        let timer = self.timer.get_untracked();
+        self.timer.set(None);
+        Body::Text { text, in_reply_to, timer }
     }
 }

@@ -247,15 +247,22 @@ impl Desk {
             }
         });
         let open = self.thread.with_untracked(Thread::id);
-        let here = |event: &&Event| matches!(event, Event::Message { conversation, .. } if Some(*conversation) == open);
+        let here = |event: &&Event| matches!(event, Event::Message { conversation, .. } | Event::Gone { conversation, .. } if Some(*conversation) == open);
         if events.iter().any(|event| here(&event)) {
             self.thread.update(|thread| {
                 for event in events.iter().filter(here) {
-                    if let Event::Message { message, .. } = event {
-                        thread.hear(message.clone());
+                    match event {
+                        Event::Message { message, .. } => thread.hear(message.clone()),
+                        Event::Gone { messages, .. } => thread.forget(messages),
+                        _ => {}
                     }
                 }
             });
+            for event in events.iter().filter(here) {
+                if let Event::Gone { messages, .. } = event {
+                    self.forget(messages);
+                }
+            }
         }
         for event in events {
             if let Event::NotSent { why, .. } = event {
@@ -274,6 +281,16 @@ impl Desk {
                 let _ = self.read_me().await;
             });
         }
+    }
+
+    /// Messages of the open conversation are not to be seen any more: nobody answers or changes them, or hears them read out.
+    fn forget(self, gone: &[MessageId]) {
+        if let Writing::Reply(id) | Writing::Edit(id) = self.writing.get_untracked()
+            && gone.contains(&id)
+        {
+            self.writing.set(Writing::New);
+        }
+        self.said.set(String::new());
     }
 
     /// What happens to linked accounts, and to wishes to join.
@@ -515,6 +532,9 @@ impl Desk {
         Effect::new(move |_| {
             let name = self.app_name();
             let unread = unread.get();
+            if unread == 0 {
+                super::notify::take_back();
+            }
             dom::set_title(&if unread > 0 { format!("({unread}) {name}") } else { name });
             self.app.with_value(|app| dom::set_favicon(app.as_str(), unread > 0));
         });

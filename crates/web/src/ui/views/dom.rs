@@ -102,6 +102,16 @@ pub(crate) fn focus_soon(id: &'static str) {
     });
 }
 
+/// Focuses the first button in something once it has been drawn.
+pub(crate) fn focus_first(id: &'static str) {
+    request_animation_frame(move || {
+        let first = by_id(id).and_then(|group| group.query_selector("button").ok()?);
+        if let Some(first) = first.and_then(|first| first.dyn_into::<HtmlElement>().ok()) {
+            let _ = first.focus();
+        }
+    });
+}
+
 /// What has the focus, if something has.
 pub(crate) fn focused() -> Option<HtmlElement> {
     let document = try_window()?.document()?;

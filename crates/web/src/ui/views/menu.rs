@@ -8,11 +8,11 @@ use super::emoji::QUICK;
 use super::icon::{Icon, icon};
 use super::readers::readers;
 use super::stream::Stream;
-use crate::ui::model::thread::can_edit;
+use crate::ui::model::thread::{can_delete, can_edit};
 use crate::ui::strings::t;
 use leptos::html;
 use leptos::prelude::*;
-use parlour_client::api::{Body, Message};
+use parlour_client::api::{Body, Intent, Message, Timer};
 use parlour_proto::ids::MessageId;
 use std::sync::Arc;
 
@@ -34,6 +34,20 @@ pub(super) fn menu(stream: Stream, desk: Desk) -> impl IntoView {
         }
         deleting.set(None);
     };
+    // What is gone meanwhile is not to be spoken of.
+    Effect::new(move |_| {
+        desk.thread.with(|thread| {
+            let is_gone = |id: Option<MessageId>| id.is_some_and(|id| thread.message(id).is_none());
+            if is_gone(stream.menu.get_untracked().map(|menu| menu.message)) {
+                stream.menu.set(None);
+            }
+            for open in [deleting, asking] {
+                if is_gone(open.get_untracked()) {
+                    open.set(None);
+                }
+            }
+        });
+    });
     view! {
         {move || stream.menu.get().and_then(|menu| {
             let message = desk.thread.with_untracked(|thread| thread.message(menu.message).cloned())?;
@@ -72,7 +86,6 @@ fn opened(
         }
     };
     let text = message.text.clone();
-    let own = message.from.is_none();
     let mine = my_account(desk);
     let given = message.reactions.iter().find(|(who, _)| Some(who) == mine.as_ref()).map(|(_, emoji)| emoji.clone());
     let quick = QUICK.map(|emoji| {
@@ -93,11 +106,20 @@ fn opened(
         dom::copy(&text);
         desk.tell(t().copied);
     }));
-    let editable = can_edit(&message);
-    let in_group = desk
-        .thread
-        .with_untracked(|thread| thread.id())
-        .is_some_and(|open| desk.state.with_untracked(|state| state.chat(open).is_some_and(|chat| chat.is_group)));
+    let (editable, deletable) = (can_edit(&message), can_delete(&message));
+    let once = message.timer == Some(Timer::Once);
+    let open = desk.thread.with_untracked(|thread| thread.id());
+    let chat = open.and_then(|open| desk.state.with_untracked(|state| state.chat(open).cloned()));
+    let in_group = chat.as_ref().is_some_and(|chat| chat.is_group);
+    let archive = chat.as_ref().and_then(|chat| chat.expiry).is_some_and(|expiry| expiry.archive);
+    let kept = message.kept;
+    let keeps = (kept || archive) && message.timer.is_none();
+    let keep = with(Box::new(move || {
+        if let Some(conversation) = open {
+            desk.please(Intent::Keep { conversation, message: id, keep: !kept });
+        }
+        stream.focus(id);
+    }));
     view! {
         <dialog class="menu popup" node_ref=dialog aria-label=t().message_menu on:close=move |_| leave()
             on:click=move |event| if is_backdrop(&event) { leave() }
@@ -105,12 +127,13 @@ fn opened(
             <div class="menubox">
                 <div class="quicks">{quick.collect_view()}</div>
                 <button class="menuitem" on:click=writes(Writing::Reply(id))>{icon(Icon::Reply)}{t().reply}</button>
-                <button class="menuitem" on:click=copy>{icon(Icon::Copy)}{t().copy}</button>
-                {(own && editable && in_group).then(|| view! {
+                {(!once).then(|| view! { <button class="menuitem" on:click=copy>{icon(Icon::Copy)}{t().copy}</button> })}
+                {keeps.then(|| view! { <button class="menuitem keep" on:click=keep>{icon(Icon::Keep)}{if kept { t().unkeep } else { t().keep }}</button> })}
+                {(deletable && in_group).then(|| view! {
                     <button class="menuitem" on:click=with(Box::new(move || asking.set(Some(id))))>{icon(Icon::Eye)}{t().readers}</button>
                 })}
-                {(own && editable).then(|| view! {
-                    <button class="menuitem" on:click=writes(Writing::Edit(id))>{icon(Icon::Edit)}{t().edit}</button>
+                {editable.then(|| view! { <button class="menuitem" on:click=writes(Writing::Edit(id))>{icon(Icon::Edit)}{t().edit}</button> })}
+                {deletable.then(|| view! {
                     <button class="menuitem bad" on:click=with(Box::new(move || deleting.set(Some(id))))>{icon(Icon::Trash)}{t().delete_for_all}</button>
                 })}
             </div>

@@ -5,6 +5,7 @@ use super::dom;
 use crate::ui::strings::t;
 use js_sys::{Array, Function, Object, Promise, Reflect};
 use leptos::prelude::*;
+use std::cell::RefCell;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
@@ -56,6 +57,20 @@ async fn ask() -> bool {
     }
 }
 
+thread_local! {
+    /// The note that was shown last.
+    static NOTE: RefCell<Option<JsValue>> = const { RefCell::new(None) };
+}
+
+/// Takes back what was told, where the browser still shows it: there is nothing any more.
+pub(super) fn take_back() {
+    let note = NOTE.with_borrow_mut(Option::take);
+    let close = note.as_ref().and_then(|note| Reflect::get(note, &"close".into()).ok()?.dyn_into::<Function>().ok());
+    if let (Some(note), Some(close)) = (note, close) {
+        let _ = close.call0(&note);
+    }
+}
+
 /// Tells that there is something; one note for all of it.
 pub(super) fn notify(desk: Desk) {
     let options = Object::new();
@@ -64,6 +79,7 @@ pub(super) fn notify(desk: Desk) {
         let _ = Reflect::set(&options, &key.into(), &value.into());
     }
     if let Some(class) = class() {
-        let _ = Reflect::construct(&class, &Array::of2(&JsValue::from_str(&desk.app_name()), &options));
+        let note = Reflect::construct(&class, &Array::of2(&JsValue::from_str(&desk.app_name()), &options)).ok();
+        NOTE.set(note);
     }
 }

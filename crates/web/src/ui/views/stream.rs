@@ -7,13 +7,15 @@ use super::dom;
 use super::icon::{Icon, icon};
 use super::menu::Menu;
 use crate::ui::model::heights::Heights;
+use crate::ui::model::lasting::line;
 use crate::ui::model::route::Route;
 use crate::ui::model::rows::{Row, RowKey, Rows};
+use crate::ui::model::state::preview;
 use crate::ui::model::when::day_name;
 use crate::ui::strings::{fill, plural, t};
 use leptos::html;
 use leptos::prelude::*;
-use parlour_client::api::{Conversation, ConversationId};
+use parlour_client::api::{Conversation, ConversationId, Message};
 use parlour_proto::ids::UnixMillis;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -49,6 +51,10 @@ pub(super) struct Stream {
     pub(super) stop: Memo<Option<RowKey>>,
     pub(super) flash: RwSignal<Option<RowKey>>,
     pub(super) menu: RwSignal<Option<Menu>>,
+    /// What can be seen once, while it is.
+    pub(super) once: RwSignal<Option<Message>>,
+    /// The time, to the second, for what is left of messages.
+    pub(super) now: RwSignal<UnixMillis>,
     placed: StoredValue<bool>,
 }
 
@@ -84,6 +90,8 @@ pub(crate) fn stream(desk: Desk, id: ConversationId) -> impl IntoView {
         stop: Memo::new(move |_| rows.with(|rows| tab_stop(rows, window.get(), focused.get()))),
         flash: RwSignal::new(None),
         menu: RwSignal::new(None),
+        once: RwSignal::new(None),
+        now: RwSignal::new(dom::now()),
         placed: StoredValue::new(false),
     };
     Effect::new(move |_| {
@@ -93,6 +101,7 @@ pub(crate) fn stream(desk: Desk, id: ConversationId) -> impl IntoView {
         }
     });
     stream.watch_size();
+    stream.watch_time();
     let shown = move || {
         let (first, last) = stream.window.get();
         stream.rows.with(|rows| {
@@ -111,6 +120,7 @@ pub(crate) fn stream(desk: Desk, id: ConversationId) -> impl IntoView {
             </div>
             {jump(stream)}
             {super::menu::menu(stream, desk)}
+            {super::once::shown(stream, desk)}
         </div>
     }
 }
@@ -149,6 +159,7 @@ fn row(stream: Stream, key: RowKey) -> impl IntoView {
                 Some(Row::Unread(count)) => view! { <div class="unreadline"><span>{plural(t().unread_line, count as usize)}</span></div> }.into_any(),
                 Some(Row::Keys(at)) => keys_note(desk, at.time()).into_any(),
                 Some(Row::Bubble(of)) => bubble(stream, desk, of).into_any(),
+                Some(Row::Notice(message, at)) => view! { <div class="told"><p>{line(&preview(&message), t())}" "<time>{at.time()}</time></p></div> }.into_any(),
             }}
         </li>
     }
@@ -203,7 +214,7 @@ impl Stream {
         if self.scroller.get_untracked().is_none() {
             return self.soon(move || self.take(rows));
         }
-        let mut place = self.place();
+        let mut place = self.place(&rows);
         if let Some((own, others)) = self.count_new(&rows) {
             if own {
                 place = Place::End;
@@ -241,9 +252,9 @@ impl Stream {
         Some((own, others))
     }
 
-    /// What is to stay where it is: the end, or the first message in sight. (Only a message: what stands above all
-    /// messages is above the older ones, too, once they have been read.)
-    fn place(self) -> Place {
+    /// What is to stay where it is: the end, or the first message in sight that will be there. (Only a message: what stands
+    /// above all messages is above the older ones, too, once they have been read.)
+    fn place(self, next: &Rows) -> Place {
         if self.sticks.get_value() {
             return Place::End;
         }
@@ -251,7 +262,8 @@ impl Stream {
         let first = self.heights.with_value(|heights| heights.at(top));
         let message = self.rows.with_untracked(|rows| {
             let below = rows.rows.get(first..)?;
-            let at = below.iter().position(|row| matches!(row, Row::Bubble(_)))?;
+            let stays = |row: &Row| matches!(row, Row::Bubble(_)) && next.index(row.key()).is_some();
+            let at = below.iter().position(stays)?;
             Some((first + at, below.get(at)?.key()))
         });
         match message {
@@ -342,7 +354,7 @@ impl Stream {
     /// Looks how high the rows in the page really are.
     fn measure(self) {
         let Some(block) = self.block.get_untracked() else { return };
-        let place = self.place();
+        let place = self.place(&self.rows.get_untracked());
         let (first, last) = self.window.get_untracked();
         let keys: Vec<RowKey> = self.rows.with_untracked(|rows| {
             rows.rows.get(first..last.min(rows.rows.len())).unwrap_or_default().iter().map(Row::key).collect()
@@ -366,6 +378,18 @@ impl Stream {
         if changed {
             self.lay_out(place);
             self.soon(move || self.measure());
+        }
+    }
+
+    /// Nobody looks at a clock in a tab that is hidden.
+    fn watch_time(self) {
+        let tick = move || {
+            if dom::is_visible() {
+                self.now.set(dom::now());
+            }
+        };
+        if let Ok(ticking) = set_interval_with_handle(tick, std::time::Duration::from_secs(1)) {
+            on_cleanup(move || ticking.clear());
         }
     }
 
