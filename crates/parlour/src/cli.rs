@@ -3,9 +3,9 @@
 mod client;
 
 pub(crate) use client::{
-    AccountCommand, AllowedName, BackupCommand, ClientArgs, ClientCommand, DeviceCommand, GroupCommand, InviteArgs,
-    LinkArgs, ProofArgs, ReachCommand, ReadArgs, RoleName, Rule, SendArgs, ServerArgs, SignInArgs, SignUpArgs,
-    kept_history,
+    AccountCommand, AllowedName, BackupCommand, ClientArgs, ClientCommand, DeviceCommand, ExpiryArgs, GroupCommand,
+    InviteArgs, LinkArgs, ProofArgs, ReachCommand, ReadArgs, RoleName, Rule, SendArgs, ServerArgs, SignInArgs,
+    SignUpArgs, kept_history,
 };
 
 use clap::{Args, Parser, Subcommand};

@@ -5,6 +5,7 @@ mod accounts;
 mod ask;
 mod backup;
 mod device;
+mod expiry;
 mod find;
 mod group;
 mod holdings;
@@ -51,6 +52,11 @@ async fn dispatch(args: &ClientArgs, out: Out) -> Result<(), Trouble> {
         C::Holdings => holdings::holdings(&mut session).await,
         C::Backup(command) => backup::backup(&mut session, command).await,
         C::Whoami => account::whoami(&mut session).await,
+        C::Expiry(expiry) => expiry::expiry(&mut session, expiry).await,
+        C::Keep { conversation, message, no } => {
+            expiry::keep(&mut session, conversation, message.as_deref(), !no).await
+        }
+        C::Open { conversation, message } => expiry::open(&mut session, conversation, message).await,
         C::Send(send) => send::send(&mut session, send).await,
         C::React { conversation, message, emoji } => send::react(&mut session, conversation, message, emoji).await,
         C::Edit { conversation, message, text } => send::edit(&mut session, conversation, message, text).await,

@@ -1,7 +1,9 @@
 //! `parlour client …`.
 
 use clap::{Args, Subcommand, ValueEnum};
-use parlour_client::api::{Allowed, GroupRole, KeptHistory};
+use parlour_client::api::{
+    Allowed, GroupRole, KeptHistory, LEAST_EXPIRY_S, LEAST_TIMER_S, MOST_EXPIRY_S, MOST_TIMER_S, Timer,
+};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -70,6 +72,25 @@ pub(crate) enum ClientCommand {
     Whoami,
     /// Writes to somebody; a first message arrives as a request
     Send(SendArgs),
+    /// Shows or sets how long the messages of a conversation stay
+    Expiry(ExpiryArgs),
+    /// Keeps a message beyond its time, for oneself, where the conversation allows it
+    Keep {
+        /// An address, or a conversation
+        conversation: String,
+        /// The message, as `read` shows it; without it: all of the conversation
+        message: Option<String>,
+        /// Does not keep it any longer
+        #[arg(long)]
+        no: bool,
+    },
+    /// Shows a message that can be seen once; it is gone then
+    Open {
+        /// An address, or a conversation
+        conversation: String,
+        /// The message, as `read` shows it
+        message: String,
+    },
     /// Shows messages: what is new, or a conversation
     Read(ReadArgs),
     /// Shows who asks to write to me
@@ -356,12 +377,88 @@ pub(crate) struct SendArgs {
     /// Answers a message (its id, as `read` shows it)
     #[arg(long, value_name = "MESSAGE")]
     pub(crate) reply_to: Option<String>,
+    #[command(flatten)]
+    pub(crate) timer: TimerArgs,
     /// Only stores it; the next command that connects sends it
     #[arg(long, conflicts_with = "timeout")]
     pub(crate) no_wait: bool,
     /// Keeps trying to connect and waits so long until the server has it
     #[arg(long, value_name = "SECONDS")]
     pub(crate) timeout: Option<u64>,
+}
+
+/// How a message ends before its conversation's time.
+#[derive(Args)]
+#[group(multiple = false)]
+pub(crate) struct TimerArgs {
+    /// It is gone so long after it was read: 5s to 4w
+    #[arg(long, value_name = "TIME", value_parser = timer)]
+    after_reading: Option<u32>,
+    /// It is gone so long after it was sent: 5s to 4w
+    #[arg(long, value_name = "TIME", value_parser = timer)]
+    after_sending: Option<u32>,
+    /// It can be seen once (`open`)
+    #[arg(long)]
+    once: bool,
+}
+
+impl TimerArgs {
+    pub(crate) fn timer(&self) -> Option<Timer> {
+        let once = self.once.then_some(Timer::Once);
+        self.after_reading.map(Timer::Reading).or(self.after_sending.map(Timer::Sending)).or(once)
+    }
+}
+
+/// `30s`, `5m`, `1h`, `7d`, `4w`, as seconds.
+fn seconds(text: &str) -> Option<u32> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return None,
+    };
+    number.parse::<u32>().ok()?.checked_mul(unit)
+}
+
+fn timer(text: &str) -> Result<u32, String> {
+    let fits = seconds(text).filter(|seconds| (LEAST_TIMER_S..=MOST_TIMER_S).contains(seconds));
+    fits.ok_or_else(|| "5s to 4w, such as 30s, 5m, 1h, 7d".to_owned())
+}
+
+/// How long messages stay; `off`: always.
+#[derive(Clone, Copy)]
+pub(crate) struct Lasting(pub(crate) Option<u32>);
+
+fn lasting(text: &str) -> Result<Lasting, String> {
+    if text == "off" {
+        return Ok(Lasting(None));
+    }
+    let fits = seconds(text).filter(|seconds| (LEAST_EXPIRY_S..=MOST_EXPIRY_S).contains(seconds));
+    fits.map(|seconds| Lasting(Some(seconds))).ok_or_else(|| "off, or 1h to 366d, such as 12h, 7d, 4w".to_owned())
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+  parlour client expiry alice@den                    what goes now
+  parlour client expiry alice@den --set 7d           what is said from now on is gone after a week
+  parlour client expiry alice@den --set 7d --existing   what is there already, too
+
+Everybody in the conversation sees the change. In a group, admins make it.")]
+pub(crate) struct ExpiryArgs {
+    /// An address, or a conversation
+    pub(crate) conversation: String,
+    /// How long messages stay after they were sent: 1h to 366d, or off
+    #[arg(long, value_name = "TIME", value_parser = lasting)]
+    pub(crate) set: Option<Lasting>,
+    /// Also for what is there already
+    #[arg(long)]
+    pub(crate) existing: bool,
+    /// Whether each may keep messages for themselves (`keep`)
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
+    pub(crate) archive: Option<bool>,
 }
 
 #[derive(Args)]

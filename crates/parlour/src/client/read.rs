@@ -1,5 +1,6 @@
 //! Reading: what is new, a conversation, what comes; the list of conversations; the counters.
 
+use super::expiry;
 use super::session::{Session, unexpected};
 use super::{find, view};
 use crate::cli::ReadArgs;
@@ -7,7 +8,7 @@ use crate::exit::{Exit, Trouble};
 use crate::out::{Out, Style};
 use crate::text;
 use parlour_client::api::{
-    Conversation, ConversationId, ConversationState, Event, Intent, Message, MessageState, Reply,
+    Conversation, ConversationId, ConversationState, Event, Intent, Message, MessageState, Notice, Reply, Timer,
 };
 use parlour_proto::ids::MessageId;
 use parlour_shell::clock;
@@ -196,6 +197,10 @@ fn line(out: Out, of: &Conversation, message: &Message) -> String {
     };
     let body = if message.deleted {
         out.paint(Style::Dim, "deleted")
+    } else if let Some(Notice::Expiry { expiry, existing }) = message.notice {
+        out.paint(Style::Dim, &expiry::says(expiry, existing))
+    } else if message.timer == Some(Timer::Once) {
+        out.paint(Style::Dim, "can be seen once: open it")
     } else {
         text::plain(&message.text).replace('\n', "\n      ")
     };
@@ -203,8 +208,13 @@ fn line(out: Out, of: &Conversation, message: &Message) -> String {
     let edited = if message.edited { out.paint(Style::Dim, " (edited)") } else { String::new() };
     let reactions: Vec<String> = message.reactions.iter().map(|(_, emoji)| text::plain(emoji)).collect();
     let reactions = if reactions.is_empty() { String::new() } else { format!("  [{}]", reactions.join(" ")) };
+    let lasts = expiry::left(message).map(|left| out.paint(Style::Dim, &format!("  ({left})"))).unwrap_or_default();
     let about = format!("{} {:>6}", text::short(&message.id.0), text::age(message.time, clock::now()));
-    format!("  {}  {who}  {reply}{body}{edited}{reactions}{}", out.paint(Style::Dim, &about), ticks(message.state))
+    format!(
+        "  {}  {who}  {reply}{body}{edited}{lasts}{reactions}{}",
+        out.paint(Style::Dim, &about),
+        ticks(message.state)
+    )
 }
 
 fn ticks(state: MessageState) -> &'static str {

@@ -30,7 +30,7 @@ pub(super) async fn send(session: &mut Session, args: &SendArgs) -> Result<(), T
         (Some(_), Target::Conversation(_)) | (None, _) => None,
         (Some(address), _) => Some(accounts::find(session, address).await?.id),
     };
-    let body = Body::Text { text: ask::text(text)?, in_reply_to, timer: None };
+    let body = Body::Text { text: ask::text(text)?, in_reply_to, timer: args.timer.timer() };
     deliver(session, from, to, body, patience(args)).await
 }
 

@@ -4,7 +4,7 @@ use crate::cli::{AllowedName, RoleName};
 use crate::client::session::Ask;
 use crate::client::{device, find, group, view};
 use crate::exit::Trouble;
-use parlour_client::api::{Body, ConversationId, Intent, Target};
+use parlour_client::api::{Body, ConversationId, Expiry, Intent, Target, Timer};
 use parlour_proto::frames::{AppId, ReachRule};
 use parlour_proto::ids::{Digest, MessageId};
 use parlour_shell::Runner;
@@ -32,6 +32,9 @@ pub(super) enum Command {
         limit: Option<u32>,
     },
     Send {
+        after_reading_s: Option<u32>,
+        after_sending_s: Option<u32>,
+        once: Option<bool>,
         to: Option<String>,
         invite: Option<String>,
         text: String,
@@ -150,6 +153,21 @@ pub(super) enum Command {
     Leave {
         conversation: String,
     },
+    SetExpiry {
+        conversation: String,
+        after_s: Option<u32>,
+        archive: Option<bool>,
+        existing: Option<bool>,
+    },
+    Keep {
+        conversation: String,
+        message: Option<String>,
+        keep: bool,
+    },
+    Open {
+        conversation: String,
+        message: String,
+    },
     Devices {},
     DeviceAdd {},
     DeviceConfirm {
@@ -211,14 +229,36 @@ impl Command {
             Self::Messages { conversation, before, limit } => {
                 Intent::Messages { conversation: place(ask, &conversation).await?, before, limit: limit.unwrap_or(50) }
             }
-            Self::Send { to, invite, text, reply_to } => {
+            Self::SetExpiry { conversation, after_s, archive, existing } => {
+                let expiry = Expiry { after_s, archive: archive.unwrap_or(false) };
+                let existing = existing.unwrap_or(false);
+                Intent::SetExpiry { conversation: place(ask, &conversation).await?, expiry, existing }
+            }
+            Self::Keep { conversation, message: of, keep } => {
+                let conversation = place(ask, &conversation).await?;
+                match of {
+                    Some(of) => Intent::Keep { conversation, message: message(&of)?, keep },
+                    None => Intent::KeepAll { conversation, keep },
+                }
+            }
+            Self::Open { conversation, message: of } => {
+                Intent::Open { conversation: place(ask, &conversation).await?, message: message(&of)? }
+            }
+            Self::Send { to, invite, text, reply_to, after_reading_s, after_sending_s, once } => {
                 let to = match (to, invite) {
                     (Some(to), None) => whom(ask, &to).await?,
                     (None, Some(invite)) => Target::Invite(invite),
                     _ => return Err(Trouble::usage("send wants either to or invite")),
                 };
                 let in_reply_to = reply_to.as_deref().map(message).transpose()?;
-                Intent::Send { to, body: Body::Text { text, in_reply_to, timer: None } }
+                let timer = match (after_reading_s, after_sending_s, once.unwrap_or(false)) {
+                    (None, None, false) => None,
+                    (Some(seconds), None, false) => Some(Timer::Reading(seconds)),
+                    (None, Some(seconds), false) => Some(Timer::Sending(seconds)),
+                    (None, None, true) => Some(Timer::Once),
+                    _ => return Err(Trouble::usage("a message has one timer")),
+                };
+                Intent::Send { to, body: Body::Text { text, in_reply_to, timer } }
             }
             Self::React { conversation, message: to, emoji } => {
                 write(ask, &conversation, Body::Reaction { message: message(&to)?, emoji }).await?
