@@ -77,6 +77,8 @@ choice! {
 
 /// Own queued messages come after everything that has a place.
 pub(crate) const QUEUED: u64 = 1 << 62;
+/// What is on its way to somebody new lies under a key that lasts about as long.
+const TRANSIT_MS: u64 = 24 * 3_600_000;
 /// So much of a message is kept for lists, bytes.
 const PREVIEW_BYTES: usize = 256;
 
@@ -153,6 +155,20 @@ impl Engine {
         let after_s = self.expiry(conversation).and_then(|expiry| expiry.after_s);
         let expires = after_s.map(|seconds| now.plus_ms(u64::from(seconds) * 1_000));
         self.s.ring.key_for(conversation, key_end(now, expires))
+    }
+
+    /// The key under which something waits in the outbox.
+    pub(crate) fn outgoing_key(&mut self, conversation: ConversationId, saying: &Saying) -> u64 {
+        match saying {
+            Saying::Text { timer: Some(_), .. } => self.s.ring.single(conversation),
+            // Others' texts on their way to somebody who is new: here for moments.
+            Saying::Own { .. } | Saying::Handover { .. } => {
+                let now = self.server_time();
+                self.s.ring.key_for(conversation, key_end(now, Some(now.plus_ms(TRANSIT_MS))))
+            }
+            saying if saying.is_said() => self.key_of_now(conversation),
+            _ => 0,
+        }
     }
 
     /// A message has a position, and an end: both are noted.
@@ -475,7 +491,8 @@ impl Engine {
     /// expiry says, whatever they say.
     pub(crate) fn put_handed(&mut self, conversation: ConversationId, told: Told) {
         let me = self.me().map(|me| me.account.clone());
-        let Some(author) = told.from.clone().or(me).filter(|_| told.order < QUEUED) else { return };
+        let says_something = told.order < QUEUED && told.notice.is_none();
+        let Some(author) = told.from.clone().or(me).filter(|_| says_something) else { return };
         let policy = self.expiry(conversation).and_then(|expiry| expiry.after_s);
         let policy = policy.map(|seconds| told.time.plus_ms(u64::from(seconds) * 1_000));
         let expires = [policy, told.expires].into_iter().flatten().min();

@@ -48,12 +48,9 @@ impl Engine {
 
     /// Puts an item at the end.
     pub(crate) fn queue(&mut self, conversation: ConversationId, mut item: Outgoing) {
-        item.key = match &item.saying {
-            _ if item.key != 0 => item.key,
-            Saying::Text { timer: Some(_), .. } => self.s.ring.single(conversation),
-            saying if saying.is_said() => self.key_of_now(conversation),
-            _ => 0,
-        };
+        if item.key == 0 {
+            item.key = self.outgoing_key(conversation, &item.saying);
+        }
         let last = self.s.outgoing_of(conversation).map(|(at, _)| at).last();
         let at = last.map_or(1, |at| at + 1).max(self.s.conversations.get(&conversation).map_or(1, |c| c.next_order));
         self.show_outgoing(conversation, at, &item, MessageState::Queued);

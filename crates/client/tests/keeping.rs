@@ -389,6 +389,38 @@ fn a_home_of_before_there_were_messages_in_the_backup_adds_them() {
 }
 
 #[test]
+fn what_is_over_is_in_no_backup() {
+    let mut w = World::new(9);
+    let (ada, words, _, _) = a_life(&mut w);
+    let at_ada = w.conversations(ada).into_iter().find(|c| c.title == "Ben").unwrap().id;
+    set(&mut w, ada, KeptHistory::All);
+    let expiry = Expiry { after_s: Some(3_600), archive: true };
+    w.ask(ada, Intent::SetExpiry { conversation: at_ada, expiry, existing: false }).unwrap();
+    let kept = w.say(ada, at_ada, "SECRET that is kept");
+    w.say(ada, at_ada, "SECRET of an hour");
+    let timed = Body::Text { text: "SECRET with a timer".into(), in_reply_to: None, timer: Some(Timer::Reading(600)) };
+    say(&mut w, ada, at_ada, timed);
+    w.ask(ada, Intent::Keep { conversation: at_ada, message: kept, keep: true }).unwrap();
+    w.run_for(120_000);
+    assert!(has(&opened(&mut w, ada, &words), "SECRET of an hour"));
+    assert!(!has(&opened(&mut w, ada, &words), "SECRET with a timer"));
+    w.run_for(2 * 3_600_000);
+    assert!(!has(&opened(&mut w, ada, &words), "SECRET of an hour"));
+    assert!(has(&opened(&mut w, ada, &words), "SECRET that is kept"));
+    // What comes back knows when it is over, and what was kept.
+    w.say(ada, at_ada, "for another hour");
+    w.run_for(120_000);
+    let new = start_over(&mut w, ada, &words);
+    let is_it = |c: &Conversation| !c.is_group && c.last.as_ref().is_some_and(|last| last.text == "for another hour");
+    let id = w.conversations(new).into_iter().find(is_it).unwrap().id;
+    let texts = |w: &mut World| w.texts(new, id).join(", ");
+    assert!(texts(&mut w).contains("SECRET that is kept"));
+    w.run_for(2 * 3_600_000);
+    let left = texts(&mut w);
+    assert!(left.contains("SECRET that is kept") && !left.contains("for another hour"), "{left}");
+}
+
+#[test]
 fn going_offline_sends_what_is_marked_first() {
     let mut w = World::new(6);
     let (ada, words, _, _) = a_life(&mut w);

@@ -228,6 +228,10 @@ impl Engine {
         let single: Vec<u64> = self.single_key(rows).into_iter().collect();
         self.s.ring.destroy(&single);
         self.s.unread.remove(&(conversation, message));
+        if let Some(asking) = self.s.conversations.get_mut(&conversation).and_then(|c| c.asking.as_mut()) {
+            // A request shows its only text.
+            asking.text = None;
+        }
         let place = self.place_in(rows).or(place).filter(|(order, _)| *order < QUEUED);
         if let Some((order, received)) = place {
             self.unindex_message(conversation, order);
@@ -267,7 +271,8 @@ impl Engine {
     }
 
     fn rekey_outgoing(&mut self, at: (ConversationId, u64)) {
-        let key = self.key_of_now(at.0);
+        let Some(saying) = self.s.outgoing.get(&at).map(|item| item.saying.clone()) else { return };
+        let key = self.outgoing_key(at.0, &saying);
         let Some(item) = self.s.outgoing.get_mut(&at) else { return };
         item.key = key;
         let item = item.clone();
