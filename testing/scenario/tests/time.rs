@@ -13,6 +13,7 @@ use parlour_scenario::seeded;
 use parlour_server::grants::Grant;
 use parlour_server::keys::Keys;
 use parlour_server::mailboxes::Mailboxes;
+use parlour_server::retention::Kind;
 use parlour_server::rooms::{RoomLimits, Rooms, Send, Stored};
 use parlour_store::{ManualClock, QueueId, QueueLimit, Seq, SqliteOptions, SqliteStore, Store as _, UnixTime};
 use rand_core::{OsRng, SeedableRng as _};
@@ -30,6 +31,7 @@ struct Server {
     clock: Arc<ManualClock>,
     store: SqliteStore,
     keys: Arc<Keys>,
+    mailboxes: Arc<Mailboxes<SqliteStore>>,
     rooms: Rooms<SqliteStore>,
     now: UnixMillis,
 }
@@ -41,9 +43,9 @@ impl Server {
         let mut rng = parlour_server::Rng::seed_from_u64(1);
         let keys = Arc::new(Keys::open(&data.join("keys"), now, &mut rng)?);
         let mailboxes = Arc::new(Mailboxes::open(store.clone(), keys.clone()).await?);
-        let rooms = Rooms::new(store.clone(), keys.clone(), mailboxes, RoomLimits::default());
+        let rooms = Rooms::new(store.clone(), keys.clone(), mailboxes.clone(), RoomLimits::default());
         rooms.resume_all(now).await?;
-        Ok(Self { clock, store, keys, rooms, now })
+        Ok(Self { clock, store, keys, mailboxes, rooms, now })
     }
 
     async fn restart(self, data: &Path) -> Result<Self> {
@@ -217,5 +219,148 @@ async fn clock_jumps() -> Result<()> {
             server.waiting(mailbox).await?.iter().map(|row| row.room_seq).filter(|seq| sent.contains(seq)).collect();
         ensure!(found == sent, "{found:?} instead of {sent:?}");
     }
+    Ok(())
+}
+
+/// Copies the files of a directory, not its folders.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let path = entry?.path();
+        if path.is_file() {
+            std::fs::copy(&path, to.join(path.file_name().context("a name")?))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a thief reads who has these files of a database and these keys, on a day when nothing had expired: the payloads that wait,
+/// and the values of all ordered rows.
+async fn read_stolen(database: &Path, keys: &Path, at: UnixMillis) -> Result<(usize, Vec<Bytes>)> {
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().join("data");
+    copy_files(database, &data)?;
+    copy_files(keys, &data.join("keys"))?;
+    let clock = Arc::new(ManualClock::new(UnixTime(at.seconds())));
+    let store = SqliteStore::open(&data, clock, &SqliteOptions::default())?;
+    let mut waiting = 0;
+    for mailbox in [ANA, BEN] {
+        let limit = QueueLimit { rows: 1_000, bytes: 1 << 24 };
+        waiting += store.queue_range(QueueId::Mailbox(mailbox.0), Seq::START, limit).await?.len();
+    }
+    let mut values = Vec::new();
+    for kind in Kind::ALL {
+        let page = store.scan(kind.row(), None, 10_000).await?;
+        values.extend(page.rows.into_iter().map(|(_, row)| row.value));
+    }
+    Ok((waiting, values))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_of_the_database_stays_shut_once_the_day_key_is_gone() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().join("data");
+    let mut server = Server::open(&data, Arc::default(), noon()).await?;
+    let (room, _) = server.room_of_two().await?;
+    let payloads: Vec<Bytes> = (0..20).map(|_| noise(500)).collect();
+    for payload in &payloads {
+        server.send(&room, MessageId::random(&mut OsRng), payload.clone()).await?;
+    }
+    // Somebody copies the database while they wait. (The keys lie apart from it, and are backed up apart from it.)
+    let copy = dir.path().join("copy");
+    copy_files(&data, &copy)?;
+    let keys = data.join("keys");
+    let (waiting, values) = read_stolen(&copy, &keys, noon()).await?;
+    ensure!(waiting >= 40, "with the keys of that day {waiting} rows open: else this test shows nothing");
+    let holds = |value: &Bytes, payload: &Bytes| value.windows(24).any(|window| window == &payload[..24]);
+    let stray = values.iter().any(|value| payloads.iter().any(|payload| holds(value, payload)));
+    ensure!(!stray, "a message lies in a row under the storage key");
+
+    // 31 days later the day's key is destroyed. Whoever takes all that is there then opens nothing of what waited.
+    server.at(noon().plus_ms(30 * DAY_MS)).await?;
+    let day = noon().0 / DAY_MS;
+    ensure!(keys.join(format!("day-{day}.key")).exists(), "rows of the day may still live");
+    server.at(UnixMillis((day + 31) * DAY_MS)).await?;
+    ensure!(!keys.join(format!("day-{day}.key")).exists(), "its key outlives every row of the day");
+    server.send(&room, MessageId::random(&mut OsRng), noise(10)).await?;
+    let (waiting, _) = read_stolen(&copy, &keys, noon()).await?;
+    ensure!(waiting == 0, "{waiting} rows are opened by what is left");
+    // Not by any other key that is there, either.
+    let mut tried = 0;
+    for entry in std::fs::read_dir(&keys)? {
+        let bytes = std::fs::read(entry?.path())?;
+        for key in bytes.windows(32).step_by(8) {
+            let attempt = dir.path().join("attempt");
+            copy_files(&keys, &attempt)?;
+            std::fs::write(attempt.join(format!("day-{day}.key")), key)?;
+            ensure!(read_stolen(&copy, &attempt, noon()).await?.0 == 0, "a key that is left opens them");
+            std::fs::remove_dir_all(&attempt)?;
+            tried += 1;
+        }
+    }
+    ensure!(tried > 10, "{tried} keys");
+    Ok(())
+}
+
+/// Pieces of every sealed row that waits.
+fn sealed_rows(data: &Path) -> Result<Vec<Vec<u8>>> {
+    let database = rusqlite::Connection::open(data.join("store.db"))?;
+    let mut statement = database.prepare("SELECT data FROM entry UNION ALL SELECT data FROM payload")?;
+    let rows = statement.query_map([], |row| row.get::<_, Vec<u8>>(0))?.collect::<Result<Vec<_>, _>>()?;
+    Ok(rows
+        .iter()
+        .flat_map(|row| row.chunks(200).filter(|part| part.len() >= 24).map(|part| part[..24].to_vec()))
+        .collect())
+}
+
+fn count_found(dir: &Path, needles: &[Vec<u8>]) -> Result<usize> {
+    let mut found = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found += count_found(&path, needles)?;
+        } else {
+            let bytes = std::fs::read(&path)?;
+            found += needles.iter().filter(|needle| memchr::memmem::find(&bytes, needle).is_some()).count();
+        }
+    }
+    Ok(found)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_is_in_no_page_and_no_log() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().join("data");
+    let server = Server::open(&data, Arc::default(), noon()).await?;
+    let (room, _) = server.room_of_two().await?;
+    for len in [10, 500, 3_000, 20_000, 200_000] {
+        server.send(&room, MessageId::random(&mut OsRng), noise(len)).await?;
+    }
+    let sealed = sealed_rows(&data)?;
+    // (But for those that lie over two pages.)
+    let there = count_found(&data, &sealed)?;
+    ensure!(sealed.len() > 1_000 && there > sealed.len() * 9 / 10, "{there} of {} pieces", sealed.len());
+    for mailbox in [ANA, BEN] {
+        server.mailboxes.ack(mailbox, Seq(u64::MAX));
+    }
+    server.mailboxes.flush_acks().await?;
+    ensure!(sealed_rows(&data)?.is_empty(), "acknowledged rows are still there");
+    // The log is emptied after three seconds without work; nobody has to sweep.
+    let emptied = async {
+        while server.store.stats().wal_bytes > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(parlour_scenario::PATIENCE, emptied).await.context("the log is not emptied")?;
+    ensure!(count_found(&data, &sealed)? == 0, "deleted ciphertext is left in a file");
+
+    // What is left shows no time but days, and full hours.
+    let database = rusqlite::Connection::open(data.join("store.db"))?;
+    let exact = "SELECT count(*) FROM row WHERE expires % 3600 <> 0 OR written > 100000";
+    ensure!(database.query_row(exact, [], |row| row.get::<_, u64>(0))? == 0, "exact times in the plain");
+    ensure!(
+        database.query_row("SELECT count(*) FROM row", [], |row| row.get::<_, u64>(0))? > 3,
+        "nothing was looked at"
+    );
     Ok(())
 }
