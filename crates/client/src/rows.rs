@@ -67,12 +67,6 @@ pub const KEY_RING: &[u8] = b"ez";
 pub const SHREDDED: &[u8] = b"eZ";
 /// Prefix of the rows that are loaded when needed.
 pub const LAZY: &[u8] = b"l";
-/// Prefix of the key ring's rows, of all identities. A store seals them under a *page key* of their own instead of its key.
-pub const KEY_RING: &[u8] = b"ez";
-/// Prefix of the row that is in every batch in which keys of the [`KEY_RING`] were destroyed. In that batch's transaction a
-/// store makes a new page key, seals every row of the key ring under it (those in the batch in their new form), and destroys
-/// the old one: what was sealed under it cannot be opened with what is there afterwards.
-pub const SHREDDED: &[u8] = b"eZ";
 
 /// Every kind of row, with its class.
 const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljqeKBLNFzZPRCEA"), (LAZY, b"gkmfqix")];
