@@ -44,6 +44,13 @@ const AWAY_MS: u64 = 3 * 24 * 3_600_000;
 const LOOK_MS: u64 = 6 * 3_600_000;
 /// After so long another device may have kept it, and what it said of that be lost.
 const FORGOTTEN_MS: u64 = 20 * 24 * 3_600_000;
+/// Where something in the chunks is over, all of a backup of at most so many bytes is written under another key once a day; of a larger one
+/// once a week.
+const SMALL_BYTES: u64 = 4 << 20;
+const SMALL_MS: u64 = 24 * 3_600_000;
+const LARGE_MS: u64 = 7 * SMALL_MS;
+/// Keys of the ring that are not for messages.
+const NO_CONVERSATION: ConversationId = ConversationId([0; 16]);
 /// Where the key page lies.
 const PAGE: [u8; 16] = [0; 16];
 
@@ -113,7 +120,7 @@ impl Backup {
     /// Of a new account, or one that comes back.
     pub(crate) fn of(root: &RootKey) -> Self {
         let public = BackupSecret::of(root).public().into();
-        Backup { public, key: None, stored: Vec::new(), restore: None }
+        Backup { public, key: None, stored: Vec::new(), restore: None, under: 0 }
     }
 
     fn key(&self) -> Option<ValueKey> {
@@ -167,6 +174,7 @@ impl Engine {
             return false;
         }
         self.take_over(rng);
+        self.renew_for_what_is_over();
         if self.s.backup.get(&()).is_some_and(|backup| backup.key().is_none()) {
             self.draw_backup_key(rng);
         }
@@ -360,6 +368,7 @@ impl Engine {
             self.s.litter.insert(name.to_vec(), ());
         }
         self.backup.all_parts = true;
+        self.backup_under_another_key();
         if let Some(note) = self.backup_note() {
             self.say_own(&note, rng);
         }
@@ -381,8 +390,9 @@ impl Engine {
 
     pub(crate) fn hear_backup(&mut self, public: Bytes, key: Option<zeroize::Zeroizing<Vec<u8>>>) {
         let known = self.s.backup.get(&()).cloned();
-        let mut backup = known.unwrap_or(Backup { public, key: None, stored: Vec::new(), restore: None });
-        if backup.key != key {
+        let mut backup = known.unwrap_or(Backup { public, key: None, stored: Vec::new(), restore: None, under: 0 });
+        let is_another = backup.key != key;
+        if is_another {
             // What lies there is under the other key: this device finds out when it is the one that keeps it.
             backup.stored.clear();
             self.stop_keeping();
@@ -390,6 +400,41 @@ impl Engine {
         }
         backup.key = key;
         self.s.backup.insert((), backup);
+        if is_another {
+            self.backup_under_another_key();
+        }
+    }
+
+    /// The chunks' key is another one: where the one before was written down, it does not open any more.
+    fn backup_under_another_key(&mut self) {
+        let under = self.s.ring.single(NO_CONVERSATION);
+        if let Some(backup) = self.s.backup.get_mut(&()) {
+            let before = std::mem::replace(&mut backup.under, under);
+            self.s.ring.destroy(&[before]);
+        }
+    }
+
+    /// Something that is over lies in a chunk: the bucket is written anew without it, and from time to time everything under another
+    /// key, so that a copy of the server's from before does not open with ours.
+    pub(crate) fn over_in_backup(&mut self, conversation: ConversationId, order: u64) {
+        let bucket = self.s.buckets.get(&(conversation, order / buckets::BUCKET));
+        if bucket.is_some_and(|bucket| bucket.chunks > 0) {
+            self.keeping().over = true;
+        }
+    }
+
+    fn renew_for_what_is_over(&mut self) {
+        let bytes: u64 = self.s.buckets.iter().map(|(_, bucket)| bucket.bytes).sum();
+        let stretch = if bytes <= SMALL_BYTES { SMALL_MS } else { LARGE_MS };
+        let now = self.now;
+        let Some(keeping) = self.s.keeping.get_mut(&()).filter(|keeping| keeping.over) else { return };
+        if now.since(keeping.renewed) < stretch {
+            return;
+        }
+        (keeping.over, keeping.renewed) = (false, now);
+        if let Some(backup) = self.s.backup.get_mut(&()) {
+            backup.key = None;
+        }
     }
 
     // ---- what the user sees and wants

@@ -115,7 +115,7 @@ impl State {
     pub(crate) fn load_all(&mut self, rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<(), BrokenRow> {
         let mut sealed = Vec::new();
         for (key, value) in rows {
-            if matches!(key.get(1), Some(&(b'o' | b'P'))) {
+            if matches!(key.get(1), Some(&(b'o' | b'P' | b'b'))) {
                 sealed.push((key, value));
             } else {
                 self.load(&key, &value)?;
@@ -208,7 +208,7 @@ impl State {
         self.waiting.flush(number, changes);
         self.tombstones.flush(number, changes);
         self.wipes.flush(number, changes);
-        self.backup.flush(number, changes);
+        self.backup.flush_sealed(number, changes, |backup, row, plain| self.ring.shroud(backup.under, row, plain));
         self.devices.flush(number, changes);
         self.drafts.flush(number, changes);
         self.transfers.flush(number, changes);

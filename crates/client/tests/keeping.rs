@@ -404,8 +404,19 @@ fn what_is_over_is_in_no_backup() {
     w.run_for(120_000);
     assert!(has(&opened(&mut w, ada, &words), "SECRET of an hour"));
     assert!(!has(&opened(&mut w, ada, &words), "SECRET with a timer"));
+    let account = w.account(ada);
+    let (copy, rows) = (w.server.backups[&account].clone(), w.clients[ada].rows.clone());
     w.run_for(2 * 3_600_000);
     assert!(!has(&opened(&mut w, ada, &words), "SECRET of an hour"));
+    // A copy of the server's from before opens with none of the keys of now, and those of then are nowhere.
+    let secret = BackupSecret::of(&RootKey::from_recovery_words(&words).unwrap());
+    let key = secret.open_page(&w.server.backups[&account][&[0; 16]]).unwrap();
+    assert!(copy.iter().all(|(name, chunk)| open_backup_chunk(&key, name, chunk).is_err()));
+    let key_before = secret.open_page(&copy[&[0; 16]]).unwrap();
+    let holds = |rows: &Rows, key: &[u8]| rows.values().any(|value| value.windows(32).any(|part| part == key));
+    assert!(!holds(&rows, key_before.as_bytes()), "it lies under a key of the ring, which is another one by now");
+    let row = |rows: &Rows| rows.iter().find(|(key, _)| key.starts_with(b"eb")).unwrap().1[1..9].to_vec();
+    assert_ne!(row(&rows), row(&w.clients[ada].rows));
     assert!(has(&opened(&mut w, ada, &words), "SECRET that is kept"));
     // What comes back knows when it is over, and what was kept.
     w.say(ada, at_ada, "for another hour");

@@ -83,6 +83,7 @@ impl Engine {
             backup.key = Some(key.as_bytes().to_vec().into());
             backup.stored.push((PAGE, Digest::of(key.as_bytes())));
         }
+        self.backup_under_another_key();
         true
     }
 

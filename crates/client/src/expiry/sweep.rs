@@ -236,6 +236,7 @@ impl Engine {
         if let Some((order, received)) = place {
             self.unindex_message(conversation, order);
             self.mark_kept(conversation, order);
+            self.over_in_backup(conversation, order);
             if let Some(c) = self.s.conversations.get_mut(&conversation).filter(|c| received && order > c.read_up_to) {
                 c.unread = c.unread.saturating_sub(1);
                 self.changed.insert(conversation);

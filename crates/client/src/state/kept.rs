@@ -17,6 +17,8 @@ record! {
         stored: Vec<([u8; 16], Digest)>,
         /// What opens key pages, while the backup is being fetched.
         restore: Option<Zeroizing<Vec<u8>>>,
+        /// The key of the ring that this row is sealed under, destroyed when the chunks' key is another one; 0: none.
+        under: u64,
     }
 }
 
@@ -40,6 +42,10 @@ record! {
         /// Messages fetched, and how many there are.
         done: u64,
         of: u64,
+        /// Something that lies in the chunks is over.
+        over: bool,
+        /// When the chunks' key was drawn last because of that.
+        renewed: UnixMillis,
     }
 }
 
@@ -74,6 +80,8 @@ impl Keeping {
             fetched: None,
             done: 0,
             of: 0,
+            over: false,
+            renewed: UnixMillis(0),
         }
     }
 }
