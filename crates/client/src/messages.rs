@@ -410,7 +410,12 @@ impl Engine {
             c.unread = c.unread.saturating_add(1);
             c.mentioned |= names_us;
         }
-        if let Some(StoredTimer::Reading { seconds }) = stored.timer {
+        let waits = match stored.timer {
+            Some(StoredTimer::Reading { seconds }) => Some(seconds),
+            Some(StoredTimer::Once) => Some(0),
+            Some(StoredTimer::Sending { .. }) | None => None,
+        };
+        if let Some(seconds) = waits {
             self.s.unread.insert((conversation, id), Unread { order: stored.order, seconds });
         }
         self.arrived(conversation);

@@ -372,7 +372,8 @@ impl Engine {
             Goal::Read { up_to, arrived } => {
                 let read_already = self.s.conversations.get(&walk.conversation).map_or(u64::MAX, |c| c.read_up_to);
                 let new = walk.places.iter().filter(|(order, place)| place.received && **order > read_already);
-                let new: Vec<MessageId> = new.map(|(_, place)| place.message).collect();
+                let seen = new.map(|(_, place)| place.message).filter(|id| !self.is_unopened(walk.conversation, *id));
+                let new: Vec<MessageId> = seen.collect();
                 self.has_read(walk.intent, walk.conversation, up_to, arrived, &new, rng);
             }
         }

@@ -462,6 +462,10 @@ fn what_can_be_seen_once_is_seen_once() {
         assert_eq!((last.text.as_str(), last.once), ("", true));
         assert!(!shows_anywhere(&t.w.clients[client].rows, "SECRET"));
     }
+    t.read();
+    t.w.run_for(2_000);
+    let state = |t: &mut Two| t.w.messages(t.ada, t.at_ada).pop().unwrap().state;
+    assert_ne!(state(&mut t), MessageState::Read, "who has read what is there has not opened it");
     let before = t.w.clients[tablet].rows.clone();
     match open(&mut t.w, t.ben, t.at_ben) {
         Ok(Reply::Messages(all)) => assert_eq!(all[0].text, "SECRET once"),
@@ -471,7 +475,7 @@ fn what_can_be_seen_once_is_seen_once() {
     t.w.run_for(2_000);
     assert!(open(&mut t.w, tablet, at_tablet).is_err(), "nor on another device");
     assert!(opened_with_the_keys_of_now(&before, &t.w.clients[tablet].rows, at_tablet).iter().all(|m| m.id != message));
-    assert_eq!(t.w.messages(t.ada, t.at_ada).pop().unwrap().state, MessageState::Read, "its author hears of it");
+    assert_eq!(state(&mut t), MessageState::Read, "its author hears of it");
     assert_eq!((message_rows(&t.w, t.ben, message), message_rows(&t.w, tablet, message)), (0, 0));
     // Unseen, it does not stay.
     t.say("never seen", Some(Timer::Once));

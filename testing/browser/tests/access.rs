@@ -96,6 +96,7 @@ async fn nothing_stands_in_the_way_inside() -> Result<()> {
         ("group", "#/group".to_owned(), ".main h1"),
         ("invite", "#/invite".to_owned(), ".main svg"),
         ("settings", "#/settings".to_owned(), ".figures"),
+        ("held", "#/held".to_owned(), "#save-held"),
         ("devices", "#/devices".to_owned(), ".device"),
     ];
     for (screen, hash, shows) in screens {

@@ -5,7 +5,8 @@ use anyhow::{Result, ensure};
 use parlour_browser::{Browser, Driver, Person, Server};
 
 const WIDTHS: [(u32, u32); 3] = [(360, 740), (820, 900), (1280, 820)];
-const PLACES: [&str; 8] = ["#/", "#/requests", "#/reach", "#/new", "#/invite", "#/group", "#/settings", "#/devices"];
+const PLACES: [&str; 9] =
+    ["#/", "#/requests", "#/reach", "#/new", "#/invite", "#/group", "#/settings", "#/devices", "#/held"];
 
 #[tokio::test]
 #[ignore = "needs Chromium and the built apps: cargo xtask test"]
@@ -44,6 +45,9 @@ async fn the_main_screens() -> Result<()> {
         for place in PLACES {
             person.go(place).await?;
             person.browser.wait(if place == "#/" { ".nothing, .chatlink" } else { ".page" }).await?;
+            if place == "#/held" {
+                person.browser.wait("#save-held").await?;
+            }
             if place == "#/invite" {
                 person.browser.wait("svg.qr").await?;
             }

@@ -12,7 +12,7 @@ use parlour_proto::ids::{MessageId, UnixMillis};
 use rand_core::CryptoRngCore;
 
 record! {
-    /// A message whose clock waits for its reader.
+    /// A message whose clock waits for its reader; with no seconds, one that can be seen once: it is read when it is opened.
     struct Unread {
         order: u64,
         seconds: u32,
@@ -26,7 +26,7 @@ impl Engine {
         let first = (conversation, MessageId([0; 16]));
         let waiting = self.s.unread.range(first..).take_while(|((of, _), _)| *of == conversation);
         let started: Vec<(MessageId, UnixMillis)> = waiting
-            .filter(|(_, unread)| unread.order <= up_to)
+            .filter(|(_, unread)| unread.seconds > 0 && unread.order <= up_to)
             .map(|((_, message), unread)| (*message, now.plus_ms(u64::from(unread.seconds) * 1_000)))
             .collect();
         if started.is_empty() {
@@ -64,6 +64,11 @@ impl Engine {
     }
 
     // ---- what can be seen once
+
+    /// Whether it waits to be opened.
+    pub(crate) fn is_unopened(&self, conversation: ConversationId, message: MessageId) -> bool {
+        self.s.unread.get(&(conversation, message)).is_some_and(|unread| unread.seconds == 0)
+    }
 
     pub(crate) fn open_once(&mut self, intent: IntentId, conversation: ConversationId, message: MessageId) {
         let prefix = self.message_prefix(conversation, message);

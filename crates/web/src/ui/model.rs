@@ -5,6 +5,7 @@
 
 pub mod devices;
 pub mod heights;
+pub mod held;
 pub mod lasting;
 pub mod naming;
 pub mod phone;

@@ -15,6 +15,7 @@ mod expiry;
 mod face;
 mod frame;
 mod group;
+mod held;
 mod icon;
 mod invite;
 mod leave;

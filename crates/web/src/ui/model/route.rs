@@ -30,6 +30,8 @@ pub enum Route {
     Devices,
     /// The accounts that this app answers for.
     Accounts,
+    /// What the server holds of the account.
+    Held,
 }
 
 impl Route {
@@ -48,6 +50,7 @@ impl Route {
             "settings" => Route::Settings,
             "devices" => Route::Devices,
             "accounts" => Route::Accounts,
+            "held" => Route::Held,
             _ => Route::Chats,
         }
     }
@@ -78,6 +81,7 @@ impl Route {
             Route::Settings => "#/settings".to_owned(),
             Route::Devices => "#/devices".to_owned(),
             Route::Accounts => "#/accounts".to_owned(),
+            Route::Held => "#/held".to_owned(),
         }
     }
 
@@ -95,7 +99,7 @@ impl Route {
             Route::About(id) => Route::Chat(*id),
             Route::Safety(id) => Route::About(*id),
             Route::Group => Route::New(None),
-            Route::Devices | Route::Accounts => Route::Settings,
+            Route::Devices | Route::Accounts | Route::Held => Route::Settings,
             _ => Route::Chats,
         }
     }
@@ -137,7 +141,15 @@ mod tests {
         let id = ConversationId([0xa7; 16]);
         let invite = Route::New(Some("bell/AbC-_9".to_owned()));
         let plain = [Route::Chats, Route::Group, Route::Invite, Route::Requests, Route::Reach, Route::Settings];
-        let of_one = [Route::Chat(id), Route::About(id), Route::Safety(id), Route::New(None), Route::Devices, invite];
+        let of_one = [
+            Route::Chat(id),
+            Route::About(id),
+            Route::Safety(id),
+            Route::New(None),
+            Route::Devices,
+            Route::Held,
+            invite,
+        ];
         for route in plain.into_iter().chain(of_one).chain([Route::Accounts]) {
             assert_eq!(Route::parse(&route.hash()), route);
         }

@@ -100,7 +100,7 @@ fn place(route: &Route) -> &'static str {
         Route::Chats => "chats",
         Route::Chat(_) => "chat",
         Route::About(_) | Route::Safety(_) => "inner",
-        Route::New(_) | Route::Group | Route::Invite | Route::Devices | Route::Accounts => "inner",
+        Route::New(_) | Route::Group | Route::Invite | Route::Devices | Route::Accounts | Route::Held => "inner",
         Route::Requests | Route::Reach | Route::Settings => "top",
     }
 }
@@ -138,6 +138,7 @@ fn app(desk: Desk) -> impl IntoView {
                     Route::Reach => reach::reach(desk).into_any(),
                     Route::Settings => settings::settings(desk).into_any(),
                     Route::Devices => devices::devices(desk).into_any(),
+                    Route::Held => super::held::held(desk).into_any(),
                     Route::Accounts => accounts::accounts(desk).into_any(),
                 }}
             </main>
@@ -152,8 +153,8 @@ fn nav(desk: Desk, route: Memo<Route>) -> impl IntoView {
         let hash = to.hash();
         let is_here = move || {
             route.with(|route| match (&to, route) {
-                (Route::Settings, Route::Devices | Route::Accounts) => true,
-                (Route::Chats, Route::Devices | Route::Accounts) => false,
+                (Route::Settings, Route::Devices | Route::Accounts | Route::Held) => true,
+                (Route::Chats, Route::Devices | Route::Accounts | Route::Held) => false,
                 (Route::Chats, route) => matches!(place(route), "chats" | "chat" | "inner"),
                 (to, route) => to == route,
             })
