@@ -82,7 +82,7 @@ async fn an_account_that_goes_is_gone_for_everybody() -> Result<()> {
     ensure!(taken.is_err(), "the handle is free at once");
     let refused = ben.try_ask(Intent::Send {
         to: Target::Address("anaforgotten@den".to_owned()),
-        body: parlour_client::api::Body::Text { text: "there?".to_owned(), in_reply_to: None },
+        body: parlour_client::api::Body::Text { text: "there?".to_owned(), in_reply_to: None, timer: None },
     });
     ensure!(refused.await?.is_err(), "a request to nobody is taken");
     for person in [ana, ben, eve] {
