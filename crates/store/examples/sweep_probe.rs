@@ -25,8 +25,8 @@ use parlour_store::{
 const WRITERS: u64 = 16;
 /// Of each writer.
 const PAUSE: Duration = Duration::from_millis(20);
-const IDLE: Duration = Duration::from_secs(40);
-const BUSY: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(20);
+const BUSY: Duration = Duration::from_secs(30);
 
 fn main() {
     let rows: u64 = std::env::args().nth(1).map_or(1_000_000, |rows| rows.parse().expect("a number of rows"));
