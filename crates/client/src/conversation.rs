@@ -292,6 +292,9 @@ impl Engine {
             if names.is_empty() { self.queued_title(id) } else { names.join(", ") }
         };
         let contact = |account| self.s.contacts.get(account);
+        let group = c.is_group.then(|| self.show_group(id, c)).flatten().map(Box::new);
+        // Where nothing is known of a group's roles, nobody sets anything.
+        let role = group.as_ref().map(|group| group.role).or(c.is_group.then_some(api::GroupRole::Member));
         Some(api::Conversation {
             id,
             identity: self.identity_id(),
@@ -303,11 +306,11 @@ impl Engine {
             picture: c.picture,
             last: self.show_newest(id),
             last_activity: c.last_activity,
-            group: c.is_group.then(|| self.show_group(id, c)).flatten().map(Box::new),
             verified: !c.members.is_empty() && c.members.iter().all(|m| contact(m).is_some_and(|c| c.verified)),
             members,
             expiry: self.expiry(id),
-            expiry_range: self.expiry_range(id),
+            expiry_range: self.expiry_range(id, role),
+            group,
             kept: c.kept,
         })
     }

@@ -148,10 +148,11 @@ impl Engine {
 
     /// What goes in a conversation now.
     pub(crate) fn expiry(&self, conversation: ConversationId) -> Option<Expiry> {
-        let room = self.best_room(conversation).or_else(|| {
+        let rooms = || {
             let rooms = &self.s.conversations.get(&conversation)?.rooms;
             rooms.iter().rev().find(|room| self.s.rooms.contains(room)).copied()
-        })?;
+        };
+        let room = self.best_room(conversation).or_else(rooms)?;
         Some(expiry_in(&self.policy_of(&room)?.0))
     }
 
@@ -185,16 +186,13 @@ impl Engine {
         }
     }
 
-    /// Whether somebody may set it in a room, as in the rules of groups.
-    fn may_set_expiry(&self, room: &RoomId) -> bool {
-        let mine = self.me().map(|me| self.role_in(room, &me.account));
-        mine >= Some(GroupRole::Admin)
-    }
-
-    /// Between what one may set it; a most of `None`: also off.
-    pub(crate) fn expiry_range(&self, conversation: ConversationId) -> Option<(u32, Option<u32>)> {
-        let room = self.best_room(conversation).filter(|room| self.may_set_expiry(room))?;
-        self.policy_of(&room)?;
+    /// Between what one of this role in a group (`None`: in a conversation of two) may set it; a most of `None`: also off.
+    pub(crate) fn expiry_range(
+        &self,
+        conversation: ConversationId,
+        role: Option<GroupRole>,
+    ) -> Option<(u32, Option<u32>)> {
+        self.best_room(conversation).filter(|_| role.is_none_or(|role| role >= GroupRole::Admin))?;
         let (least, most) = self.apps_range(&self.apps_of(conversation));
         let short = |seconds: u64| u32::try_from(seconds).unwrap_or(MOST_EXPIRY_S);
         Some((short(least), most.map(short)))
@@ -231,7 +229,9 @@ impl Engine {
     pub(crate) fn set_expiry(&mut self, intent: IntentId, id: ConversationId, expiry: Expiry, existing: bool) {
         let wanted = self.s.conversations.get(&id).ok_or(Failure::NotFound("conversation")).and_then(|_| {
             let room = self.best_room(id).ok_or(Failure::NotFound("conversation that can be changed now"))?;
-            let Some((least, most)) = self.expiry_range(id) else {
+            let is_group = self.is_group_room(&room);
+            let role = self.me().filter(|_| is_group).map(|me| self.role_in(&room, &me.account));
+            let Some((least, most)) = self.expiry_range(id, role) else {
                 return Err(Failure::BadInput("only admins say how long messages stay in this group".into()));
             };
             let fits = match (expiry.after_s, most) {

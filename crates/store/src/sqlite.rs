@@ -173,6 +173,7 @@ impl SqliteStore {
             group: options.group.max(1),
             chores: VecDeque::new(),
             last_chore: Instant::now(),
+            last_commit: Instant::now(),
             unsettled: true,
         };
         let writer = thread::Builder::new()

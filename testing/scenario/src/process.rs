@@ -58,7 +58,7 @@ impl Server {
         let port = self.site.map_or(0, |site| site.addr.port());
         let mut command = Command::new(parlour()?);
         command.arg("up").arg("--data").arg(&self.data).args(["--port", &port.to_string()]);
-        command.env("RUST_LOG", "debug").env("NO_COLOR", "1");
+        command.env("RUST_LOG", "trace").env("NO_COLOR", "1");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(self.log_of(self.starts))?);
         let mut child = command.spawn().context("starting parlour")?;
         let stdout = child.stdout.take().context("its stdout")?;

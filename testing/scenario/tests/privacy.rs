@@ -124,6 +124,16 @@ async fn conversation_leaves_no_canary_in_any_server_file() -> Result<()> {
     let den = Person::back(&den).await?;
     den.until_heard(at_den, TEXTS[2]).await?;
     clean(&server, "after all was read").await?;
+    // No log line, metric or file names an account, not even by its id; and what people ask about themselves is not written down.
+    let mut ids = Vec::new();
+    for person in [&bell, &den, &porch] {
+        person.ask(Intent::Holdings).await?;
+        ids.push(Canary::new(&hex::encode(person.account().await?.account.0)));
+    }
+    let mut named = search_files(server.data(), &ids, &[])?;
+    named.add(Path::new("stderr"), server.log()?.as_bytes(), &ids);
+    named.add(Path::new("/metrics"), http::get(server.site().addr, "/metrics").await?.as_bytes(), &ids);
+    ensure!(named.finds.is_empty(), "an account's id: {:#?}", named.finds);
     ensure!(server.stop()? == 0, "it stops in order");
     clean(&server, "after the stop").await?;
     server.start()?;

@@ -80,7 +80,10 @@ impl<S: Store> Accounts<S> {
         batches.push(claims::erase(&self.keys, id));
         let _ = self.store.commit(batches).await?;
         for device in deletion.devices.chunks_exact(16).filter_map(|device| DeviceId::try_from(device).ok()) {
-            self.revoke(&device, now).await?;
+            // What a crash left of a removed device goes, too; not what another account has under the id.
+            if self.device(&device).await?.is_none_or(|record| record.account == id.0) {
+                self.revoke(&device, now).await?;
+            }
         }
         let done = RowBatch::new(account_partition(id)).delete(DELETION);
         let _ = self.store.commit(vec![done.into()]).await?;

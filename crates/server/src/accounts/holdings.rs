@@ -97,9 +97,14 @@ impl<S: Store> Accounts<S> {
         places.push(Place::Invites);
         places.push(Place::Rows(claims::claimer_partition(&self.keys, account)));
         for device in ever_listed(found.list.links()) {
-            places.push(Place::Rows(device_partition(&device)));
-            if let Some(mailbox) = self.mailbox(&device).await? {
-                places.push(Place::Waiting(QueueId::Mailbox(mailbox.0), short(&device.0)));
+            match self.device(&device).await? {
+                // An id that this list had once, and another account has now.
+                Some(record) if record.account != account.0 => {}
+                Some(record) => {
+                    places.push(Place::Rows(device_partition(&device)));
+                    places.push(Place::Waiting(QueueId::Mailbox(record.mailbox), short(&device.0)));
+                }
+                None => places.push(Place::Rows(device_partition(&device))),
             }
         }
         Ok(places)

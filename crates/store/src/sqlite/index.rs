@@ -100,10 +100,11 @@ impl Index {
         self.forget_if_empty(queue);
     }
 
-    /// The rows of `queue` that have expired on `today`, wherever they stand.
-    pub(super) fn expired(&self, queue: QueueId, today: UnixDay) -> impl Iterator<Item = &Entry> {
-        let rows = self.queues.get(&queue).into_iter().flat_map(|queue| &queue.rows);
-        rows.filter(move |entry| entry.expires <= today)
+    /// A row, if it is there and has expired on `today`.
+    pub(super) fn expired(&self, queue: QueueId, seq: Seq, today: UnixDay) -> Option<&Entry> {
+        let rows = &self.queues.get(&queue)?.rows;
+        let at = rows.binary_search_by_key(&seq, |entry| entry.seq).ok()?;
+        rows.get(at).filter(|entry| entry.expires <= today)
     }
 
     /// Forgets single rows of `queue`.
@@ -129,14 +130,16 @@ impl Index {
         }
     }
 
-    /// The queues that hold rows expired on `today`, with their number.
-    pub(super) fn queues_with_expired(&self, today: UnixDay) -> Vec<(QueueId, usize)> {
+    /// All rows that have expired on `today`, in no order.
+    pub(super) fn all_expired(&self, today: UnixDay) -> Vec<(RowNumber, QueueId, Seq)> {
         if self.expiring.keys().next().is_none_or(|first| *first > today) {
             return Vec::new();
         }
-        let count = |queue: &Queue| queue.rows.iter().filter(|entry| entry.expires <= today).count();
-        let all = self.queues.iter().map(|(id, queue)| (*id, count(queue)));
-        all.filter(|(_, expired)| *expired > 0).collect()
+        let of = |(id, queue): (&QueueId, &'_ Queue)| {
+            let expired = queue.rows.iter().filter(|entry| entry.expires <= today);
+            expired.map(|entry| (entry.number, *id, entry.seq)).collect::<Vec<_>>()
+        };
+        self.queues.iter().flat_map(of).collect()
     }
 
     /// The rows of `queue` after `after` that live on `today`, within `limit`.

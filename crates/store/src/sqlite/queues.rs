@@ -115,16 +115,21 @@ impl QueuePlan {
         Content::Shared(number)
     }
 
-    /// Takes up at most `limit` expired rows of these queues; gives how many.
-    pub(super) fn expire(&mut self, index: &Index, queues: &[QueueId], limit: usize) -> usize {
-        let mut taken = 0;
-        for queue in queues {
-            let rows: Vec<Entry> = index.expired(*queue, self.today).take(limit - taken).copied().collect();
-            taken += rows.len();
-            self.expired.push((*queue, rows.iter().map(|entry| entry.seq).collect()));
-            rows.iter().for_each(|entry| self.delete(entry));
+    /// Deletes those of the rows that have expired; gives how many.
+    pub(super) fn expire(&mut self, index: &Index, rows: &[(QueueId, Seq)]) -> usize {
+        let mut taken: HashMap<QueueId, Vec<Seq>> = HashMap::new();
+        let mut count = 0;
+        for (queue, seq) in rows {
+            let Some(entry) = index.expired(*queue, *seq, self.today) else { continue };
+            taken.entry(*queue).or_default().push(*seq);
+            count += 1;
+            self.delete(entry);
         }
-        taken
+        for (queue, mut seqs) in taken {
+            seqs.sort_unstable();
+            self.expired.push((queue, seqs));
+        }
+        count
     }
 
     /// Settles what is deleted (acknowledged rows, rows that the group itself wrote, payloads nobody refers to), and in which

@@ -5,10 +5,11 @@ use std::sync::PoisonError;
 use tokio::sync::oneshot;
 
 use super::{SqliteStore, writer::Command};
-use crate::{QueueId, StoreError, Swept, UnixTime};
+use crate::{StoreError, Swept, UnixTime};
 
-/// Rows that a sweep deletes in one go: below a millisecond of the writing thread.
-const SWEEP_CHUNK: usize = 64;
+/// Rows that a sweep deletes in one go. Each is in another page of an index, and what is changed between two checkpoints is written
+/// while commits wait: the fewer at a time, the shorter.
+const SWEEP_CHUNK: usize = 16;
 
 impl SqliteStore {
     /// Deletes what has expired, destroys old keys and empties the log.
@@ -21,17 +22,12 @@ impl SqliteStore {
                 break;
             }
         }
-        let expired = self.0.shared.index().queues_with_expired(now.day());
-        for queues in chunks(expired) {
-            loop {
-                let queues = queues.clone();
-                let deleted =
-                    self.ask(|answer| Command::SweepQueues { now, queues, limit: SWEEP_CHUNK, answer }).await?;
-                swept.queue_rows += deleted as u64;
-                if deleted < SWEEP_CHUNK {
-                    break;
-                }
-            }
+        // In the order of their numbers: neighbours lie in one page.
+        let mut expired = self.0.shared.index().all_expired(now.day());
+        expired.sort_unstable_by_key(|(number, ..)| *number);
+        for rows in expired.chunks(SWEEP_CHUNK) {
+            let rows = rows.iter().map(|(_, queue, seq)| (*queue, *seq)).collect();
+            swept.queue_rows += self.ask(|answer| Command::SweepQueues { now, rows, answer }).await? as u64;
         }
         swept.day_keys = self.0.shared.keys.destroy_before(now.day(), self.0.shared.queue_row_days)?;
         self.ask(|answer| Command::Tidy { answer }).await?;
@@ -60,22 +56,4 @@ impl SqliteStore {
         commands.send(command(sender)).map_err(|_| StoreError::Closed)?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
-}
-
-/// Splits queues into parts of about a sweep's chunk of expired rows.
-fn chunks(queues: Vec<(QueueId, usize)>) -> Vec<Vec<QueueId>> {
-    let mut chunks = vec![Vec::new()];
-    let mut rows = 0;
-    for (queue, expired) in queues {
-        if rows >= SWEEP_CHUNK {
-            chunks.push(Vec::new());
-            rows = 0;
-        }
-        rows += expired;
-        if let Some(chunk) = chunks.last_mut() {
-            chunk.push(queue);
-        }
-    }
-    chunks.retain(|chunk| !chunk.is_empty());
-    chunks
 }

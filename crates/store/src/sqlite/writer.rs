@@ -22,7 +22,7 @@ use super::{
     rows::RowStage,
     schema::from_sql,
 };
-use crate::{Answer, Batch, Outcome, QueueBatch, QueueId, StoreError, UnixTime};
+use crate::{Answer, Batch, Outcome, QueueBatch, QueueId, Seq, StoreError, UnixTime};
 
 /// From this size on, the log is written back and emptied even while commits wait.
 const LARGE_WAL_BYTES: u64 = 16 << 20;
@@ -30,10 +30,11 @@ const LARGE_WAL_BYTES: u64 = 16 << 20;
 /// After so long without work the log is emptied: it holds what was written together, in order, and deleted rows.
 const IDLE: Duration = Duration::from_secs(3);
 
-/// A piece of a sweep waits until nothing else came for so long …
+/// Pieces of a sweep follow each other so far apart …
+const PACE: Duration = Duration::from_millis(25);
+/// … or only so far, when there was no commit for as long as `BUSY`.
 const QUIET: Duration = Duration::from_millis(2);
-/// … or until the last one is so long ago, however much there is to do.
-const OVERDUE: Duration = Duration::from_millis(100);
+const BUSY: Duration = Duration::from_millis(100);
 
 const SWEEP_ROWS: &str =
     "DELETE FROM row WHERE id IN (SELECT id FROM row WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
@@ -48,8 +49,7 @@ pub(super) enum Command {
     },
     SweepQueues {
         now: UnixTime,
-        queues: Vec<QueueId>,
-        limit: usize,
+        rows: Vec<(QueueId, Seq)>,
         answer: oneshot::Sender<Result<usize, StoreError>>,
     },
     /// Empties the log, so that what was deleted is gone from it, too.
@@ -88,6 +88,7 @@ pub(super) struct Writer {
     /// Pieces of a sweep, which give way to commits.
     pub(super) chores: VecDeque<Command>,
     pub(super) last_chore: Instant,
+    pub(super) last_commit: Instant,
     /// Something was written since the log was emptied.
     pub(super) unsettled: bool,
 }
@@ -117,8 +118,8 @@ impl Writer {
                     let swept = self.at_leisure(|writer| writer.with_room(|writer| writer.sweep_rows(now, limit)));
                     let _ = answer.send(swept);
                 }
-                Command::SweepQueues { now, queues, limit, answer } => {
-                    let sweep = |writer: &mut Self| writer.sweep_queues(now, &queues, limit);
+                Command::SweepQueues { now, rows, answer } => {
+                    let sweep = |writer: &mut Self| writer.sweep_queues(now, &rows);
                     let swept = self.at_leisure(|writer| writer.with_room(sweep));
                     let _ = answer.send(swept);
                 }
@@ -138,9 +139,9 @@ impl Writer {
     /// The next command. A piece of a sweep comes last, but not for ever; the log is emptied when nothing comes for a while.
     fn next(&mut self, commands: &Receiver<Command>) -> Option<Command> {
         while !self.chores.is_empty() {
-            let left = OVERDUE.saturating_sub(self.last_chore.elapsed());
-            let next =
-                if left.is_zero() { Err(RecvTimeoutError::Timeout) } else { commands.recv_timeout(QUIET.min(left)) };
+            let pause = if self.last_commit.elapsed() < BUSY { PACE } else { QUIET };
+            let left = pause.saturating_sub(self.last_chore.elapsed());
+            let next = if left.is_zero() { Err(RecvTimeoutError::Timeout) } else { commands.recv_timeout(left) };
             match next {
                 Ok(chore) if chore.is_chore() => self.chores.push_back(chore),
                 Ok(command) => return Some(command),
@@ -189,6 +190,7 @@ impl Writer {
         let (batches, answers): (Vec<_>, Vec<_>) =
             group.into_iter().map(|request| (request.batches, request.answer)).unzip();
         self.unsettled = true;
+        self.last_commit = Instant::now();
         match self.with_room(|writer| writer.commit(&batches)) {
             Ok(outcomes) => {
                 self.bound_wal();
@@ -340,11 +342,11 @@ impl Writer {
         Ok(deleted)
     }
 
-    fn sweep_queues(&mut self, now: UnixTime, queues: &[QueueId], limit: usize) -> Result<usize, StoreError> {
+    fn sweep_queues(&mut self, now: UnixTime, rows: &[(QueueId, Seq)]) -> Result<usize, StoreError> {
         let mut plan = QueuePlan::new(now.day(), self.shared.queue_row_days);
         self.transaction(&mut plan, |writer, plan| {
             let index = writer.shared.index();
-            let taken = plan.expire(&index, queues, limit);
+            let taken = plan.expire(&index, rows);
             plan.settle(&index, &mut writer.numbers);
             Ok(taken)
         })

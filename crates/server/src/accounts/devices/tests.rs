@@ -201,3 +201,23 @@ async fn a_crash_in_a_revocation_leaves_a_device_that_gets_nowhere() {
         assert_eq!(world.mailboxes.is_closed(&mailbox), durable >= 3, "{durable}");
     }
 }
+
+#[tokio::test]
+async fn what_a_crash_left_of_a_device_goes_with_the_account() {
+    let (one, two) = (Key::new(1), Key::new(2));
+    let world = World::new().await;
+    let ann = world.person("+4930000001", &one).await;
+    let link = world.link(&ann, two.add(), &one).await;
+    world.append(&ann, link).await.unwrap();
+    let link = world.link(&ann, two.remove(), &one).await;
+    world.store.crash_after(1);
+    assert!(world.append(&ann, link).await.is_err());
+    let world = world.restart().await;
+    let devices = async || world.store.scan(Kind::Device.row(), None, 10).await.unwrap().rows.len();
+    assert_eq!(devices().await, 2, "the record of a device that is on no list");
+    let session = world.authenticate(&one).await.unwrap();
+    let bytes = parlour_proto::frames::delete_account_bytes(&NONCE, &session.account.account);
+    let signature = one.signing.sign(&bytes).to_bytes();
+    world.accounts.delete(&session, &NONCE, &signature, NOON).await.unwrap();
+    assert_eq!(devices().await, 0);
+}
