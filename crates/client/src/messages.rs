@@ -3,6 +3,7 @@
 //! A message is one row (`0`, author) that nobody else can overwrite; an edit, deletion, reaction or report by somebody is
 //! a row beside it (kind, account), so that nothing has to be read to store it. Who may do what is judged when they are put
 //! together: an edit and a deletion count only from the author. (A deletion's text is erased as soon as the rows are read.)
+//! Rows that hold what somebody said are sealed under the message's key ([`crate::keyring`]).
 
 mod filing;
 mod newest;

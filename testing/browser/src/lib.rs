@@ -10,6 +10,7 @@ mod command;
 mod driver;
 mod native;
 mod person;
+mod search;
 mod server;
 mod wire;
 
@@ -17,6 +18,7 @@ pub use browser::Browser;
 pub use driver::Driver;
 pub use native::Native;
 pub use person::{PASSWORD, Person, ScrolledBack};
+pub use search::find;
 pub use server::{Limits, Server};
 pub use wire::Wire;
 

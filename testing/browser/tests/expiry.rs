@@ -1,7 +1,7 @@
 //! How long messages stay: set for all, timed, seen once, kept. Two people on two apps.
 
 use anyhow::{Result, ensure};
-use parlour_browser::{Browser, Driver, Person, Server};
+use parlour_browser::{Browser, Driver, Person, Server, find};
 use serde_json::Value;
 
 #[tokio::test]
@@ -49,6 +49,7 @@ async fn a_timed_message_leaves_both_screens_with_all_that_was_of_it() -> Result
     ana.browser.wait_for("!document.querySelector('.timerchip')").await?;
     ben.sees("Soon forgotten").await?;
     ben.browser.wait(".said.theirs .clock[aria-label^='disappears today at']").await?;
+    nothing_of_it_lies_in_the_profiles(&[&ana, &ben])?;
     // An answer that is being written to it does not hold it.
     ben.act_on("Soon forgotten", 1).await?;
     ben.browser.wait_text(".context", "Soon forgotten").await?;
@@ -57,6 +58,7 @@ async fn a_timed_message_leaves_both_screens_with_all_that_was_of_it() -> Result
     }
     ben.browser.wait_for("!document.querySelector('.context')").await?;
     ensure!(page_key(&ben.browser).await? != page, "the page key of the key ring is the one of before");
+    nothing_of_it_lies_in_the_profiles(&[&ana, &ben])?;
 
     ana.say("Still here").await?;
     ben.sees("Still here").await?;
@@ -128,6 +130,15 @@ async fn who_may_keep_messages_keeps_them_for_themselves() -> Result<()> {
     ensure!(ana.browser.run("return document.querySelector('.keptmark') === null").await? == true, "she keeps it, too");
     ana.has_no_faults().await?;
     ben.has_no_faults().await
+}
+
+/// Not while it is shown, and not afterwards.
+fn nothing_of_it_lies_in_the_profiles(people: &[&Person]) -> Result<()> {
+    for person in people {
+        let found = find(person.browser.profile(), &["Soon forgotten"])?;
+        ensure!(found.is_empty(), "in the profile of {}: {found:#?}", person.address);
+    }
+    Ok(())
 }
 
 async fn here(browser: &Browser) -> Result<String> {

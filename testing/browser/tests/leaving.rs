@@ -1,8 +1,7 @@
 //! Signing out and deleting an account leave nothing behind that could be read.
 
 use anyhow::{Context as _, Result, ensure};
-use parlour_browser::{Driver, PASSWORD, Person, Server};
-use std::path::{Path, PathBuf};
+use parlour_browser::{Driver, PASSWORD, Person, Server, find};
 
 #[tokio::test]
 #[ignore = "needs Chromium and the built apps: cargo xtask test"]
@@ -50,27 +49,4 @@ async fn a_deleted_account_is_gone_for_its_friends_too() -> Result<()> {
     ana.browser.wait_text(".notice", "").await?;
     ana.browser.wait_for("!document.querySelector('#composer')").await?;
     ana.has_no_faults().await
-}
-
-/// Files below a folder that hold one of these, as UTF-8 or UTF-16.
-fn find(dir: &Path, secrets: &[&str]) -> Result<Vec<(PathBuf, String)>> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() && !path.is_symlink() {
-            found.extend(find(&path, secrets)?);
-        } else if let Ok(bytes) = std::fs::read(&path) {
-            for secret in secrets {
-                let wide: Vec<u8> = secret.encode_utf16().flat_map(u16::to_le_bytes).collect();
-                if holds(&bytes, secret.as_bytes()) || holds(&bytes, &wide) {
-                    found.push((path.clone(), (*secret).to_owned()));
-                }
-            }
-        }
-    }
-    Ok(found)
-}
-
-fn holds(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
 }
