@@ -59,6 +59,11 @@ fn it_is_set_and_shown_and_everybody_sees_that() {
     ada.run(&["send", "ben@den", "two timers", "--after-reading", "5s", "--once"]).with_code(2);
     ada.run(&["expiry", "nobody@den"]).with_code(5);
 
+    ada.run(&["send", "ben@den", "for a moment", "--after-reading", "5s"]).ok();
+    ben.until(&["read", "ada@den", "--keep-unread"], |read| read.stdout.contains("for a moment").then_some(()));
+    let unread = ben.run(&["read", "ada@den", "--keep-unread"]).ok();
+    assert!(unread.stdout.contains("for a moment  (gone 5 s after reading)"), "{unread:?}");
+
     // What is kept is kept, without the other's knowing.
     let message = ben.json(&["read", "ada@den"]).ok().lines()[0]["message"]["id"].as_str().unwrap().to_owned();
     ben.run(&["keep", "ada@den", &message]).ok();

@@ -90,12 +90,13 @@ pub(super) fn left(message: &Message) -> Option<String> {
         return Some("kept".to_owned());
     }
     let now = clock::now();
-    match (message.timer, message.expires) {
-        (None, Some(end)) if end.since(now) > DAY_MS => None,
-        (_, Some(end)) => Some(format!("gone in {}", text::duration(end.since(now)))),
-        (Some(Timer::Reading(seconds)), None) => {
+    let left = message.expires.map(|end| end.since(now));
+    match (message.timer, left) {
+        // Its own clock has not started: the end that is known is the conversation's.
+        (Some(Timer::Reading(seconds)), left) if left.is_none_or(|left| left > u64::from(seconds) * 1_000) => {
             Some(format!("gone {} after reading", text::duration(u64::from(seconds) * 1_000)))
         }
-        _ => None,
+        (None, Some(left)) if left > DAY_MS => None,
+        (_, left) => left.map(|left| format!("gone in {}", text::duration(left))),
     }
 }

@@ -200,7 +200,7 @@ fn line(out: Out, of: &Conversation, message: &Message) -> String {
     } else if let Some(Notice::Expiry { expiry, existing }) = message.notice {
         out.paint(Style::Dim, &expiry::says(expiry, existing))
     } else if message.timer == Some(Timer::Once) {
-        out.paint(Style::Dim, "can be seen once: open it")
+        out.paint(Style::Dim, if message.from.is_some() { "can be seen once: open it" } else { "can be seen once" })
     } else {
         text::plain(&message.text).replace('\n', "\n      ")
     };

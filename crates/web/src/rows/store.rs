@@ -7,7 +7,6 @@ use js_sys::{Array, Uint8Array};
 use parlour_client::api::Changes;
 use parlour_client::rows::KEY_RING;
 use rand_core::OsRng;
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use wasm_bindgen::JsValue;
 use web_sys::{IdbDatabase, IdbKeyRange, IdbObjectStore};
