@@ -295,6 +295,30 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scale;
+    use rand_core::SeedableRng as _;
+
+    #[test]
+    fn what_a_message_says_of_its_end_is_bounded() {
+        let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(1);
+        let [one, other] = [1, 2].map(|n| crate::contacts::e2ee_account(&scale::account(n)));
+        let mut policy = Policy::direct(one, other, &mut rng);
+        policy.expiry_s = Some(86_400);
+        let mut engine = Engine::open([]).unwrap();
+        let (room, time) = (RoomId([1; 16]), UnixMillis(1_800_000_000_000));
+        let stored = crate::state::Room { policy: policy.to_bytes().into(), ..scale::room(1) };
+        engine.s.rooms.insert(room, stored);
+        let ending = |says| {
+            let (timer, expires) = engine.ending(&room, time, Some(says));
+            (timer.map(|timer| timer.shown()), expires.map(|end| end.since(time)))
+        };
+        assert_eq!(ending(Expires::At { unix_s: 1 }), (Some(Timer::Sending(1)), Some(0)), "in the past: over at once");
+        assert_eq!(ending(Expires::At { unix_s: u32::MAX }), (Some(Timer::Sending(MOST_TIMER_S)), Some(DAY_MS)));
+        let most = Expires::AfterReading { seconds: u32::MAX };
+        assert_eq!(ending(most), (Some(Timer::Reading(MOST_TIMER_S)), Some(DAY_MS)), "not past the policy's");
+        assert_eq!(ending(Expires::AfterReading { seconds: 1 }), (Some(Timer::Reading(LEAST_TIMER_S)), Some(DAY_MS)));
+        assert_eq!(ending(Expires::AfterReading { seconds: 0 }), (Some(Timer::Once), Some(DAY_MS)));
+    }
 
     #[test]
     fn a_key_lasts_little_longer_than_what_lies_under_it() {

@@ -281,6 +281,35 @@ mod tests {
     }
 
     #[test]
+    fn nobody_hands_over_what_is_kept_or_what_others_set() {
+        let told = |notice| Told {
+            id: MessageId([9; 16]),
+            order: 0,
+            from: None,
+            text: "they said".to_owned(),
+            in_reply_to: None,
+            time: UnixMillis(0),
+            state: 0,
+            edited: false,
+            deleted: false,
+            reactions: Vec::new(),
+            expires: None,
+            kept: true,
+            notice,
+        };
+        let mut engine = Engine::open([]).unwrap();
+        let group = ConversationId([1; 16]);
+        engine.s.conversations.insert(group, scale::conversation(1));
+        let set = crate::expiry::StoredNotice::Expiry { after_s: None, archive: true, existing: false };
+        engine.put_handed(group, Told { from: Some(scale::account(3)), ..told(Some(set)) });
+        assert!(engine.changes.0.is_empty(), "a notice that a commit did not bring");
+        engine.put_handed(group, Told { from: Some(scale::account(3)), ..told(None) });
+        let rows: Vec<Pair> = engine.changes.0.drain(..).filter_map(|(key, value)| Some((key, value?))).collect();
+        let rows = engine.unshrouded(rows.into_iter().filter(|(key, _)| key.starts_with(b"lm")).collect());
+        assert!(!engine.show_rows(MessageId([9; 16]), &rows).unwrap().kept, "what we keep is our affair");
+    }
+
+    #[test]
     fn only_who_added_us_hands_anything_over() {
         assert_eq!(taken(3, 5), 5);
         assert_eq!(taken(4, 5), 0, "somebody else");
