@@ -222,8 +222,8 @@ mod tests {
     use crate::scale;
     use parlour_proto::ids::{MessageId, UnixMillis};
 
-    fn handover(count: u64) -> Vec<u8> {
-        let told = |order| Told {
+    fn told(order: u64) -> Told {
+        Told {
             id: MessageId([9; 16]),
             order,
             from: None,
@@ -237,7 +237,10 @@ mod tests {
             expires: None,
             kept: false,
             notice: None,
-        };
+        }
+    }
+
+    fn handover(count: u64) -> Vec<u8> {
         encode(&Handover {
             room: RoomId([1; 16]),
             picture: None,
@@ -282,28 +285,14 @@ mod tests {
 
     #[test]
     fn nobody_hands_over_what_is_kept_or_what_others_set() {
-        let told = |notice| Told {
-            id: MessageId([9; 16]),
-            order: 0,
-            from: None,
-            text: "they said".to_owned(),
-            in_reply_to: None,
-            time: UnixMillis(0),
-            state: 0,
-            edited: false,
-            deleted: false,
-            reactions: Vec::new(),
-            expires: None,
-            kept: true,
-            notice,
-        };
+        let told = |notice| Told { from: Some(scale::account(3)), kept: true, notice, ..told(0) };
         let mut engine = Engine::open([]).unwrap();
         let group = ConversationId([1; 16]);
         engine.s.conversations.insert(group, scale::conversation(1));
         let set = crate::expiry::StoredNotice::Expiry { after_s: None, archive: true, existing: false };
-        engine.put_handed(group, Told { from: Some(scale::account(3)), ..told(Some(set)) });
+        engine.put_handed(group, told(Some(set)));
         assert!(engine.changes.0.is_empty(), "a notice that a commit did not bring");
-        engine.put_handed(group, Told { from: Some(scale::account(3)), ..told(None) });
+        engine.put_handed(group, told(None));
         let rows: Vec<Pair> = engine.changes.0.drain(..).filter_map(|(key, value)| Some((key, value?))).collect();
         let rows = engine.unshrouded(rows.into_iter().filter(|(key, _)| key.starts_with(b"lm")).collect());
         assert!(!engine.show_rows(MessageId([9; 16]), &rows).unwrap().kept, "what we keep is our affair");
