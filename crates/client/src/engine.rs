@@ -95,7 +95,7 @@ pub(crate) enum Load {
     /// A message that is to be kept, or no longer.
     Keep(Option<IntentId>, ConversationId, MessageId, bool),
     /// A message that is written anew.
-    Refile(ConversationId, MessageId),
+    Refile(u64, ConversationId, MessageId),
     /// A message that another own device asks for.
     Asked(DeviceId, ConversationId, MessageId),
     /// The message up to which another own device has read.
@@ -214,6 +214,7 @@ pub struct Engine {
     pub(crate) sweep: crate::expiry::sweep::Sweep,
     /// The page of messages that is written anew.
     pub(crate) refiling: Option<crate::expiry::refile::Page>,
+    pub(crate) next_page: u64,
     /// In these groups somebody is with devices that are gone.
     pub(crate) returned: Vec<(RoomId, AccountRef)>,
     /// When drafts are told to own devices.
@@ -317,6 +318,7 @@ impl Engine {
             parting: None,
             sweep: crate::expiry::sweep::Sweep::default(),
             refiling: None,
+            next_page: 0,
             returned: Vec::new(),
             drafts_due: Vec::new(),
             typing: crate::typing::Typing::default(),
@@ -505,7 +507,7 @@ impl Engine {
             Some(Load::Keep(intent, conversation, message, keep)) => {
                 self.on_keep_rows(intent, (conversation, message), keep, &rows, rng);
             }
-            Some(Load::Refile(conversation, message)) => self.on_refile_rows(conversation, message, &rows),
+            Some(Load::Refile(page, conversation, message)) => self.on_refile_rows(page, conversation, message, &rows),
             Some(Load::Group(room)) => self.on_group_rows(room, rows),
             Some(Load::Package(member_key)) => self.on_package_rows(member_key, rows),
             Some(Load::Message(conversation, message)) => self.on_message_rows(conversation, message, &rows),

@@ -55,7 +55,7 @@ enum Goal {
     /// The newest, for lists.
     Newest,
     /// Which are there, to be written anew.
-    Refile,
+    Refile { page: u64 },
 }
 
 /// A query under way: first index rows are read, then the messages that they name.
@@ -84,7 +84,7 @@ impl Walk {
             Goal::Show { limit } | Goal::Copy { limit, .. } => limit.saturating_sub(self.places.len()),
             Goal::Keep { .. } => (BUCKET as usize).saturating_sub(self.places.len()),
             Goal::Newest => 1usize.saturating_sub(self.places.len()),
-            Goal::Refile => REFILED.saturating_sub(self.places.len()),
+            Goal::Refile { .. } => REFILED.saturating_sub(self.places.len()),
             Goal::Read { .. } | Goal::Unread { .. } => {
                 MOST_READ.saturating_sub(self.places.values().filter(|place| place.received).count())
             }
@@ -232,10 +232,16 @@ impl Engine {
     }
 
     /// Which messages there are before a position.
-    pub(crate) fn read_places(&mut self, conversation: ConversationId, before: u64, rng: &mut dyn CryptoRngCore) {
+    pub(crate) fn read_places(
+        &mut self,
+        page: u64,
+        conversation: ConversationId,
+        before: u64,
+        rng: &mut dyn CryptoRngCore,
+    ) {
         let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
         let range = 0..before.min(next_order.saturating_add(1));
-        self.start_walk(NOBODY, conversation, Goal::Refile, BTreeMap::new(), range, rng);
+        self.start_walk(NOBODY, conversation, Goal::Refile { page }, BTreeMap::new(), range, rng);
     }
 
     fn start_walk(
@@ -292,7 +298,7 @@ impl Engine {
             Goal::Show { limit } | Goal::Copy { limit, .. } => limit,
             Goal::Keep { .. } => BUCKET as usize,
             Goal::Newest => 1,
-            Goal::Read { .. } | Goal::Unread { .. } | Goal::Refile => return Vec::new(),
+            Goal::Read { .. } | Goal::Unread { .. } | Goal::Refile { .. } => return Vec::new(),
         };
         let conversation = walk.conversation;
         let shown = walk.places.iter().rev().take(limit).map(|(order, place)| (*order, place.message));
@@ -364,10 +370,10 @@ impl Engine {
             }
             // Listed as it was found ([`Engine::on_listed_rows`]).
             Goal::Newest => {}
-            Goal::Refile => {
+            Goal::Refile { page } => {
                 let newest = walk.places.iter().rev().take(REFILED);
                 let places: Vec<_> = newest.map(|(order, place)| (*order, place.message)).collect();
-                self.on_places(walk.conversation, &places);
+                self.on_places(page, walk.conversation, &places);
             }
             Goal::Read { up_to, arrived } => {
                 let read_already = self.s.conversations.get(&walk.conversation).map_or(u64::MAX, |c| c.read_up_to);

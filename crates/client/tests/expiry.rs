@@ -544,6 +544,37 @@ fn all_of_a_conversation_can_be_kept() {
     assert_eq!(t.texts().1, Vec::<String>::new());
 }
 
+#[test]
+fn one_change_upon_another_loses_nothing_and_does_both() {
+    for steps in 0..30 {
+        let mut t = two(519);
+        t.set(Expiry { archive: true, ..hours(24) }, false);
+        for n in 0..3 {
+            t.say(&format!("text {n}"), None);
+        }
+        let set = |after| Intent::SetExpiry {
+            conversation: t.at_ben,
+            expiry: Expiry { archive: true, ..hours(after) },
+            existing: true,
+        };
+        let (first, second) = (set(3), set(2));
+        t.w.start_intent(t.ben, first);
+        t.w.start_intent(t.ben, second);
+        for _ in 0..steps {
+            t.w.step();
+        }
+        // In the midst of it, whatever is being read.
+        t.w.start_intent(t.ben, Intent::KeepAll { conversation: t.at_ben, keep: true });
+        t.w.step();
+        t.w.start_intent(t.ben, Intent::KeepAll { conversation: t.at_ben, keep: false });
+        t.w.run_for(60_000);
+        let shown: Vec<_> = t.w.messages(t.ben, t.at_ben).into_iter().filter(|m| m.notice.is_none()).collect();
+        assert_eq!(shown.len(), 4, "{steps}");
+        let is_right = |m: &Message| m.expires == Some(m.time.plus_ms(2 * HOUR)) && !m.kept;
+        assert!(shown.iter().all(is_right), "{steps}: {shown:?}");
+    }
+}
+
 // ---- bounds, and bad input
 
 #[test]

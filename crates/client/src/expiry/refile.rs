@@ -25,7 +25,7 @@ choice! {
 record! {
     /// How far it is.
     struct Refile {
-        what: Refiling,
+        what: Vec<Refiling>,
         /// Messages before this position are still to be done; 0: none.
         before: u64,
         /// To be destroyed in the end.
@@ -35,6 +35,8 @@ record! {
 
 /// The page that is under way.
 pub(crate) struct Page {
+    /// What was read for a page before means nothing to this one.
+    number: u64,
     conversation: ConversationId,
     left: usize,
     oldest: u64,
@@ -44,13 +46,17 @@ pub(crate) struct Page {
 impl Engine {
     pub(crate) fn refile(&mut self, conversation: ConversationId, what: Refiling) {
         let mut keys = self.s.ring.retire(conversation);
-        // One that is under way begins anew.
+        let mut all = vec![what];
+        // What is under way begins anew, and does both.
         if let Some(before) = self.s.refiling.get(&conversation) {
             keys.extend(&before.keys);
             keys.sort_unstable();
             keys.dedup();
+            let is_another = |other: &&Refiling| std::mem::discriminant(*other) != std::mem::discriminant(&all[0]);
+            let others: Vec<Refiling> = before.what.iter().filter(is_another).cloned().collect();
+            all.extend(others);
         }
-        self.s.refiling.insert(conversation, Refile { what, before: u64::MAX, keys });
+        self.s.refiling.insert(conversation, Refile { what: all, before: u64::MAX, keys });
         if self.refiling.as_ref().is_some_and(|page| page.conversation == conversation) {
             self.refiling = None;
         }
@@ -65,16 +71,15 @@ impl Engine {
         else {
             return;
         };
-        self.refiling = Some(Page { conversation, left: 0, oldest: before, is_last: false });
-        self.read_places(conversation, before, rng);
+        self.next_page += 1;
+        let number = self.next_page;
+        self.refiling = Some(Page { number, conversation, left: 0, oldest: before, is_last: false });
+        self.read_places(number, conversation, before, rng);
     }
 
     /// Which messages are next.
-    pub(crate) fn on_places(&mut self, conversation: ConversationId, places: &[(u64, MessageId)]) {
-        let Some(page) = self.refiling.as_mut().filter(|page| page.conversation == conversation && page.left == 0)
-        else {
-            return;
-        };
+    pub(crate) fn on_places(&mut self, number: u64, conversation: ConversationId, places: &[(u64, MessageId)]) {
+        let Some(page) = self.refiling.as_mut().filter(|page| page.number == number) else { return };
         page.left = places.len();
         page.is_last = places.len() < PAGE;
         page.oldest = places.iter().map(|(order, _)| *order).min().unwrap_or(0);
@@ -83,23 +88,28 @@ impl Engine {
         }
         for (_, message) in places {
             let prefix = self.message_prefix(conversation, *message);
-            self.load_rows(prefix, Load::Refile(conversation, *message));
+            self.load_rows(prefix, Load::Refile(number, conversation, *message));
         }
     }
 
-    pub(crate) fn on_refile_rows(&mut self, conversation: ConversationId, id: MessageId, rows: &[Pair]) {
+    pub(crate) fn on_refile_rows(&mut self, number: u64, conversation: ConversationId, id: MessageId, rows: &[Pair]) {
+        if self.refiling.as_ref().is_none_or(|page| page.number != number) {
+            // It comes again, in the page that has taken this one's place.
+            return;
+        }
         let Some(what) = self.s.refiling.get(&conversation).map(|refile| refile.what.clone()) else { return };
         if let Some((mut stored, ..)) = crate::messages::parts(rows.iter()) {
-            match what {
-                Refiling::Expiry { after_s } if stored.timer.is_none() => {
-                    stored.expires = after_s.map(|seconds| stored.time.plus_ms(u64::from(seconds) * 1_000));
+            for what in what.iter().filter(|_| stored.timer.is_none()) {
+                match what {
+                    Refiling::Expiry { after_s } => {
+                        stored.expires = after_s.map(|seconds| stored.time.plus_ms(u64::from(seconds) * 1_000));
+                    }
+                    Refiling::Keep { keep } => stored.kept = *keep,
                 }
-                Refiling::Keep { keep } if stored.timer.is_none() => stored.kept = keep,
-                _ => {}
             }
             self.put_again(conversation, id, stored, rows);
         }
-        let Some(page) = self.refiling.as_mut().filter(|page| page.conversation == conversation) else { return };
+        let Some(page) = &mut self.refiling else { return };
         page.left = page.left.saturating_sub(1);
         if page.left == 0 {
             self.page_refiled();
