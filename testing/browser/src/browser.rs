@@ -4,6 +4,8 @@ use crate::command::Command;
 use crate::person::LOOK_AGAIN;
 use crate::{Driver, PATIENCE};
 use anyhow::{Context as _, Result};
+use fantoccini::elements::Element;
+use fantoccini::error::{CmdError, ErrorStatus};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
@@ -99,12 +101,13 @@ impl Browser {
     ///
     /// # Errors
     /// When it does not come.
-    pub async fn wait(&self, css: &str) -> Result<fantoccini::elements::Element> {
+    pub async fn wait(&self, css: &str) -> Result<Element> {
         let wait = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css));
         wait.await.with_context(|| format!("{css} does not show"))
     }
 
-    /// Waits until the text of this contains that; gives the whole text.
+    /// Waits until this shows a text that contains that; gives the whole text, which is never empty: what is not there, or
+    /// not to be seen, has none.
     ///
     /// # Errors
     /// When it does not come; says what was there instead.
@@ -115,7 +118,7 @@ impl Browser {
                 Ok(element) => element.text().await.unwrap_or_default(),
                 Err(_) => String::new(),
             };
-            if text.contains(wanted) {
+            if !text.is_empty() && text.contains(wanted) {
                 return Ok(text);
             }
             anyhow::ensure!(started.elapsed() < PATIENCE, "{css}: wanted {wanted:?}, found {text:?}");
@@ -128,7 +131,23 @@ impl Browser {
     /// # Errors
     /// When it is not there.
     pub async fn type_into(&self, css: &str, text: &str) -> Result<()> {
-        Ok(self.wait(css).await?.send_keys(text).await?)
+        self.reach(css, async |element| element.send_keys(text).await).await
+    }
+
+    /// Does something to this. Where it is being drawn anew, moves, or is covered for a moment, the browser refuses and
+    /// nothing was done: then it is looked for again, as anybody would who sees it.
+    async fn reach(&self, css: &str, act: impl AsyncFn(&Element) -> Result<(), CmdError>) -> Result<()> {
+        let started = tokio::time::Instant::now();
+        loop {
+            let refused = match act(&self.wait(css).await?).await {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            };
+            if !is_out_of_reach(&refused) || started.elapsed() > PATIENCE {
+                return Err(refused).with_context(|| format!("{css} is out of reach"));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Presses keys wherever the focus is.
@@ -144,7 +163,7 @@ impl Browser {
     /// # Errors
     /// When it is not there.
     pub async fn click(&self, css: &str) -> Result<()> {
-        Ok(self.wait(css).await?.click().await?)
+        self.reach(css, async |element| element.click().await).await
     }
 
     /// Clicks on this where a click would land on something that covers it (a radio button under its label).
@@ -277,6 +296,13 @@ impl Browser {
     pub async fn close(self) -> Result<()> {
         Ok(self.client.close().await?)
     }
+}
+
+/// Whether the browser refused before it did anything, for what may be otherwise in a moment.
+fn is_out_of_reach(refused: &CmdError) -> bool {
+    use ErrorStatus::{ElementClickIntercepted, ElementNotInteractable, StaleElementReference};
+    let CmdError::Standard(refused) = refused else { return false };
+    matches!(refused.error, StaleElementReference | ElementClickIntercepted | ElementNotInteractable)
 }
 
 /// The command line of the browser that a process belongs to: its first ancestor that is not somebody's helper.
