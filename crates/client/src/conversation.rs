@@ -24,6 +24,7 @@ use crate::api::{self, ConversationId, ConversationState, Event, Failure, Member
 use crate::engine::Engine;
 use crate::rows::{LAZY, prefix};
 use crate::state::{Conversation, Phase, Room, Saying, Standing};
+use bytes::Bytes;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::RoomId;
 use rand_core::CryptoRngCore;
@@ -86,6 +87,7 @@ impl Engine {
                 mentioned: false,
                 picture: None,
                 kept: false,
+                preview: Bytes::new(),
             },
         );
         id

@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(of_message.len(), 2);
         assert_eq!(engine.show_rows(id, &of_message).unwrap().text, "true");
         assert_eq!(engine.show_rows(id, &of_message[1..]).unwrap().text, "they said", "where nothing was said");
-        assert_eq!(engine.s.previews.get(&group).unwrap().text, "true");
+        assert_eq!(engine.show_newest(group).unwrap().text, "true");
     }
 
     #[test]

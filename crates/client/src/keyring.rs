@@ -10,7 +10,8 @@
 
 use crate::api::{Changes, ConversationId};
 use crate::rows::codec::{BrokenRow, record};
-use crate::rows::{RECORD_VERSION, Table};
+use crate::rows::{RECORD_VERSION, Table, decode, encode};
+use bytes::Bytes;
 use parlour_e2ee::{ValueKey, open, seal_again};
 use parlour_proto::ids::{Secret, UnixMillis};
 use rand_core::CryptoRngCore;
@@ -239,11 +240,28 @@ impl Keyring {
         }
     }
 
+    /// The beginning of a message as a conversation's row holds it for lists: sealed under that message's key.
+    pub(crate) fn preview(&self, number: u64, conversation: &ConversationId, text: &str) -> Bytes {
+        self.shroud(number, &conversation.0, encode(&text.to_owned())).into()
+    }
+
+    /// What [`preview`](Self::preview) sealed; empty if its key is gone.
+    pub(crate) fn previewed(&self, conversation: &ConversationId, preview: &Bytes) -> String {
+        let plain = self.unshroud(&conversation.0, preview.to_vec());
+        plain.and_then(|plain| decode(&plain).ok()).unwrap_or_default()
+    }
+
+    /// Under which key a value lies; `None`: under none.
+    pub(crate) fn key_of(value: &[u8]) -> Option<u64> {
+        let (&SEALED, rest) = value.split_first()? else { return None };
+        Some(u64::from_be_bytes(*rest.first_chunk()?))
+    }
+
     /// A row's value as it was; `None` if its key is gone.
     pub(crate) fn unshroud(&self, row: &[u8], value: Vec<u8>) -> Option<Vec<u8>> {
         let Some((&SEALED, rest)) = value.split_first() else { return Some(value) };
-        let (number, sealed) = rest.split_at_checked(8)?;
-        let key = self.find(u64::from_be_bytes(number.try_into().ok()?))?;
+        let (number, sealed) = rest.split_first_chunk()?;
+        let key = self.find(u64::from_be_bytes(*number))?;
         open(&ValueKey::from_bytes(key.key.0), row, sealed).ok().map(|plain| plain.to_vec())
     }
 }

@@ -10,7 +10,7 @@
 //! | `e` | `i` | - | the identity: account, device keys, settings |
 //! | `e` | `n` | - | counters |
 //! | `e` | `c` | account | a contact: pinned root, device list, door tokens |
-//! | `e` | `v` | conversation | a conversation |
+//! | `e` | `v` | conversation | a conversation; in it the beginning of its newest message, sealed under that message's key |
 //! | `e` | `s` | conversation | a first contact (or a rebuild) that is being set up |
 //! | `e` | `r` | room | a room: watermarks, member key, knock key |
 //! | `e` | `w` | room | what a room still needs: commits wanted, the pending one, repair |
@@ -37,7 +37,6 @@
 //! | `e` | `F` | conversation | rooms that it had before this device came |
 //! | `e` | `z` | number / 64 | keys of messages ([`KEY_RING`]) |
 //! | `e` | `Z` | - | how many were destroyed ([`SHREDDED`]) |
-//! | `e` | `P` | conversation | the beginning of its newest message, sealed under that message's key |
 //! | `e` | `R` | conversation, message | a message whose clock starts when it is read |
 //! | `e` | `C` | - | what time is sure |
 //! | `e` | `E` | conversation | messages on their way to other keys |
@@ -69,7 +68,7 @@ pub const SHREDDED: &[u8] = b"eZ";
 pub const LAZY: &[u8] = b"l";
 
 /// Every kind of row, with its class.
-const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljqeKBLNFzZPRCEA"), (LAZY, b"gkmfqix")];
+const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljqeKBLNFzZRCEA"), (LAZY, b"gkmfqix")];
 
 /// Prefixes of all rows of an identity, of one class or of both.
 pub(crate) fn prefixes(identity: u16, classes: &[&[u8]]) -> Vec<Vec<u8>> {

@@ -98,6 +98,7 @@ pub(crate) fn conversation(n: u16) -> Conversation {
         mentioned: false,
         picture: None,
         kept: false,
+        preview: Bytes::new(),
     }
 }
 

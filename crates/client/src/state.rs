@@ -59,7 +59,6 @@ pub(crate) struct State {
     /// Rooms that a conversation had before this device came.
     pub(crate) former: Table<ConversationId, Vec<RoomId>>,
     pub(crate) ring: Keyring,
-    pub(crate) previews: Table<ConversationId, Preview>,
     /// Messages whose clock starts when they are read.
     pub(crate) unread: Table<(ConversationId, MessageId), Unread>,
     pub(crate) clock: Table<(), Clock>,
@@ -102,7 +101,6 @@ impl State {
             noted: Table::new(b'N'),
             former: Table::new(b'F'),
             ring: Keyring::new(),
-            previews: Table::new(b'P'),
             unread: Table::new(b'R'),
             clock: Table::new(b'C'),
             refiling: Table::new(b'E'),
@@ -115,7 +113,7 @@ impl State {
     pub(crate) fn load_all(&mut self, rows: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) -> Result<(), BrokenRow> {
         let mut sealed = Vec::new();
         for (key, value) in rows {
-            if matches!(key.get(1), Some(&(b'o' | b'P' | b'b'))) {
+            if matches!(key.get(1), Some(&(b'o' | b'b'))) {
                 sealed.push((key, value));
             } else {
                 self.load(&key, &value)?;
@@ -133,15 +131,14 @@ impl State {
         Ok(())
     }
 
-    /// Previews lay in the conversations' rows once.
+    /// Previews were not sealed once.
     fn take_old_previews(&mut self) {
         let is_old = |c: &Conversation| c.newest.as_ref().is_some_and(|newest| !newest.text.is_empty());
         let old: Vec<_> = self.conversations.iter().filter(|(_, c)| is_old(c)).map(|(id, _)| *id).collect();
         for id in old {
-            let newest = self.conversations.get_mut(&id).and_then(|c| c.newest.as_mut());
-            if let Some(text) = newest.map(|newest| std::mem::take(&mut newest.text)) {
-                self.previews.insert(id, Preview { text, key: 0 });
-            }
+            let Some(c) = self.conversations.get_mut(&id) else { continue };
+            let text = c.newest.as_mut().map(|newest| std::mem::take(&mut newest.text)).unwrap_or_default();
+            c.preview = self.ring.preview(0, &id, &text);
         }
     }
 
@@ -183,7 +180,6 @@ impl State {
             || self.noted.load(kind, rest, value)?
             || self.former.load(kind, rest, value)?
             || self.ring.load(kind, rest, value)?
-            || self.previews.load(kind, rest, value)?
             || self.unread.load(kind, rest, value)?
             || self.clock.load(kind, rest, value)?
             || self.refiling.load(kind, rest, value)?
@@ -202,7 +198,6 @@ impl State {
         self.rooms.flush(number, changes);
         self.work.flush(number, changes);
         self.outgoing.flush_sealed(number, changes, |item, row, plain| self.ring.shroud(item.key, row, plain));
-        self.previews.flush_sealed(number, changes, |preview, row, plain| self.ring.shroud(preview.key, row, plain));
         self.chores.flush(number, changes);
         self.packages.flush(number, changes);
         self.waiting.flush(number, changes);
@@ -260,7 +255,6 @@ impl State {
         self.noted.clear();
         self.former.clear();
         self.ring.clear();
-        self.previews.clear();
         self.unread.clear();
         self.clock.clear();
         self.refiling.clear();

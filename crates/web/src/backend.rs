@@ -167,7 +167,7 @@ impl Backend {
         self.0.state.borrow_mut().calls.owner_is_gone();
         self.change(EngineState::Starting);
         self.0.transport.restart();
-        self.send(&ToWorker::Hello);
+        self.send(&ToWorker::Begin);
     }
 
     /// Any call, as it is.
@@ -183,10 +183,10 @@ impl Backend {
         answered.await.unwrap_or(Err(CallError::Interrupted))
     }
 
-    /// This tab holds the lock: it runs the engine.
+    /// This tab holds the lock: it runs the engine. A worker that is loaded hears this; one that is not yet says when it is.
     fn own(&self) {
         self.0.transport.start_worker();
-        self.send(&ToWorker::Hello);
+        self.send(&ToWorker::Begin);
     }
 
     fn send(&self, message: &ToWorker) {
@@ -230,6 +230,7 @@ impl Backend {
                 }
             }
             FromWorker::Broken(why) => self.change(EngineState::Broken(why)),
+            FromWorker::Ready => self.send(&ToWorker::Begin),
         }
     }
 
@@ -237,6 +238,7 @@ impl Backend {
         if build != self.0.transport.build() {
             return self.change(EngineState::OtherBuild);
         }
+        self.0.transport.drop_early();
         let mut state = self.0.state.borrow_mut();
         state.connections = connections.iter().copied().collect();
         let handover = state.calls.owner_is(owner, Call::is_repeatable);

@@ -33,6 +33,8 @@ pub enum ToWorker {
     },
     /// This page goes away.
     Bye,
+    /// This page has the engine's lock: begin. Said to the page's own worker, whenever it may be listening.
+    Begin,
 }
 
 /// What a page can ask for.
@@ -146,13 +148,15 @@ pub enum FromWorker {
     Wiped,
     /// The engine cannot run, and why, in English, for the curious.
     Broken(String),
+    /// The worker is loaded, and waits for [`ToWorker::Begin`].
+    Ready,
 }
 
-codec::wire_enum! { ToWorker { 0 Hello, 1 Call { id, call }, 2 Bye } }
+codec::wire_enum! { ToWorker { 0 Hello, 1 Call { id, call }, 2 Bye, 3 Begin } }
 codec::wire_enum! { Call { 0 Intent(intent), 1 Keep { key, value }, 2 Kept { prefix }, 3 Wipe } }
 codec::wire_enum! { Outcome { 0 Reply(reply), 1 Kept(notes) } }
 codec::wire_enum! {
-    FromWorker { 0 Here { owner, build, connections }, 1 Answer { id, result }, 2 Events(events), 3 Wiped, 4 Broken(why) }
+    FromWorker { 0 Here { owner, build, connections }, 1 Answer { id, result }, 2 Events(events), 3 Wiped, 4 Broken(why), 5 Ready }
 }
 
 /// One message with who it is from (towards the worker) or for (from the worker).

@@ -10,10 +10,11 @@ mod socket;
 mod timer;
 mod work;
 
-use crate::bus::FromWorker;
+use crate::bus::{FromWorker, ToWorker};
 use crate::js;
 use crate::rows::Rows;
 use futures_channel::mpsc;
+use futures_util::StreamExt as _;
 pub(crate) use pages::{TO_TABS, TO_WORKER};
 
 use pages::Pages;
@@ -30,6 +31,7 @@ pub fn main() {
             Ok(pages) => pages,
             Err(error) => return web_sys::console::error_1(&error.to_string().into()),
         };
+        pages.ready();
         let last_words = match run(&pages, tell, told).await {
             Ok(Ended::Wiped) => FromWorker::Wiped,
             Err(why) => FromWorker::Broken(why),
@@ -42,9 +44,11 @@ pub fn main() {
 async fn run(
     pages: &Pages,
     tell: mpsc::UnboundedSender<Incoming>,
-    told: mpsc::UnboundedReceiver<Incoming>,
+    mut told: mpsc::UnboundedReceiver<Incoming>,
 ) -> Result<Ended, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
+    // It may have been started before its page had the lock. Who asks for something meanwhile asks again once it is here.
+    while !matches!(told.next().await, Some(Incoming::Page(_, ToWorker::Begin)) | None) {}
     alone::wait().await.map_err(|error| text(&error))?;
     let rows = Rows::open().await.map_err(|error| text(&error))?;
     let stored = rows.load(EAGER).await.map_err(|error| text(&error))?;

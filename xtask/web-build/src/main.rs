@@ -34,6 +34,9 @@ fn main() -> Result<()> {
     }
     let style = style(&args.style)?;
     values.file("style.css", out.hashed("style", "css", style.into_bytes()));
+    let early = fs::read_to_string(args.statics.join("early.js")).context("early.js")?;
+    let early = values.fill(&template::tighten(&early)).context("early.js")?;
+    values.file("early.js", out.hashed("early", "js", early.into_bytes()));
     add_icons(&args.style.join("icons"), &mut out)?;
     values.text("build", out.build());
     values.text("files", out.shell_files()?);

@@ -4,10 +4,11 @@
 use super::clock::{Clock, Running};
 use crate::api::{ConversationId, Event};
 use crate::engine::{Engine, Load};
+use crate::keyring::Keyring;
 use crate::messages::{Pair, QUEUED};
 use crate::rows::codec::record;
 use crate::rows::{LAZY, decode, encode, prefix};
-use crate::state::Saying;
+use crate::state::{Conversation, Saying};
 use parlour_proto::ids::{MessageId, UnixMillis};
 use rand_core::CryptoRngCore;
 use std::collections::{BTreeMap, BTreeSet};
@@ -266,8 +267,8 @@ impl Engine {
         }
         self.s.ring.destroy(numbers);
         // Lists do not show what cannot be read.
-        let blind: Vec<_> =
-            self.s.previews.iter().filter(|(_, preview)| keys.contains(&preview.key)).map(|(id, _)| *id).collect();
+        let under = |c: &Conversation| Keyring::key_of(&c.preview).is_some_and(|key| keys.contains(&key));
+        let blind: Vec<_> = self.s.conversations.iter().filter(|(_, c)| under(c)).map(|(id, _)| *id).collect();
         blind.into_iter().for_each(|id| self.forget_newest(id));
     }
 

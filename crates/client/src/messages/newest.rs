@@ -4,7 +4,8 @@ use super::{Pair, parts, state_number, state_of};
 use crate::api::{self, ConversationId};
 use crate::engine::Engine;
 use crate::expiry::{StoredNotice, key_end};
-use crate::state::{Newest, Preview, Standing};
+use crate::state::{Newest, Standing};
+use bytes::Bytes;
 
 /// So much of a message is kept for lists, bytes.
 const PREVIEW_BYTES: usize = 256;
@@ -28,19 +29,17 @@ impl Engine {
             once: message.timer == Some(api::Timer::Once),
             notice: message.notice.map(StoredNotice::from),
         };
-        let text = beginning(&message.text, PREVIEW_BYTES).to_owned();
-        self.s.previews.insert(conversation, Preview { text, key });
+        let preview = self.s.ring.preview(key, &conversation, beginning(&message.text, PREVIEW_BYTES));
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
-            c.newest = Some(newest);
+            (c.newest, c.preview) = (Some(newest), preview);
         }
         self.changed.insert(conversation);
     }
 
     /// Lists show nothing of a conversation's messages.
     pub(crate) fn forget_newest(&mut self, conversation: ConversationId) {
-        self.s.previews.remove(&conversation);
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
-            c.newest = None;
+            (c.newest, c.preview) = (None, Bytes::new());
             self.changed.insert(conversation);
         }
     }
@@ -54,18 +53,18 @@ impl Engine {
 
     /// The newest message, as another own device is told of it.
     pub(crate) fn newest_told(&self, conversation: ConversationId) -> Option<Newest> {
-        let newest = self.s.conversations.get(&conversation)?.newest.clone()?;
-        let text = self.s.previews.get(&conversation).map(|preview| preview.text.clone()).unwrap_or_default();
-        (!self.is_over(newest.expires, false)).then_some(Newest { text, ..newest })
+        let c = self.s.conversations.get(&conversation)?;
+        let newest = c.newest.clone().filter(|newest| !self.is_over(newest.expires, false))?;
+        Some(Newest { text: self.s.ring.previewed(&conversation, &c.preview), ..newest })
     }
 
     /// The newest message, as another own device told of it.
     pub(crate) fn take_newest(&mut self, conversation: ConversationId, told: Option<&Newest>) {
         let Some(newest) = told.filter(|newest| !self.is_over(newest.expires, false)) else { return };
         let key = self.s.ring.key_for(conversation, key_end(newest.time, newest.expires));
-        self.s.previews.insert(conversation, Preview { text: newest.text.clone(), key });
+        let preview = self.s.ring.preview(key, &conversation, &newest.text);
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
-            c.newest = Some(Newest { text: String::new(), ..newest.clone() });
+            (c.newest, c.preview) = (Some(Newest { text: String::new(), ..newest.clone() }), preview);
         }
     }
 
@@ -77,7 +76,7 @@ impl Engine {
             id: newest.message,
             from: newest.from.clone(),
             from_name: newest.from.as_ref().and_then(|account| self.s.contacts.get(account)?.name.clone()),
-            text: self.s.previews.get(&id).map(|preview| preview.text.clone()).unwrap_or_default(),
+            text: self.s.ring.previewed(&id, &c.preview),
             deleted: newest.deleted,
             time: newest.time,
             state: state_of(newest.state),

@@ -186,7 +186,7 @@ record! {
         order: u64,
         /// `None`: own.
         from: Option<AccountRef>,
-        /// Only on its way to another own device, and in rows of before there was a [`Preview`].
+        /// Only on its way to another own device, and in rows of before it was sealed ([`Conversation::preview`]).
         text: String,
         time: UnixMillis,
         /// As in a stored message.
@@ -195,14 +195,6 @@ record! {
         expires: Option<UnixMillis>,
         once: bool,
         notice: Option<StoredNotice>,
-    }
-}
-
-record! {
-    /// The beginning of a conversation's newest message; its row is sealed under that message's key.
-    struct Preview {
-        text: String,
-        key: u64,
     }
 }
 
@@ -239,6 +231,10 @@ record! {
         picture: Option<Digest>,
         /// All of it is kept, where that is allowed.
         kept: bool,
+        /// The beginning of the newest message, sealed under that message's key ([`Keyring::preview`]).
+        ///
+        /// [`Keyring::preview`]: crate::keyring::Keyring::preview
+        preview: Bytes,
     }
 }
 

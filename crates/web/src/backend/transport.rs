@@ -9,6 +9,9 @@ use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
 use web_sys::{BroadcastChannel, ErrorEvent, HtmlMetaElement, MessageEvent, Worker, WorkerOptions, WorkerType};
 
+/// Where `early.js` leaves the worker; `null`: it is not to start one any more.
+const EARLY: &str = "parlourEarly";
+
 /// What comes.
 pub(super) enum Heard {
     /// A message.
@@ -60,15 +63,28 @@ impl Transport {
     pub(super) fn start_worker(&self) {
         // What the own worker tells all tabs comes from it directly.
         self.to_tabs.set_onmessage(None);
-        let options = WorkerOptions::new();
-        options.set_type(WorkerType::Module);
-        match Worker::new_with_options(&self.program, &options) {
+        let worker = match early() {
+            Some(early) => Ok(early),
+            None => {
+                let options = WorkerOptions::new();
+                options.set_type(WorkerType::Module);
+                Worker::new_with_options(&self.program, &options)
+            }
+        };
+        match worker {
             Ok(worker) => {
                 worker.set_onmessage(Some(self.from_worker.as_ref().unchecked_ref()));
                 worker.set_onerror(Some(self.crashed.as_ref().unchecked_ref()));
                 self.worker.replace(Some(worker));
             }
             Err(thrown) => drop(self.tell.unbounded_send(Heard::Crash(JsError::from(thrown).0))),
+        }
+    }
+
+    /// Ends what was started early, if nobody has taken it: another tab has the engine.
+    pub(super) fn drop_early(&self) {
+        if let Some(early) = early() {
+            early.terminate();
         }
     }
 
@@ -100,6 +116,14 @@ fn listen(tell: UnboundedSender<Heard>) -> Closure<dyn FnMut(MessageEvent)> {
             let _ = tell.unbounded_send(Heard::Bytes(bytes));
         }
     })
+}
+
+/// The worker that was started while this program was loading (`early.js`), for once; from now on none is started so.
+fn early() -> Option<Worker> {
+    let global = js_sys::global();
+    let early = js_sys::Reflect::get(&global, &EARLY.into()).ok();
+    let _ = js_sys::Reflect::set(&global, &EARLY.into(), &wasm_bindgen::JsValue::NULL);
+    early?.dyn_into().ok()
 }
 
 /// The page's head names the worker's program (`<meta name="parlour-worker">`).

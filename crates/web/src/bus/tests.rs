@@ -44,6 +44,7 @@ fn calls_come_back_as_they_were() {
     let to = Target::Conversation(ConversationId([9; 16]));
     let body = Body::Text { text: "hello".to_owned(), in_reply_to: None, timer: None };
     there_and_back(&ToWorker::Hello);
+    there_and_back(&ToWorker::Begin);
     there_and_back(&ToWorker::Call { id: 1, call: Call::Intent(Intent::Send { to, body }) });
     there_and_back(&ToWorker::Call { id: 2, call: Call::Keep { key: "keys/1".to_owned(), value: None } });
     there_and_back(&ToWorker::Call { id: u64::MAX, call: Call::Wipe });
@@ -52,6 +53,7 @@ fn calls_come_back_as_they_were() {
 #[test]
 fn answers_and_events_come_back_as_they_were() {
     let connections = vec![(IdentityId(0), Connection::Waiting(UnixMillis(5)))];
+    there_and_back(&FromWorker::Ready);
     there_and_back(&FromWorker::Here { owner: 4, build: "b".to_owned(), connections });
     there_and_back(&FromWorker::Answer { id: 3, result: Ok(Outcome::Reply(Reply::Messages(vec![message(); 3]))) });
     there_and_back(&FromWorker::Answer { id: 3, result: Err(Failure::NotFound("conversation")) });

@@ -59,6 +59,12 @@ impl Pages {
         FromWorker::Here { owner: self.owner, build: self.scope.location().pathname(), connections }
     }
 
+    /// Tells the page that started this worker that it can be told to begin.
+    pub(super) fn ready(&self) {
+        let bytes = Uint8Array::from(bus::encode(Tab::ALL, &FromWorker::Ready).as_slice());
+        complain(self.scope.post_message(&bytes));
+    }
+
     /// To one page.
     pub(super) fn tell(&self, tab: Tab, message: &FromWorker) {
         let bytes = Uint8Array::from(bus::encode(tab, message).as_slice());

@@ -1,4 +1,7 @@
 //! The loop: what has come goes into the engine, what the engine wants is done, in the order that survives a crash.
+//!
+//! A round takes in what is there, but no more than [`ROUND_MS`] of it, and then carries out what it led to. So much has to be
+//! waited for by somebody who opens a conversation while a thousand others are being read. What pages ask for goes first.
 
 use super::pages::Pages;
 use super::socket::{Link, Received};
@@ -19,8 +22,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
 
-/// How many inputs that are there already go into one transaction.
+/// How many of those that have come are looked at in a round.
 const BATCH: usize = 64;
+/// After so long no further input goes into a round.
+const ROUND_MS: u64 = 50;
 
 /// What can come.
 pub(super) enum Incoming {
@@ -56,6 +61,9 @@ pub(super) struct Work<'p> {
     wake_at: Option<UnixMillis>,
     links: HashMap<Socket, (u64, Link)>,
     generation: u64,
+    /// What pages ask for, and what was read for it.
+    asked: VecDeque<Input>,
+    /// All else.
     inputs: VecDeque<Input>,
     /// Notes to be written with the next transaction, and whom to tell then.
     notes: (Changes, Vec<(Tab, u64)>),
@@ -77,6 +85,7 @@ impl<'p> Work<'p> {
             wake_at: None,
             links: HashMap::new(),
             generation: 0,
+            asked: VecDeque::new(),
             inputs: VecDeque::from([Input::Tick]),
             notes: (Changes::default(), Vec::new()),
             waiting: HashMap::new(),
@@ -85,14 +94,17 @@ impl<'p> Work<'p> {
         }
     }
 
-    /// Works until a page wants everything forgotten, or until the rows fail.
+    /// Works until a page wants everything forgotten, or until the rows fail. The network waits until a page wants it: first
+    /// it has its lists.
     pub(super) async fn run(mut self, mut told: UnboundedReceiver<Incoming>) -> Result<Ended, RowsError> {
-        // Signed in or not, the engine knows; if not, this comes back as a failure that nobody waits for.
-        self.own_intent(Intent::Sync);
-        self.drain().await?;
+        self.round().await?;
         self.pages.tell_all(&self.here());
-        while let Some(first) = told.next().await {
-            let mut wiped_by = self.accept(first).await?;
+        loop {
+            let mut wiped_by = None;
+            if self.is_idle() {
+                let Some(first) = told.next().await else { break };
+                wiped_by = self.accept(first).await?;
+            }
             for _ in 1..BATCH {
                 let Ok(next) = told.try_recv() else { break };
                 wiped_by = wiped_by.or(self.accept(next).await?);
@@ -103,9 +115,13 @@ impl<'p> Work<'p> {
                 self.pages.tell(tab, &FromWorker::Answer { id, result: Ok(Outcome::Kept(Vec::new())) });
                 break;
             }
-            self.drain().await?;
+            self.round().await?;
         }
         Ok(Ended::Wiped)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.asked.is_empty() && self.inputs.is_empty() && self.notes.1.is_empty()
     }
 
     fn here(&self) -> FromWorker {
@@ -118,7 +134,7 @@ impl<'p> Work<'p> {
             Incoming::Page(tab, ToWorker::Hello) => self.pages.tell(tab, &self.here()),
             Incoming::Page(tab, ToWorker::Call { id, call: Call::Wipe }) => return Ok(Some((tab, id))),
             Incoming::Page(tab, ToWorker::Call { id, call }) => self.call(tab, id, call).await?,
-            Incoming::Page(_, ToWorker::Bye) => {}
+            Incoming::Page(_, ToWorker::Bye | ToWorker::Begin) => {}
             Incoming::Socket(socket, generation, received) => self.receive(socket, generation, received),
             Incoming::Tick => self.tick(),
             Incoming::Network(network) => self.network(network),
@@ -160,7 +176,7 @@ impl<'p> Work<'p> {
     fn own_intent(&mut self, intent: Intent) -> IntentId {
         let number = IntentId(self.next_intent);
         self.next_intent += 1;
-        self.inputs.push_back(Input::Intent(number, intent));
+        self.asked.push_back(Input::Intent(number, intent));
         number
     }
 
@@ -207,34 +223,37 @@ impl<'p> Work<'p> {
         }
     }
 
-    /// Feeds all inputs and carries out what they lead to, until there is nothing left.
-    async fn drain(&mut self) -> Result<(), RowsError> {
-        while !self.inputs.is_empty() || !self.notes.1.is_empty() {
-            for input in std::mem::take(&mut self.inputs) {
-                self.engine.handle(input, js::now(), &mut OsRng);
+    /// Feeds inputs and carries out what they lead to.
+    async fn round(&mut self) -> Result<(), RowsError> {
+        let until = UnixMillis(js::now().0 + ROUND_MS);
+        while let Some(input) = self.asked.pop_front().or_else(|| self.inputs.pop_front()) {
+            let now = js::now();
+            self.engine.handle(input, now, &mut OsRng);
+            if now >= until {
+                break;
             }
-            let (mut changes, noted) = std::mem::take(&mut self.notes);
-            let (mut actions, mut loads, mut events) = (Vec::new(), Vec::new(), Vec::new());
-            while let Some(effect) = self.engine.poll() {
-                match effect {
-                    Effect::Commit(more) => changes.0.extend(more.0),
-                    Effect::Notify(event) => events.push(event),
-                    Effect::Load { token, prefix } => loads.push((token, prefix)),
-                    action => actions.push(action),
-                }
-            }
-            if !changes.0.is_empty() {
-                self.rows.commit(&changes).await?;
-            }
-            for action in actions {
-                self.carry_out(action);
-            }
-            self.load(&loads).await?;
-            for (tab, id) in noted {
-                self.pages.tell(tab, &FromWorker::Answer { id, result: Ok(Outcome::Kept(Vec::new())) });
-            }
-            self.notify(events);
         }
+        let (mut changes, noted) = std::mem::take(&mut self.notes);
+        let (mut actions, mut loads, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(effect) = self.engine.poll() {
+            match effect {
+                Effect::Commit(more) => changes.0.extend(more.0),
+                Effect::Notify(event) => events.push(event),
+                Effect::Load { token, prefix } => loads.push((token, prefix)),
+                action => actions.push(action),
+            }
+        }
+        if !changes.0.is_empty() {
+            self.rows.commit(&changes).await?;
+        }
+        for action in actions {
+            self.carry_out(action);
+        }
+        self.load(&loads).await?;
+        for (tab, id) in noted {
+            self.pages.tell(tab, &FromWorker::Answer { id, result: Ok(Outcome::Kept(Vec::new())) });
+        }
+        self.notify(events);
         Ok(())
     }
 
@@ -246,7 +265,7 @@ impl<'p> Work<'p> {
         let prefixes: Vec<&[u8]> = loads.iter().map(|(_, prefix)| prefix.as_slice()).collect();
         let all = self.rows.load_each(&prefixes).await?;
         let loaded = loads.iter().zip(all).map(|((token, _), rows)| Input::Loaded { token: *token, rows });
-        self.inputs.extend(loaded);
+        self.asked.extend(loaded);
         Ok(())
     }
 

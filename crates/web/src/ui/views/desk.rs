@@ -11,6 +11,7 @@ use crate::ui::port::{Engine, Fault, Happening};
 use crate::ui::strings::{explain, fill, t};
 use futures_channel::mpsc::UnboundedReceiver;
 use futures_util::StreamExt as _;
+use futures_util::future::join4;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use parlour_client::api::{ConversationId, Event, Failure, Intent, LinkEnd, Reply, Reports};
@@ -353,16 +354,21 @@ impl Desk {
         self.said.set(t().keys_changed_short.to_owned());
     }
 
-    /// Reads everything that is shown, again.
+    /// Reads everything that is shown, again. All of it is asked for at once; the answers come in this order. The network
+    /// comes after it, as nobody waits for it as for what is here.
     pub(crate) async fn read_all(self) {
-        if !self.read_me().await {
+        let (known, (), (), ()) =
+            join4(self.read_me(), self.read_notes(), self.read_drafts(), self.read_conversations()).await;
+        if !known {
             return;
         }
         if self.state.with_untracked(|state| state.identity().is_some()) {
-            self.read_notes().await;
-            self.read_drafts().await;
-            self.read_chats().await;
             self.please(Intent::Sync);
+            if let Some(id) = self.route.with_untracked(Route::conversation) {
+                self.thread.set(Thread::default());
+                self.open(id);
+            }
+            self.read_requests().await;
             spawn_local(self.read_devices());
         }
         if let Ok(Reply::Apps(apps)) = self.ask(Intent::Apps).await {
@@ -381,14 +387,9 @@ impl Desk {
         true
     }
 
-    async fn read_chats(self) {
+    async fn read_conversations(self) {
         if let Ok(Reply::Conversations(chats)) = self.ask(Intent::Conversations).await {
             self.state.update(|state| state.set_conversations(chats));
-        }
-        self.read_requests().await;
-        if let Some(id) = self.route.with_untracked(Route::conversation) {
-            self.thread.set(Thread::default());
-            self.open(id);
         }
     }
 
