@@ -215,6 +215,9 @@ pub enum Intent {
     Keep { conversation: ConversationId, message: MessageId, keep: bool },
     /// Keeps all of a conversation from now on, what is there included; as [`Intent::Keep`]. → [`Reply::Conversation`]
     KeepAll { conversation: ConversationId, keep: bool },
+    /// Single messages that are kept ([`Intent::Keep`]), of any conversation: the newest `limit` of those from before an instant
+    /// (`None`: of all), and whatever has the same time as the oldest of them; newest first. → [`Reply::Archive`]
+    Archive { before: Option<UnixMillis>, limit: u32 },
     /// Gives a member (or oneself) a role; owners do. → [`Reply::Conversation`] when the group has taken it
     SetRole { conversation: ConversationId, member: AccountRef, role: GroupRole },
     /// Says who may do what in a group; admins do. → [`Reply::Conversation`] when the group has taken it
@@ -354,6 +357,9 @@ pub enum Event {
     /// Conversations and messages come from another own device (or from the backup), or go to one: so many of so many messages;
     /// equal at the end.
     History { to: Option<DeviceId>, done: u64, of: u64 },
+    /// Messages from before one came into a group were handed over: they come before all that is there. Who shows its beginning reads it
+    /// again.
+    Earlier { conversation: ConversationId },
     /// Another own device changed how the account wants to be seen.
     Identities(Vec<Identity>),
     /// Nothing is waited for any more where one asked to join: one is in, or (`None`) nothing came.
@@ -427,6 +433,7 @@ pub enum Reply {
     Joining(Vec<Joining>),
     Backup(Backup),
     Holdings(Holdings),
+    Archive(Vec<(ConversationId, Message)>),
 }
 
 /// What the server holds of the account, in the server's words; the numbers of kinds are stable.

@@ -193,6 +193,7 @@ impl Engine {
     pub(crate) fn wipe_messages(&mut self, conversation: ConversationId) {
         self.wipe(messages_prefix(self.s.number, &conversation));
         self.wipe(crate::pages::index_prefix(self.s.number, &conversation));
+        self.wipe(crate::expiry::archive::archive_prefix(self.s.number, Some(&conversation)));
         self.forget_kept(conversation);
         self.s.ring.destroy_all_of(conversation);
         self.s.refiling.remove(&conversation);

@@ -94,6 +94,10 @@ pub(crate) enum Load {
     Opened(ConversationId, MessageId),
     /// A message that is to be kept, or no longer.
     Keep(Option<IntentId>, ConversationId, MessageId, bool),
+    /// Which single messages are kept.
+    Archive(IntentId, Option<UnixMillis>, usize),
+    /// One of them, for a query.
+    Archived(IntentId, ConversationId, MessageId),
     /// A message that is written anew.
     Refile(u64, ConversationId, MessageId),
     /// A message that another own device asks for.
@@ -152,6 +156,7 @@ pub struct Engine {
     pub(crate) loads: BTreeMap<u64, Load>,
     next_load: u64,
     /// Queries that read pages of a conversation.
+    pub(crate) archives: BTreeMap<IntentId, crate::expiry::archive::Archive>,
     pub(crate) walks: BTreeMap<u64, crate::pages::Walk>,
     pub(crate) next_walk: u64,
     /// Conversations whose summary changed since the last input.
@@ -281,6 +286,7 @@ impl Engine {
             package_rows: HashMap::new(),
             loads: BTreeMap::new(),
             next_load: 0,
+            archives: BTreeMap::new(),
             walks: BTreeMap::new(),
             next_walk: 0,
             changed: BTreeSet::new(),
@@ -508,6 +514,10 @@ impl Engine {
                 self.on_keep_rows(intent, (conversation, message), keep, &rows, rng);
             }
             Some(Load::Refile(page, conversation, message)) => self.on_refile_rows(page, conversation, message, &rows),
+            Some(Load::Archive(intent, before, limit)) => self.on_archive_rows(intent, before, limit, &rows),
+            Some(Load::Archived(intent, conversation, message)) => {
+                self.on_archived_rows(intent, conversation, message, &rows);
+            }
             Some(Load::Group(room)) => self.on_group_rows(room, rows),
             Some(Load::Package(member_key)) => self.on_package_rows(member_key, rows),
             Some(Load::Message(conversation, message)) => self.on_message_rows(conversation, message, &rows),

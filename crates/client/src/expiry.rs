@@ -9,6 +9,7 @@
 //! - [`timers`]: clocks that start when a message is read; what can be seen once.
 //! - [`refile`]: another expiry for what is there already; what is kept for oneself.
 
+pub(crate) mod archive;
 pub(crate) mod clock;
 pub(crate) mod refile;
 pub(crate) mod sweep;

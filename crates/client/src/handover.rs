@@ -5,7 +5,7 @@
 //! that it goes on after a restart. Nobody but who added us may hand us anything, and it is their word: others' signatures do
 //! not come along (SECURITY.md). What is handed lies before everything that the newcomer reads itself ([`GAP`]).
 
-use crate::api::{ConversationId, ConversationState, Message};
+use crate::api::{ConversationId, ConversationState, Event, Message};
 use crate::engine::{Engine, Load};
 use crate::hearing::MOST_MEMBERS_WITH_REPORTS;
 use crate::history::{GAP, Told, chunks, told};
@@ -203,6 +203,9 @@ impl Engine {
             self.set_group_picture(group, Some(&picture));
         }
         let (me, now) = (self.me().map(|me| me.account.clone()), self.server_time());
+        if !handover.messages.is_empty() {
+            self.tell(Event::Earlier { conversation: group });
+        }
         for message in handover.messages {
             let author = Some(message.from.clone().unwrap_or_else(|| from.clone()));
             let own = author == me;

@@ -166,6 +166,7 @@ impl Identities {
             Intent::WhoAmI
             | Intent::Conversations
             | Intent::Requests
+            | Intent::Archive { .. }
             | Intent::Joining
             | Intent::Drafts
             | Intent::Status => {
@@ -430,12 +431,21 @@ fn join(replies: Vec<Result<Reply, Failure>>) -> Result<Reply, Failure> {
             (Reply::Requests(all), Reply::Requests(more)) => all.extend(more),
             (Reply::Joining(all), Reply::Joining(more)) => all.extend(more),
             (Reply::Drafts(all), Reply::Drafts(more)) => all.extend(more),
+            (Reply::Archive(all), Reply::Archive(more)) => {
+                // Either may have had more to tell from before its oldest: it does when it is asked for that.
+                let oldest =
+                    |kept: &[(ConversationId, crate::api::Message)]| kept.last().map(|(_, message)| message.time);
+                let both_know = oldest(all).max(oldest(&more));
+                all.extend(more);
+                all.retain(|(_, message)| Some(message.time) >= both_know);
+            }
             (Reply::Status(all), Reply::Status(more)) => *all = sum(*all, more),
             _ => {}
         }
     }
     match &mut joined {
         Reply::Conversations(all) => all.sort_by_key(|c| std::cmp::Reverse(c.last_activity)),
+        Reply::Archive(all) => all.sort_by_key(|(_, message)| std::cmp::Reverse((message.time, message.id))),
         Reply::Requests(all) => all.sort_by_key(|request| request.time),
         _ => {}
     }

@@ -130,6 +130,7 @@ impl Engine {
             Intent::SetExpiry { conversation, expiry, existing } => self.set_expiry(id, conversation, expiry, existing),
             Intent::Open { conversation, message } => self.open_once(id, conversation, message),
             Intent::Keep { conversation, message, keep } => self.keep(id, conversation, message, keep),
+            Intent::Archive { before, limit } => self.read_archive(id, before, limit),
             Intent::KeepAll { conversation, keep } => self.keep_all(id, conversation, keep, rng),
             // Of a set of identities; here there is one.
             Intent::LinkAccount { .. } => self.done(id, Err(Failure::AlreadySignedIn)),

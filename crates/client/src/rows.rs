@@ -47,6 +47,7 @@
 //! | `l` | `i` | conversation | a group's picture |
 //! | `l` | `f` | account | somebody's picture |
 //! | `l` | `q` | conversation, position / 32, position % 32 | which message has this position |
+//! | `l` | `K` | conversation, message | a single message that is kept, and when it was said |
 //! | `l` | `x` | day, instant, conversation, message | when a message is over |
 
 pub(crate) mod codec;
@@ -68,7 +69,7 @@ pub const SHREDDED: &[u8] = b"eZ";
 pub const LAZY: &[u8] = b"l";
 
 /// Every kind of row, with its class.
-const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljqeKBLNFzZRCEA"), (LAZY, b"gkmfqix")];
+const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljqeKBLNFzZRCEA"), (LAZY, b"gkmfqixK")];
 
 /// Prefixes of all rows of an identity, of one class or of both.
 pub(crate) fn prefixes(identity: u16, classes: &[&[u8]]) -> Vec<Vec<u8>> {

@@ -528,6 +528,77 @@ fn one_keeps_what_the_policy_lets_one_keep() {
     assert_eq!(message_rows(&t.w, t.ben, let_go), 0);
 }
 
+fn archive(
+    w: &mut World,
+    client: usize,
+    before: Option<parlour_proto::ids::UnixMillis>,
+    limit: u32,
+) -> Vec<(ConversationId, String)> {
+    match w.ask(client, Intent::Archive { before, limit }) {
+        Ok(Reply::Archive(all)) => {
+            assert!(all.iter().all(|(_, message)| message.kept && !message.text.is_empty()));
+            assert!(all.is_sorted_by(|(_, one), (_, other)| one.time >= other.time), "{all:?}");
+            all.into_iter().map(|(of, message)| (of, message.text)).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_kept_is_found_in_one_place_on_every_own_device() {
+    let mut t = two(520);
+    t.set(Expiry { archive: true, ..hours(24) }, false);
+    let early = t.say("kept before the tablet came", None);
+    let keep = |t: &mut Two, message, keep| {
+        t.w.ask(t.ben, Intent::Keep { conversation: t.at_ben, message, keep }).unwrap();
+        t.w.run_for(2_000);
+    };
+    keep(&mut t, early, true);
+    let tablet = link(&mut t.w, t.ben);
+    t.w.run_for(60_000);
+    let at_tablet = t.w.only_conversation(tablet).id;
+    let [second, third, gone] = ["the second", "the third", "taken back"].map(|text| {
+        t.w.run_for(3_000);
+        let message = t.say(text, None);
+        keep(&mut t, message, true);
+        message
+    });
+    t.say("not kept", None);
+    let all = ["taken back", "the third", "the second", "kept before the tablet came"];
+    for (client, at) in [(t.ben, t.at_ben), (tablet, at_tablet)] {
+        assert_eq!(archive(&mut t.w, client, None, 50), all.map(|text| (at, text.to_owned())), "{client}");
+    }
+    assert_eq!(archive(&mut t.w, t.ada, None, 50), [], "it is nobody else's affair");
+    // In pages, also over a restart.
+    t.w.crash(tablet);
+    t.w.run_for(5_000);
+    let times: Vec<_> =
+        t.w.messages(tablet, at_tablet).into_iter().map(|message| (message.text, message.time)).collect();
+    let time = |text: &str| times.iter().find(|(of, _)| of == text).unwrap().1;
+    assert_eq!(archive(&mut t.w, tablet, None, 2).len(), 2);
+    assert_eq!(archive(&mut t.w, tablet, Some(time("the third")), 1), [(at_tablet, "the second".to_owned())]);
+    assert_eq!(archive(&mut t.w, tablet, Some(time(all[3])), 50), []);
+    assert_eq!(archive(&mut t.w, tablet, None, 0), []);
+    // What its author takes back is not in it, nor what one lets go of; what is over for all others stays.
+    t.w.ask(t.ada, Intent::Send { to: Target::Conversation(t.at_ada), body: Body::Delete { message: gone } }).unwrap();
+    t.w.run_for(2_000);
+    keep(&mut t, third, false);
+    t.w.run_for(30 * HOUR);
+    let left = ["the second", "kept before the tablet came"];
+    for (client, at) in [(t.ben, t.at_ben), (tablet, at_tablet)] {
+        assert_eq!(archive(&mut t.w, client, None, 50), left.map(|text| (at, text.to_owned())), "{client}");
+    }
+    // What is kept as a whole is found there.
+    t.w.ask(t.ben, Intent::KeepAll { conversation: t.at_ben, keep: true }).unwrap();
+    t.say("with all else", None);
+    assert!(archive(&mut t.w, t.ben, None, 50).iter().all(|(_, text)| text != "with all else"));
+    t.w.ask(t.ben, Intent::KeepAll { conversation: t.at_ben, keep: false }).unwrap();
+    t.w.run_for(60_000);
+    assert_eq!((archive(&mut t.w, t.ben, None, 50), archive(&mut t.w, tablet, None, 50)), (vec![], vec![]));
+    let index = |t: &Two| t.w.clients[t.ben].rows.keys().filter(|key| key.starts_with(b"lK")).count();
+    assert_eq!((index(&t), second), (0, second), "nor does anything else say what was kept");
+}
+
 #[test]
 fn all_of_a_conversation_can_be_kept() {
     let mut t = two(517);

@@ -160,6 +160,8 @@ fn who_comes_by_a_link_is_given_the_same() {
     assert!(w.ask(dora, Intent::JoinByLink { link: link.text }).is_ok());
     w.run_for(10_000);
     assert_eq!(group_texts(&mut w, dora), ["since the rule"]);
+    let told = |event: &Event| matches!(event, Event::Earlier { .. });
+    assert!(w.clients[dora].events.iter().any(told), "who looks at the beginning reads it again");
     assert_eq!(shown_picture(&mut w, dora), Some(5));
     assert_eq!(group_texts(&mut w, users[0]), ["since the rule"], "nothing of it shows with the others");
 }

@@ -56,6 +56,7 @@ async fn dispatch(args: &ClientArgs, out: Out) -> Result<(), Trouble> {
         C::Keep { conversation, message, no } => {
             expiry::keep(&mut session, conversation, message.as_deref(), !no).await
         }
+        C::Archive => read::archive(&mut session).await,
         C::Open { conversation, message } => expiry::open(&mut session, conversation, message).await,
         C::Send(send) => send::send(&mut session, send).await,
         C::React { conversation, message, emoji } => send::react(&mut session, conversation, message, emoji).await,

@@ -68,7 +68,10 @@ fn it_is_set_and_shown_and_everybody_sees_that() {
     let message = ben.json(&["read", "ada@den"]).ok().lines()[0]["message"]["id"].as_str().unwrap().to_owned();
     ben.run(&["keep", "ada@den", &message]).ok();
     assert_eq!(ben.json(&["read", "ada@den"]).ok().lines()[0]["message"]["kept"], true);
+    let archive = ben.json(&["archive"]).ok();
+    assert_eq!(archive.lines()[0]["kept"]["message"]["id"], message.as_str());
     ben.run(&["keep", "ada@den", &message, "--no"]).ok();
+    assert!(ben.run(&["archive"]).ok().stdout.contains("Nothing is kept"));
 }
 
 #[test]

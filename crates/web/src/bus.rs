@@ -104,6 +104,7 @@ fn may_be_repeated(intent: &Intent) -> bool {
                 | Intent::SetShowing { .. }
                 | Intent::PutDraft { .. }
                 | Intent::Drafts
+                | Intent::Archive { .. }
                 | Intent::Backup
                 | Intent::SetBackup { .. }
                 | Intent::Status

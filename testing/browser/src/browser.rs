@@ -102,8 +102,19 @@ impl Browser {
     /// # Errors
     /// When it does not come.
     pub async fn wait(&self, css: &str) -> Result<Element> {
-        let wait = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css));
-        wait.await.with_context(|| format!("{css} does not show"))
+        match self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await {
+            Ok(element) => Ok(element),
+            Err(why) => {
+                let shown = self.shown().await;
+                Err(why).with_context(|| format!("{css} does not show\n{shown}"))
+            }
+        }
+    }
+
+    /// What the page shows and where it is, for whoever reads of a failure.
+    async fn shown(&self) -> String {
+        let shown = self.run("return `the page at ${location.hash}: ${document.body.innerText}`").await;
+        shown.ok().and_then(|shown| Some(shown.as_str()?.to_owned())).unwrap_or_default()
     }
 
     /// Waits until this shows a text that contains that; gives the whole text, which is never empty: what is not there, or
@@ -195,8 +206,7 @@ impl Browser {
         let started = tokio::time::Instant::now();
         while self.run(&format!("return Boolean({expression})")).await? != true {
             if started.elapsed() > patience {
-                let shown = self.run("return document.body.innerText").await?;
-                anyhow::bail!("does not come true: {expression}\nthe page: {}", shown.as_str().unwrap_or_default());
+                anyhow::bail!("does not come true: {expression}\n{}", self.shown().await);
             }
             tokio::time::sleep(look_again).await;
         }

@@ -117,6 +117,20 @@ async fn who_may_keep_messages_keeps_them_for_themselves() -> Result<()> {
     ben.menu_of("Worth keeping").await?;
     ben.browser.click("dialog.menu .keep").await?;
     ben.browser.wait(".said.theirs .keptmark").await?;
+    // What is kept is found in one place, and let go of there.
+    ben.go("#/settings").await?;
+    ben.browser.click("#archive").await?;
+    ben.browser.wait_text("#kept .keptcard", "Worth keeping").await?;
+    ben.browser.wait_text("#kept .keptabout", "Ana Reed").await?;
+    ben.browser.click("#kept .keptcard .quiet").await?;
+    ben.browser.wait_text(".page .blank", "Nothing yet").await?;
+    ben.open("Ana Reed").await?;
+    ben.sees("Worth keeping").await?;
+    ben.browser.wait_for("!document.querySelector('.keptmark')").await?;
+    ben.menu_of("Worth keeping").await?;
+    ben.browser.wait_text("dialog.menu .keep", "Keep for me").await?;
+    ben.browser.click("dialog.menu .keep").await?;
+    ben.browser.wait(".said.theirs .keptmark").await?;
     ben.menu_of("Worth keeping").await?;
     ben.browser.wait_text("dialog.menu .keep", "Do not keep").await?;
     ben.browser.click("dialog.menu .keep").await?;
@@ -127,6 +141,8 @@ async fn who_may_keep_messages_keeps_them_for_themselves() -> Result<()> {
     ben.browser.wait("#keep-all:checked").await?;
     ben.open("Ana Reed").await?;
     ben.browser.wait(".said.theirs .keptmark").await?;
+    ben.go("#/kept").await?;
+    ben.browser.wait_text("#kept-whole", "Ana Reed").await?;
     ensure!(ana.browser.run("return document.querySelector('.keptmark') === null").await? == true, "she keeps it, too");
     ana.has_no_faults().await?;
     ben.has_no_faults().await

@@ -5,8 +5,8 @@ use anyhow::{Result, ensure};
 use parlour_browser::{Browser, Driver, Person, Server};
 
 const WIDTHS: [(u32, u32); 3] = [(360, 740), (820, 900), (1280, 820)];
-const PLACES: [&str; 9] =
-    ["#/", "#/requests", "#/reach", "#/new", "#/invite", "#/group", "#/settings", "#/devices", "#/held"];
+const PLACES: [&str; 10] =
+    ["#/", "#/requests", "#/reach", "#/new", "#/invite", "#/group", "#/settings", "#/devices", "#/held", "#/kept"];
 
 #[tokio::test]
 #[ignore = "needs Chromium and the built apps: cargo xtask test"]

@@ -1,11 +1,9 @@
 //! Messages that are there get another end, or are kept: each is sealed anew under another key, page by page, newest first, and when all
-//! are, the keys from before are destroyed. How far it is, is stored. And the archive: what one keeps for oneself.
+//! are, the keys from before are destroyed. How far it is, is stored.
 
-use super::StoredTimer;
-use crate::api::{ConversationId, Event, Failure, IntentId, Reply};
+use crate::api::ConversationId;
 use crate::engine::{Engine, Load};
 use crate::messages::Pair;
-use crate::own::{Note, Place};
 use crate::rows::codec::{choice, record};
 use parlour_proto::ids::MessageId;
 use rand_core::CryptoRngCore;
@@ -126,98 +124,5 @@ impl Engine {
         } else if let Some(refile) = self.s.refiling.get_mut(&page.conversation) {
             refile.before = page.oldest;
         }
-    }
-
-    // ---- the archive
-
-    /// Whether something may be kept in a conversation.
-    fn may_keep(&self, conversation: ConversationId, keep: bool) -> Result<(), Failure> {
-        match self.expiry(conversation) {
-            _ if !self.s.conversations.contains(&conversation) => Err(Failure::NotFound("conversation")),
-            Some(expiry) if keep && !expiry.archive => {
-                Err(Failure::BadInput("keeping messages is not allowed in this conversation".into()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) fn keep(&mut self, intent: IntentId, conversation: ConversationId, message: MessageId, keep: bool) {
-        if let Err(failure) = self.may_keep(conversation, keep) {
-            return self.done(intent, Err(failure));
-        }
-        let prefix = self.message_prefix(conversation, message);
-        self.load_rows(prefix, Load::Keep(Some(intent), conversation, message, keep));
-    }
-
-    pub(crate) fn hear_kept(&mut self, place: &Place, message: MessageId, keep: bool) {
-        if let Some(conversation) = self.find_place(place) {
-            let prefix = self.message_prefix(conversation, message);
-            self.load_rows(prefix, Load::Keep(None, conversation, message, keep));
-        }
-    }
-
-    pub(crate) fn on_keep_rows(
-        &mut self,
-        intent: Option<IntentId>,
-        (conversation, id): (ConversationId, MessageId),
-        keep: bool,
-        rows: &[Pair],
-        rng: &mut dyn CryptoRngCore,
-    ) {
-        let shown = self.show_rows(id, rows);
-        let stored = crate::messages::parts(rows.iter()).map(|(stored, ..)| stored).filter(|_| shown.is_some());
-        let result = match stored {
-            None => Err(Failure::NotFound("message")),
-            Some(stored) if stored.timer.is_some() => {
-                Err(Failure::BadInput("a message with a timer cannot be kept".into()))
-            }
-            Some(mut stored) => {
-                stored.kept = keep;
-                self.put_again(conversation, id, stored, rows);
-                if intent.is_some()
-                    && let Some(place) = self.place_of(conversation)
-                {
-                    self.say_own(&Note::Kept { place, message: id, keep }, rng);
-                }
-                Ok(Reply::Ok)
-            }
-        };
-        if let Some(intent) = intent {
-            self.done(intent, result);
-        }
-    }
-
-    pub(crate) fn keep_all(
-        &mut self,
-        intent: IntentId,
-        conversation: ConversationId,
-        keep: bool,
-        rng: &mut dyn CryptoRngCore,
-    ) {
-        if let Err(failure) = self.may_keep(conversation, keep) {
-            return self.done(intent, Err(failure));
-        }
-        self.set_kept(conversation, keep);
-        if let Some(place) = self.place_of(conversation) {
-            self.say_own(&Note::KeptAll { place, keep }, rng);
-        }
-        let shown = self.show_conversation(conversation).ok_or(Failure::NotFound("conversation"));
-        self.done(intent, shown.map(Reply::Conversation));
-    }
-
-    pub(crate) fn set_kept(&mut self, conversation: ConversationId, keep: bool) {
-        let Some(c) = self.s.conversations.get_mut(&conversation).filter(|c| c.kept != keep) else { return };
-        c.kept = keep;
-        self.refile(conversation, Refiling::Keep { keep });
-        if let Some(shown) = self.show_conversation(conversation) {
-            self.tell(Event::Conversation(shown));
-        }
-    }
-
-    /// Whether something that is said now is kept.
-    pub(crate) fn keeps(&self, conversation: ConversationId, timer: Option<&StoredTimer>) -> bool {
-        timer.is_none()
-            && self.s.conversations.get(&conversation).is_some_and(|c| c.kept)
-            && self.expiry(conversation).is_some_and(|expiry| expiry.archive)
     }
 }

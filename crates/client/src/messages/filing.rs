@@ -83,6 +83,9 @@ impl Engine {
         let received = stored.is_received();
         self.index_message(conversation, id, stored.order, received);
         self.mark_kept(conversation, stored.order);
+        if stored.kept {
+            self.index_kept(conversation, id, stored.time);
+        }
         if let Some(expires) = stored.expires.filter(|_| !stored.kept) {
             self.index_over(conversation, id, expires, stored.order, received);
         }
@@ -93,6 +96,9 @@ impl Engine {
         let Some((before, notes, first)) = parts(rows.iter()) else { return };
         if let Some(expires) = before.expires {
             self.unindex_over(conversation, id, expires);
+        }
+        if before.kept && !stored.kept {
+            self.unindex_kept(conversation, id);
         }
         if stored.timer.is_none() {
             stored.key = 0;

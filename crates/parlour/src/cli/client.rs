@@ -84,6 +84,8 @@ pub(crate) enum ClientCommand {
         #[arg(long)]
         no: bool,
     },
+    /// Shows what is kept for oneself: conversations, and single messages, newest first
+    Archive,
     /// Shows a message that can be seen once; it is gone then
     Open {
         /// An address, or a conversation

@@ -15,6 +15,9 @@ use parlour_shell::clock;
 use serde_json::json;
 use std::collections::HashMap;
 
+/// Kept messages asked for at a time.
+const KEPT_PAGE: u32 = 100;
+
 /// `read`.
 pub(super) async fn read(session: &mut Session, args: &ReadArgs) -> Result<(), Trouble> {
     let online = session.sync_if_possible().await?;
@@ -226,6 +229,36 @@ fn ticks(state: MessageState) -> &'static str {
         MessageState::Received => "",
         MessageState::Failed => "  not delivered",
     }
+}
+
+/// `archive`.
+pub(super) async fn archive(session: &mut Session) -> Result<(), Trouble> {
+    session.sync_if_possible().await?;
+    let (out, all) = (session.out, find::conversations(session).await?);
+    for conversation in all.iter().filter(|conversation| conversation.kept) {
+        out.object(&json!({"type": "conversation", "conversation": view::conversation(conversation)}));
+        out.line(format!("{}  all of it is kept", heading(out, conversation)));
+    }
+    let mut is_empty = !all.iter().any(|conversation| conversation.kept);
+    let (mut before, mut within) = (None, None);
+    loop {
+        let reply = session.intent(Intent::Archive { before, limit: KEPT_PAGE }).await?;
+        let Reply::Archive(page) = &reply else { return Err(unexpected(&reply)) };
+        let Some((_, oldest)) = page.last() else { break };
+        (before, is_empty) = (Some(oldest.time), false);
+        for (of, message) in page {
+            out.object(&json!({"type": "kept", "kept": view::kept(of, message)}));
+            let Some(conversation) = all.iter().find(|conversation| conversation.id == *of) else { continue };
+            if within.replace(*of) != Some(*of) {
+                out.line(heading(out, conversation));
+            }
+            out.line(line(out, conversation, message));
+        }
+    }
+    if is_empty {
+        out.line("Nothing is kept. A message beyond its time: parlour client keep CONVERSATION MESSAGE");
+    }
+    Ok(())
 }
 
 /// `conversations`.

@@ -51,6 +51,7 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::JoinEnded { join, joined } => json!({
             "type": "join_ended", "join": hex::encode(join.0), "conversation": joined.map(|joined| hex::encode(joined.0)),
         }),
+        Event::Earlier { conversation } => json!({"type": "earlier", "conversation": hex::encode(conversation.0)}),
         Event::Identities(all) => {
             json!({"type": "identities", "identities": all.iter().map(self::identity).collect::<Vec<_>>()})
         }
@@ -91,6 +92,7 @@ pub(super) fn reply(reply: &Reply) -> Value {
             "since_ms": b.since.map(|since| since.0), "messages": b.messages, "bytes": b.bytes, "left_out": b.left_out,
         }),
         Reply::Holdings(held) => super::holdings::object(held),
+        Reply::Archive(all) => json!({"kept": all.iter().map(|(of, one)| kept(of, one)).collect::<Vec<_>>()}),
         Reply::Readers(all) => {
             let readers = all.iter().map(|(who, state)| (account(who), Value::from(message_state(*state))));
             json!({"readers": Value::Object(readers.collect())})
@@ -103,6 +105,11 @@ pub(super) fn reply(reply: &Reply) -> Value {
             json!({"drafts": drafts.collect::<Vec<_>>()})
         }
     }
+}
+
+/// A message that is kept, with where it was said.
+pub(super) fn kept(of: &parlour_client::api::ConversationId, one: &Message) -> Value {
+    json!({"conversation": hex::encode(of.0), "message": message(one)})
 }
 
 pub(super) fn error(trouble: &Trouble) -> Value {

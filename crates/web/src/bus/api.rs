@@ -141,6 +141,7 @@ wire_enum! {
         92 Keep { conversation, message, keep },
         93 KeepAll { conversation, keep },
         96 Holdings,
+        97 Archive { before, limit },
     }
 }
 
@@ -164,6 +165,7 @@ wire_enum! {
         15 Identities(identities),
         16 Typing { conversation, who, typing },
         20 JoinEnded { join, joined },
+        21 Earlier { conversation },
         90 Gone { conversation, messages },
     }
 }
@@ -194,6 +196,7 @@ wire_enum! {
         32 Joining(joins),
         40 Backup(backup),
         90 Holdings(held),
+        91 Archive(messages),
     }
 }
 
@@ -212,7 +215,7 @@ wire_enum! {
 
 lists! {
     AppInfo, GroupLink, Identity, Joining, Conversation, Device, Member, Mention, Message, Request, Target, (AppId, ReachRule), (AccountRef, String),
-    (AccountRef, GroupRole), (AccountRef, MessageState), (ConversationId, String), (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
+    (AccountRef, GroupRole), (AccountRef, MessageState), (ConversationId, String), (ConversationId, Message), (IdentityId, Connection), (String, Vec<u8>), MessageId, Event,
     HeldKind, HeldRow, Unlisted,
 }
 

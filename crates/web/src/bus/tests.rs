@@ -88,6 +88,8 @@ fn devices_and_drafts_come_back_as_they_were() {
         Intent::Readers { conversation, message: MessageId([1; 16]) },
         Intent::Backup,
         Intent::Holdings,
+        Intent::Archive { before: None, limit: 50 },
+        Intent::Archive { before: Some(UnixMillis(7)), limit: 50 },
         Intent::SetBackup { history: KeptHistory::Off },
         Intent::SetBackup { history: KeptHistory::Days(30) },
         Intent::SetBackup { history: KeptHistory::All },
@@ -117,6 +119,7 @@ fn devices_and_drafts_come_back_as_they_were() {
         Reply::Readers(vec![(account.clone(), MessageState::Read)]),
         Reply::LinkCode { code: digits.clone(), scan: digits, until: UnixMillis(600_000) },
         Reply::Linked { account, address: "ana@den".to_owned() },
+        Reply::Archive(vec![(conversation, message())]),
         Reply::Holdings(Holdings {
             kinds: vec![HeldKind { number: 4, name: "rule".into(), why: "reach".into(), erased: "you".into() }],
             rows: vec![
@@ -188,6 +191,7 @@ fn what_brings_people_into_groups_comes_back_as_it_was() {
     ] {
         there_and_back(&FromWorker::Answer { id: 3, result: Ok(Outcome::Reply(reply)) });
     }
+    there_and_back(&FromWorker::Events(vec![Event::Earlier { conversation }]));
     there_and_back(&FromWorker::Events(vec![Event::JoinEnded { join: conversation, joined: None }]));
 }
 

@@ -18,6 +18,7 @@ mod group;
 mod held;
 mod icon;
 mod invite;
+mod kept;
 mod leave;
 mod link;
 mod links;

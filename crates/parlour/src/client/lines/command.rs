@@ -164,6 +164,10 @@ pub(super) enum Command {
         message: Option<String>,
         keep: bool,
     },
+    Archive {
+        before_ms: Option<u64>,
+        limit: Option<u32>,
+    },
     Open {
         conversation: String,
         message: String,
@@ -240,6 +244,9 @@ impl Command {
                     Some(of) => Intent::Keep { conversation, message: message(&of)?, keep },
                     None => Intent::KeepAll { conversation, keep },
                 }
+            }
+            Self::Archive { before_ms, limit } => {
+                Intent::Archive { before: before_ms.map(parlour_proto::ids::UnixMillis), limit: limit.unwrap_or(50) }
             }
             Self::Open { conversation, message: of } => {
                 Intent::Open { conversation: place(ask, &conversation).await?, message: message(&of)? }

@@ -32,6 +32,8 @@ pub enum Route {
     Accounts,
     /// What the server holds of the account.
     Held,
+    /// What one keeps beyond its time.
+    Kept,
 }
 
 impl Route {
@@ -51,6 +53,7 @@ impl Route {
             "devices" => Route::Devices,
             "accounts" => Route::Accounts,
             "held" => Route::Held,
+            "kept" => Route::Kept,
             _ => Route::Chats,
         }
     }
@@ -82,6 +85,7 @@ impl Route {
             Route::Devices => "#/devices".to_owned(),
             Route::Accounts => "#/accounts".to_owned(),
             Route::Held => "#/held".to_owned(),
+            Route::Kept => "#/kept".to_owned(),
         }
     }
 
@@ -99,7 +103,7 @@ impl Route {
             Route::About(id) => Route::Chat(*id),
             Route::Safety(id) => Route::About(*id),
             Route::Group => Route::New(None),
-            Route::Devices | Route::Accounts | Route::Held => Route::Settings,
+            Route::Devices | Route::Accounts | Route::Held | Route::Kept => Route::Settings,
             _ => Route::Chats,
         }
     }
@@ -148,6 +152,7 @@ mod tests {
             Route::New(None),
             Route::Devices,
             Route::Held,
+            Route::Kept,
             invite,
         ];
         for route in plain.into_iter().chain(of_one).chain([Route::Accounts]) {

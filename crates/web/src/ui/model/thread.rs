@@ -16,6 +16,8 @@ pub struct Thread {
     orders: HashMap<MessageId, u64>,
     /// Whether its first message has been read.
     pub whole: bool,
+    /// There is more at the beginning since the page under way was asked for.
+    grown: bool,
     /// Whether a page is on its way.
     pub loading: bool,
     /// Whether the newest page has been read.
@@ -41,16 +43,32 @@ impl Thread {
 
     /// A page came that was read as what is before `before`, or as the newest one. It counts only where it leaves no hole:
     /// the conversation may have been left and opened again meanwhile.
-    pub fn page_came(&mut self, before: Option<u64>, page: Vec<Message>) {
+    /// Gives whether there is more by now than there was when it was asked for.
+    pub fn page_came(&mut self, before: Option<u64>, page: Vec<Message>) -> bool {
         self.loading = false;
         let oldest = self.by_order.first_key_value().map(|(order, _)| *order);
         let fits = match before {
             Some(before) => self.ready && oldest.is_some_and(|oldest| oldest <= before),
-            None => !self.ready,
+            None => !self.ready || oldest.is_none(),
         };
         if fits {
             self.add_page(page);
         }
+        std::mem::take(&mut self.grown)
+    }
+
+    /// There is more at the beginning than there was. Gives what is to be read now: the page before what is here (`None`: the
+    /// newest), if no page is under way that may have it.
+    pub fn grows(&mut self) -> Option<Option<u64>> {
+        if self.loading {
+            self.grown = true;
+            return None;
+        }
+        if !std::mem::take(&mut self.whole) {
+            return None;
+        }
+        self.loading = true;
+        Some(self.by_order.first_key_value().map(|(order, _)| *order))
     }
 
     /// A page could not be read; it may be asked for again.
@@ -181,6 +199,23 @@ mod tests {
         assert_eq!(orders, (5..=12).collect::<Vec<_>>());
         assert_eq!(thread.message(received(7, "").id).unwrap().text, "edited");
         assert!(thread.whole);
+    }
+
+    #[test]
+    fn what_is_handed_over_while_one_looks_is_read() {
+        let mut thread = opened(0);
+        thread.loading = true;
+        assert_eq!(thread.grows(), None, "the page under way may have it");
+        assert!(thread.page_came(None, Vec::new()), "or not");
+        assert_eq!(thread.grows(), Some(None));
+        assert!(!thread.page_came(None, vec![received(30, "handed over")]));
+        assert_eq!(thread.len(), 1);
+        assert_eq!(thread.grows(), Some(Some(30)));
+        assert!(!thread.page_came(Some(30), vec![received(29, "before that")]));
+        assert_eq!((thread.len(), thread.whole), (2, true));
+        let mut long = opened(0);
+        long.add_page((100..180).map(|n| received(n, "x")).collect());
+        assert_eq!(long.grows(), None, "it comes when it is scrolled to");
     }
 
     #[test]

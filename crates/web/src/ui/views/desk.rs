@@ -269,6 +269,12 @@ impl Desk {
             if let Event::NotSent { why, .. } = event {
                 self.complain(&Fault::Failed(why.clone()));
             }
+            if let Event::Earlier { conversation } = event
+                && Some(*conversation) == open
+                && let Some(Some(before)) = self.thread.try_update_untracked(Thread::grows)
+            {
+                self.read_page(*conversation, before);
+            }
             self.hear_of_devices(event);
         }
         self.announce(&news);
@@ -434,7 +440,15 @@ impl Desk {
             };
             let is_here = self.thread.with_untracked(Thread::id) == Some(id);
             match page {
-                Ok(page) if is_here => self.thread.update(|thread| thread.page_came(before, page)),
+                Ok(page) if is_here => {
+                    let before = self.thread.try_update(|thread| {
+                        let grown = thread.page_came(before, page);
+                        grown.then(|| thread.grows()).flatten()
+                    });
+                    if let Some(Some(before)) = before {
+                        self.read_page(id, before);
+                    }
+                }
                 Ok(_) => {}
                 Err(fault) => {
                     if is_here {

@@ -100,8 +100,9 @@ fn place(route: &Route) -> &'static str {
         Route::Chats => "chats",
         Route::Chat(_) => "chat",
         Route::About(_) | Route::Safety(_) => "inner",
-        Route::New(_) | Route::Group | Route::Invite | Route::Devices | Route::Accounts | Route::Held => "inner",
-        Route::Requests | Route::Reach | Route::Settings => "top",
+        Route::New(_) | Route::Group | Route::Invite => "inner",
+        inner if inner.parent() == Route::Settings => "inner",
+        _ => "top",
     }
 }
 
@@ -139,6 +140,7 @@ fn app(desk: Desk) -> impl IntoView {
                     Route::Settings => settings::settings(desk).into_any(),
                     Route::Devices => devices::devices(desk).into_any(),
                     Route::Held => super::held::held(desk).into_any(),
+                    Route::Kept => super::kept::kept(desk).into_any(),
                     Route::Accounts => accounts::accounts(desk).into_any(),
                 }}
             </main>
@@ -153,8 +155,7 @@ fn nav(desk: Desk, route: Memo<Route>) -> impl IntoView {
         let hash = to.hash();
         let is_here = move || {
             route.with(|route| match (&to, route) {
-                (Route::Settings, Route::Devices | Route::Accounts | Route::Held) => true,
-                (Route::Chats, Route::Devices | Route::Accounts | Route::Held) => false,
+                (to, route) if route.parent() == Route::Settings => *to == Route::Settings,
                 (Route::Chats, route) => matches!(place(route), "chats" | "chat" | "inner"),
                 (to, route) => to == route,
             })

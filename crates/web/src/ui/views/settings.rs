@@ -258,6 +258,7 @@ fn here(desk: Desk) -> impl IntoView {
                 {line(t().here_repairs, |s| s.repairs)}
                 {line(t().here_unreadable, |s| s.unreadable)}
             </dl>
+            <a class="item" id="archive" href=Route::Kept.hash()>{icon(Icon::Keep)}<span>{t().archive}<small>{t().archive_says}</small></span>{icon(Icon::Next)}</a>
             <a class="item" id="held" href=Route::Held.hash()>{icon(Icon::Info)}<span>{t().held}<small>{t().held_says}</small></span>{icon(Icon::Next)}</a>
         </section>
     }
