@@ -122,6 +122,8 @@ async fn who_may_keep_messages_keeps_them_for_themselves() -> Result<()> {
     ben.browser.click("#archive").await?;
     ben.browser.wait_text("#kept .keptcard", "Worth keeping").await?;
     ben.browser.wait_text("#kept .keptabout", "Ana Reed").await?;
+    ben.browser.screenshot("den-kept-one").await?;
+    ensure!(ben.browser.run("return document.querySelector('#kept-older') === null").await? == true, "there are none");
     ben.browser.click("#kept .keptcard .quiet").await?;
     ben.browser.wait_text(".page .blank", "Nothing yet").await?;
     ben.open("Ana Reed").await?;
@@ -143,6 +145,7 @@ async fn who_may_keep_messages_keeps_them_for_themselves() -> Result<()> {
     ben.browser.wait(".said.theirs .keptmark").await?;
     ben.go("#/kept").await?;
     ben.browser.wait_text("#kept-whole", "Ana Reed").await?;
+    ben.browser.screenshot("den-kept-whole").await?;
     ensure!(ana.browser.run("return document.querySelector('.keptmark') === null").await? == true, "she keeps it, too");
     ana.has_no_faults().await?;
     ben.has_no_faults().await

@@ -2,7 +2,6 @@
 
 use super::accounts::badge;
 use super::bubble;
-use super::chats::picture;
 use super::desk::Desk;
 use super::dom;
 use super::frame::bar;
@@ -21,15 +20,7 @@ const PAGE: u32 = 50;
 /// The page.
 pub(crate) fn kept(desk: Desk) -> impl IntoView {
     let (messages, is_all) = (RwSignal::new(Vec::<(ConversationId, Message)>::new()), RwSignal::new(None::<bool>));
-    let read = move || {
-        let before: Option<UnixMillis> = messages.with_untracked(|all| all.last().map(|(_, oldest)| oldest.time));
-        desk.then(Intent::Archive { before, limit: PAGE }, move |reply| {
-            if let Reply::Archive(more) = reply {
-                is_all.try_set(Some(more.is_empty()));
-                messages.try_update(|all| all.extend(more));
-            }
-        });
-    };
+    let read = move || read(desk, messages, is_all);
     read();
     let whole = Memo::new(move |_| {
         desk.state.with(|state| state.chats().filter(|chat| chat.kept).map(|chat| chat.id).collect::<Vec<_>>())
@@ -54,6 +45,22 @@ pub(crate) fn kept(desk: Desk) -> impl IntoView {
     }
 }
 
+/// Reads the next ones; how many are left, only none at all says (an account that is linked may have some).
+fn read(desk: Desk, messages: RwSignal<Vec<(ConversationId, Message)>>, is_all: RwSignal<Option<bool>>) {
+    let before: Option<UnixMillis> = messages.with_untracked(|all| all.last().map(|(_, oldest)| oldest.time));
+    desk.then(Intent::Archive { before, limit: PAGE }, move |reply| {
+        if let Reply::Archive(more) = reply {
+            let came = more.len();
+            messages.try_update(|all| all.extend(more));
+            if (1..PAGE as usize).contains(&came) {
+                read(desk, messages, is_all);
+            } else {
+                is_all.try_set(Some(came == 0));
+            }
+        }
+    });
+}
+
 fn chat(desk: Desk, id: ConversationId) -> Option<Arc<Conversation>> {
     desk.state.with_untracked(|state| state.chat(id).cloned())
 }
@@ -62,7 +69,7 @@ fn conversation(desk: Desk, id: ConversationId) -> Option<AnyView> {
     let chat = chat(desk, id)?;
     let line = view! {
         <li><a class="item" href=Route::Chat(id).hash()>
-            {picture(desk, &chat)}<span><bdi>{chat.title.clone()}</bdi><small>{t().archive_all_of_it}</small></span>{icon(Icon::Next)}
+            {icon(Icon::Keep)}<span><bdi>{chat.title.clone()}</bdi><small>{t().archive_all_of_it}</small></span>{icon(Icon::Next)}
         </a></li>
     };
     Some(line.into_any())
