@@ -111,6 +111,9 @@ pub struct Server {
     pub knocks: u64,
     pub successors: u64,
     pub whispers: u64,
+    /// Which life of the data this is, and of which backup.
+    pub incarnation: u64,
+    pub backup_made: UnixMillis,
 }
 
 fn no(code: Code) -> Problem {
@@ -157,6 +160,8 @@ impl Server {
             knocks: 0,
             successors: 0,
             whispers: 0,
+            incarnation: 1,
+            backup_made: UnixMillis(0),
         }
     }
 
@@ -202,6 +207,8 @@ impl Server {
             knocks: self.knocks,
             successors: self.successors,
             whispers: self.whispers,
+            incarnation: self.incarnation,
+            backup_made: self.backup_made,
         }
     }
 
@@ -709,7 +716,8 @@ impl Server {
         SignedIn {
             account: account.clone(),
             time: self.now,
-            incarnation: 1,
+            incarnation: self.incarnation,
+            backup: self.backup_made,
             door: known.pools[0].len() as u32,
             stranger: known.pools[1].len() as u32,
             last_resort_used: known.last_resort_used,
