@@ -165,6 +165,7 @@ wire_enum! {
         16 Typing { conversation, who, typing },
         20 JoinEnded { join, joined },
         90 Gone { conversation, messages },
+        95 Restored { identity, backup },
     }
 }
 

@@ -303,6 +303,7 @@ impl Desk {
                     self.tell(fill(t().account_gone, &[("address", &address)]));
                 }
             }
+            Event::Restored { .. } => self.tell(t().server_restored),
             Event::JoinEnded { joined, .. } => {
                 self.joins.update(|joins| *joins += 1);
                 if joined.is_none() {
