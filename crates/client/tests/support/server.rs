@@ -111,6 +111,8 @@ pub struct Server {
     pub knocks: u64,
     pub successors: u64,
     pub whispers: u64,
+    /// What it says to speak.
+    pub version: u32,
     /// Which life of the data this is, and of which backup.
     pub incarnation: u64,
     pub backup_made: UnixMillis,
@@ -160,6 +162,7 @@ impl Server {
             knocks: 0,
             successors: 0,
             whispers: 0,
+            version: PROTOCOL_VERSION,
             incarnation: 1,
             backup_made: UnixMillis(0),
         }
@@ -207,6 +210,7 @@ impl Server {
             knocks: self.knocks,
             successors: self.successors,
             whispers: self.whispers,
+            version: self.version,
             incarnation: self.incarnation,
             backup_made: self.backup_made,
         }
@@ -218,7 +222,7 @@ impl Server {
         let mut nonce = [0; 32];
         self.rng.fill_bytes(&mut nonce);
         self.sessions.insert(key, Session { nonce, ..Session::default() });
-        let hello = Push::Hello { version: PROTOCOL_VERSION, nonce, time: self.now };
+        let hello = Push::Hello { version: self.version, nonce, time: self.now };
         self.out.push_back((key, ServerFrame::Push(hello)));
     }
 

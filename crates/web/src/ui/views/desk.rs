@@ -293,7 +293,7 @@ impl Desk {
         self.said.set(String::new());
     }
 
-    /// What happens to linked accounts, and to wishes to join.
+    /// What happens to linked accounts, to wishes to join, and to the server.
     fn hear_of_accounts(self, event: &Event) {
         match event {
             Event::SignedOut { identity, .. } => {
