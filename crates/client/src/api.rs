@@ -366,6 +366,9 @@ pub enum Event {
     JoinEnded { join: ConversationId, joined: Option<ConversationId> },
     /// Another own device changed a draft.
     Draft { conversation: ConversationId, text: Option<String> },
+    /// The server was restored from a backup of that time (0: it does not say) and forgot what came after it. What this device knows
+    /// is told it again, rooms are made anew where need be, and own messages are sent again; reach rules are those of then.
+    Restored { identity: IdentityId, backup: UnixMillis },
     /// The account is gone or this device was revoked; nothing can be sent any more.
     SignedOut { identity: IdentityId, why: String },
 }

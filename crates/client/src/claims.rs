@@ -99,6 +99,9 @@ impl Engine {
             self.found(conversation, &start, &claimed, devices, rng)
         });
         if let Err(failure) = outcome {
+            if self.waits_for_others(conversation) {
+                return;
+            }
             self.start_failed(conversation, failure);
         }
     }

@@ -42,6 +42,9 @@ impl Engine {
         }
         for (room, since) in self.behind.clone() {
             let due = since.plus_ms(LOG_AFTER_MS);
+            if self.s.comparing.contains(&room) {
+                continue;
+            }
             if self.now >= due {
                 self.fetch_log(room);
             } else {
@@ -54,6 +57,9 @@ impl Engine {
         let Some(work) = self.s.work.get(&room) else { return };
         if !self.s.rooms.contains(&room) {
             self.s.work.remove(&room);
+            return;
+        }
+        if self.s.comparing.contains(&room) {
             return;
         }
         if work.repair.is_some() {
@@ -326,6 +332,10 @@ impl Engine {
                 if self.need_group(&room) != Ready::Yes {
                     // Asked once more when the group is here: the same commit id gets the same answer.
                     return self.later(Purpose::Commit(room), 200);
+                }
+                if self.s.rooms.get(&room).is_some_and(|r| room_seq <= r.head) {
+                    // The server has gone back: what it takes now does not follow on what we know.
+                    return self.room_is_behind(room);
                 }
                 self.commit_accepted(room, room_seq);
                 if !closed.is_empty() {

@@ -10,6 +10,7 @@ use crate::signing;
 use crate::state::Stage;
 use parlour_proto::frames::{ClientFrame, PROTOCOL_VERSION, Request, sign_in_bytes};
 use parlour_proto::ids::UnixMillis;
+use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
 
 const FIRST_RETRY_MS: u64 = 500;
@@ -125,10 +126,12 @@ impl Engine {
     pub(crate) fn on_hello(&mut self, role: Role, version: u32, nonce: [u8; 32], time: UnixMillis) {
         if version != PROTOCOL_VERSION {
             self.wanted = false;
-            self.fail_network_intents(&Failure::Refused(parlour_proto::problem::Problem::new(
-                parlour_proto::problem::Code::PleaseUpdate,
-                "the server speaks another version: please update",
-            )));
+            let words = if version > PROTOCOL_VERSION {
+                "the server speaks a newer version than this app: please update the app"
+            } else {
+                "the server speaks an older version than this app: its operator has to update it"
+            };
+            self.fail_network_intents(&Failure::Refused(Problem::new(Code::PleaseUpdate, words)));
             self.close(role);
             return;
         }

@@ -181,6 +181,9 @@ impl Engine {
             self.ask(Role::Inbox, Purpose::OwnAccount, || Request::OwnAccount);
             return;
         }
+        if let Some(at) = self.giving_back {
+            return self.give_back(at);
+        }
         let Some(change) = self.appending.as_ref().map(|appending| appending.change) else { return };
         if !self.may(&Purpose::AppendList) {
             return;
@@ -201,6 +204,27 @@ impl Engine {
             appending.tries += 1;
         }
         self.ask(Role::Inbox, Purpose::AppendList, || Request::AppendDeviceList { link });
+    }
+
+    /// Appends a link once more that the server had, and forgot.
+    fn give_back(&mut self, at: usize) {
+        let Some(link) = self.me().and_then(|me| me.links.get(at).cloned()) else {
+            self.giving_back = None;
+            return;
+        };
+        self.ask(Role::Inbox, Purpose::GiveBack, || Request::AppendDeviceList { link });
+    }
+
+    pub(crate) fn on_given_back(&mut self, result: Result<Answer, Problem>) {
+        self.again = true;
+        self.giving_back = match result {
+            Ok(_) => self.giving_back.map(|at| at + 1),
+            Err(problem) => {
+                // Another device was quicker, perhaps: the next sign-in tells.
+                tracing::warn!(code = ?problem.code, "a link of our device list was not taken again");
+                None
+            }
+        };
     }
 
     fn is_so_already(&mut self, action: &Action) -> bool {
@@ -297,7 +321,13 @@ impl Engine {
                 return;
             }
             Relation::Extends | Relation::ForkByRoot => {}
-            Relation::Rollback | Relation::Fork => {
+            Relation::Rollback => {
+                tracing::warn!("the server shows an older device list of our own account than the one we know");
+                self.giving_back = Some(links.len());
+                self.again = true;
+                return;
+            }
+            Relation::Fork => {
                 tracing::warn!("the server shows another device list of our own account than the one we know");
                 return;
             }

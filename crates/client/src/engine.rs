@@ -41,6 +41,8 @@ pub(crate) enum Purpose {
     Backup,
     OwnAccount,
     AppendList,
+    /// A link of the own device list that the server does not have any more.
+    GiveBack,
     ClaimOwn(RoomId, DeviceId),
     Whisper(ConversationId),
     OpenRelay,
@@ -66,6 +68,8 @@ pub(crate) enum Load {
     Message(ConversationId, MessageId),
     /// Whether a message is stored already.
     Seen(RoomId, MessageId),
+    /// Whether a message is here that its author says again, unasked.
+    Lost(ConversationId, Box<crate::messages::Lost>),
     /// One own message, to be sent again.
     Again(ConversationId, MessageId),
     /// A page of a conversation's index, for a query.
@@ -188,6 +192,8 @@ pub struct Engine {
     pub(crate) listed: Option<Vec<parlour_proto::device_list::Device>>,
     /// The server has another list than we.
     pub(crate) list_wanted: bool,
+    /// The server lacks our device list's links from this one on.
+    pub(crate) giving_back: Option<usize>,
     pub(crate) appending: Option<crate::devices::Appending>,
     pub(crate) offer: Option<crate::linking::Offer>,
     pub(crate) joining: Option<crate::linking::Joining>,
@@ -305,6 +311,7 @@ impl Engine {
             announce: Vec::new(),
             listed: None,
             list_wanted: false,
+            giving_back: None,
             appending: None,
             offer: None,
             joining: None,
@@ -417,6 +424,7 @@ impl Engine {
             Purpose::Backup => self.on_backup_answer(result, rng),
             Purpose::OwnAccount => self.on_own_account(result),
             Purpose::AppendList => self.on_list_appended(result, rng),
+            Purpose::GiveBack => self.on_given_back(result),
             Purpose::ClaimOwn(room, device) => self.on_own_claimed(room, device, result),
             Purpose::OpenRelay => self.on_relay_opened(result),
             Purpose::JoinRelay => self.on_relay_joined(result, rng),
@@ -445,6 +453,7 @@ impl Engine {
             if self.is_online() {
                 self.settle_apps();
                 self.settle_chores();
+                self.settle_restored(rng);
                 self.settle_packages(rng);
                 self.settle_starts(rng);
                 self.settle_doors(rng);
@@ -521,6 +530,7 @@ impl Engine {
             Some(Load::Group(room)) => self.on_group_rows(room, rows),
             Some(Load::Package(member_key)) => self.on_package_rows(member_key, rows),
             Some(Load::Message(conversation, message)) => self.on_message_rows(conversation, message, &rows),
+            Some(Load::Lost(conversation, lost)) => self.on_lost_rows(conversation, *lost, &rows),
             Some(Load::Seen(room, message)) => self.on_seen_rows(room, message, &rows),
             Some(Load::Again(conversation, message)) => self.on_again_rows(conversation, message, &rows, rng),
             Some(Load::Page(walk)) => self.on_page_rows(walk, &rows, rng),

@@ -106,9 +106,12 @@ impl Engine {
                 }
             }
             Heard::Again { message: original, text, in_reply_to, ends } => {
-                if self.take_missing(conversation, original) {
-                    let said = self.said_again(row, text, in_reply_to, evidence, stamp, ends);
+                let asked = self.take_missing(conversation, original);
+                let said = self.said_again(row, text, in_reply_to, evidence, stamp, ends);
+                if asked {
                     self.put_said(conversation, original, None, said);
+                } else {
+                    self.said_unasked(conversation, row.room, original, None, said);
                 }
             }
             // What was delivered to another device, and how we want to be seen.
@@ -247,10 +250,12 @@ impl Engine {
             }
             Heard::Again { message: original, text, in_reply_to, ends } => {
                 let asked = self.take_missing(conversation, original);
+                let said = self.said_again(row, text, in_reply_to, evidence, stamp, ends);
                 if asked {
-                    let said = self.said_again(row, text, in_reply_to, evidence, stamp, ends);
                     self.put_said(conversation, original, Some(from), said);
                     self.delivered.entry((conversation, row.room)).or_default().push(original);
+                } else {
+                    self.said_unasked(conversation, row.room, original, Some(by), said);
                 }
             }
             Heard::Edit { message, text } => self.note(conversation, message, &Note::Edit { by, text }),

@@ -110,10 +110,8 @@ impl Engine {
         self.registration_proven();
         self.signed_in = true;
         self.inbox.proven();
-        if self.me().is_some_and(|me| me.incarnation != signed_in.incarnation)
-            && let Some(me) = self.s.identity.get_mut(&())
-        {
-            me.incarnation = signed_in.incarnation;
+        if self.is_live() {
+            self.note_incarnation(signed_in);
         }
         self.on_pools(signed_in.door, signed_in.stranger, signed_in.last_resort_used);
         self.list_is_at(signed_in.list);

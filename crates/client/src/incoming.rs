@@ -103,7 +103,8 @@ impl Engine {
             return Step::Done;
         };
         if row.room_seq <= room.watermark {
-            return Step::Done;
+            let conversation = room.conversation;
+            return self.take_late(row, conversation, rng);
         }
         let step = self.take_known(row, rng);
         if step == Step::Done
@@ -218,6 +219,10 @@ impl Engine {
         let RowBody::Commit { commit_id, payload, next_send_key, .. } = &row.body else { return Step::Done };
         let Some(room) = self.s.rooms.get(&row.room) else { return Step::Done };
         if row.room_seq <= room.head {
+            return Step::Done;
+        }
+        if from == From::Mailbox && self.is_frozen(&row.room) {
+            // If it belongs to what we know, the log has it, too.
             return Step::Done;
         }
         match self.need_group(&row.room) {

@@ -55,6 +55,7 @@ mod rebuild;
 mod renewal;
 mod repair;
 mod requests;
+mod restored;
 mod rules;
 mod saying;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::state::Saying;
 use bytes::Bytes;
 use parlour_proto::content::mention;
 use parlour_proto::frames::AccountRef;
-use parlour_proto::ids::{MessageId, UnixMillis};
+use parlour_proto::ids::{MessageId, RoomId, UnixMillis};
 
 record! {
     /// A message as it was said.
@@ -64,6 +64,21 @@ pub(crate) struct Said {
     pub(crate) stamp: [u8; 32],
     pub(crate) timer: Option<StoredTimer>,
     pub(crate) expires: Option<UnixMillis>,
+}
+
+/// A message that its author says again unasked: the server may have lost it before it was here.
+pub(crate) struct Lost {
+    pub(crate) message: MessageId,
+    pub(crate) room: RoomId,
+    /// `None`: another own device.
+    pub(crate) from: Option<AccountRef>,
+    pub(crate) said: Said,
+}
+
+impl std::fmt::Debug for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lost(..)")
+    }
 }
 
 choice! {
@@ -292,6 +307,32 @@ impl Engine {
     /// A message's position, and whether it was received.
     pub(crate) fn place_in(&self, rows: &[Pair]) -> Option<(u64, bool)> {
         parts(rows.iter()).map(|(stored, ..)| (stored.order, stored.is_received()))
+    }
+
+    /// A message is said again that nobody here asked for: it is taken if nothing is stored under its id.
+    pub(crate) fn said_unasked(
+        &mut self,
+        conversation: ConversationId,
+        room: RoomId,
+        message: MessageId,
+        from: Option<AccountRef>,
+        said: Said,
+    ) {
+        let prefix = self.message_prefix(conversation, message);
+        self.load_rows(prefix, Load::Lost(conversation, Box::new(Lost { message, room, from, said })));
+    }
+
+    pub(crate) fn on_lost_rows(&mut self, conversation: ConversationId, lost: Lost, rows: &[Pair]) {
+        let is_here = rows.iter().any(|(key, _)| matches!(key.get(NOTE_KIND), Some(&(b'0' | HANDED | b'x'))));
+        if is_here || !self.s.conversations.contains(&conversation) {
+            return;
+        }
+        let Lost { message, room, from, said } = lost;
+        self.put_said(conversation, message, from.as_ref(), said);
+        if from.is_some() {
+            self.delivered.entry((conversation, room)).or_default().push(message);
+        }
+        self.again = true;
     }
 
     /// An own message that somebody could not read: it is queued once more.

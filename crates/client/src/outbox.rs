@@ -115,6 +115,7 @@ impl Engine {
                 && !r.asked_here
                 && (r.open_there || !r.hello_sent)
                 && !self.behind.contains_key(&room)
+                && !self.is_frozen(&room)
                 && self
                     .s
                     .work
@@ -277,6 +278,12 @@ impl Engine {
         let Some((at, room)) = under_way.and_then(|(at, item)| Some((at, item.sealed.as_ref()?.room))) else { return };
         self.again = true;
         match result {
+            // Its echo would have been here: the server has gone back, and gives out what it gave out before.
+            Ok(Answer::Accepted { room_seq, .. })
+                if self.s.rooms.get(&room).is_some_and(|r| room_seq <= r.watermark) =>
+            {
+                self.room_is_behind(room);
+            }
             Ok(Answer::Accepted { .. }) => self.accepted(conversation, at),
             Ok(_) => self.later(Purpose::Message(conversation), 1_000),
             Err(problem) => match problem.code {

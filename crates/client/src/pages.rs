@@ -13,11 +13,12 @@ use crate::backup::BUCKET;
 use crate::engine::{Engine, Load};
 use crate::expiry::refile::PAGE as REFILED;
 use crate::messages::{Pair, QUEUED};
+use crate::restored::MOST_AGAIN;
 use crate::rows::codec::record;
 use crate::rows::{LAZY, decode, encode, prefix};
 use crate::state::Saying;
 use parlour_proto::content::MAX_REPORTS;
-use parlour_proto::ids::{DeviceId, MessageId};
+use parlour_proto::ids::{DeviceId, MessageId, UnixMillis};
 use rand_core::CryptoRngCore;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -56,6 +57,8 @@ enum Goal {
     Newest,
     /// Which are there, to be written anew.
     Refile { page: u64 },
+    /// The newest, of which own ones since then may be lost.
+    Own { since: UnixMillis },
 }
 
 /// A query under way: first index rows are read, then the messages that they name.
@@ -85,6 +88,7 @@ impl Walk {
             Goal::Keep { .. } => (BUCKET as usize).saturating_sub(self.places.len()),
             Goal::Newest => 1usize.saturating_sub(self.places.len()),
             Goal::Refile { .. } => REFILED.saturating_sub(self.places.len()),
+            Goal::Own { .. } => MOST_AGAIN.saturating_sub(self.places.len()),
             Goal::Read { .. } | Goal::Unread { .. } => {
                 MOST_READ.saturating_sub(self.places.values().filter(|place| place.received).count())
             }
@@ -218,6 +222,13 @@ impl Engine {
         self.start_walk(NOBODY, conversation, Goal::Keep { bucket }, BTreeMap::new(), range, rng);
     }
 
+    /// The newest messages, of which own ones since then may be lost.
+    pub(crate) fn read_own(&mut self, conversation: ConversationId, since: UnixMillis, rng: &mut dyn CryptoRngCore) {
+        let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
+        let range = 0..next_order.saturating_add(1);
+        self.start_walk(NOBODY, conversation, Goal::Own { since }, BTreeMap::new(), range, rng);
+    }
+
     /// Counts what came after a position.
     pub(crate) fn count_unread(&mut self, conversation: ConversationId, up_to: u64, rng: &mut dyn CryptoRngCore) {
         let next_order = self.s.conversations.get(&conversation).map_or(0, |c| c.next_order);
@@ -298,6 +309,7 @@ impl Engine {
             Goal::Show { limit } | Goal::Copy { limit, .. } => limit,
             Goal::Keep { .. } => BUCKET as usize,
             Goal::Newest => 1,
+            Goal::Own { .. } => MOST_AGAIN,
             Goal::Read { .. } | Goal::Unread { .. } | Goal::Refile { .. } => return Vec::new(),
         };
         let conversation = walk.conversation;
@@ -354,6 +366,10 @@ impl Engine {
                     Some(device) => self.on_copied(device, walk.conversation, walk.messages, rng),
                     None => self.on_handed(walk.messages, rng),
                 }
+            }
+            Goal::Own { since } => {
+                walk.messages.sort_by_key(|message| message.order);
+                self.on_own_read(walk.conversation, since, walk.messages, rng);
             }
             Goal::Keep { bucket } => {
                 walk.messages.sort_by_key(|message| message.order);

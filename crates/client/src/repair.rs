@@ -126,6 +126,7 @@ impl Engine {
             }
             Repair::Rebuild => {}
             Repair::Outside { .. } => self.fetch_log(room),
+            Repair::Behind { since } => self.settle_behind(room, since, rng),
         }
     }
 
@@ -163,7 +164,7 @@ impl Engine {
     /// Whether we are outside for longer than the next commit takes among people who are there.
     pub(crate) fn is_outside_long(&self, room: &RoomId) -> bool {
         let repair = self.s.work.get(room).and_then(|work| work.repair.as_ref());
-        matches!(repair, Some(Repair::Outside { since }) if self.now.since(*since) >= LOOK_MS)
+        matches!(repair, Some(Repair::Outside { since }) if self.now.since(*since) >= LOOK_MS) || self.is_behind(room)
     }
 
     /// The server knows our entry again: what waited goes on.
@@ -193,10 +194,14 @@ impl Engine {
             Ok(Answer::Log(log)) => log,
             Ok(_) => return self.later(Purpose::Log(room), 5_000),
             Err(problem) if problem.code == Code::Succeeded => return self.supersede(room, problem.successor),
+            Err(problem) if self.s.comparing.contains(&room) => return self.compare_refused(room, &problem),
             Err(problem) => return self.log_refused(room, &problem, rng),
         };
         if let Some(successor) = log.successor.filter(|_| !self.is_group_room(&room)) {
             self.supersede(room, Some(successor));
+            return;
+        }
+        if self.compare(room, &log).is_some() {
             return;
         }
         self.let_in(room);
@@ -325,7 +330,7 @@ impl Engine {
     }
 
     /// A new room for a conversation of two. Who has no place in a group any more must be added again.
-    fn rebuild(&mut self, room: RoomId, rng: &mut dyn CryptoRngCore) {
+    pub(crate) fn rebuild(&mut self, room: RoomId, rng: &mut dyn CryptoRngCore) {
         let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) else { return };
         let Some(c) = self.s.conversations.get(&conversation) else { return };
         let account = c.members.first().cloned().filter(|_| !c.is_group);
@@ -353,7 +358,7 @@ impl Engine {
             Ready::Never => return Step::Done,
             Ready::Yes => {}
         }
-        if !self.s.rooms.get(&room).is_some_and(|r| r.usable()) {
+        if self.is_frozen(&room) || !self.s.rooms.get(&room).is_some_and(|r| r.usable()) {
             return Step::Done;
         }
         let Some(joiner) = self.open_knock(room, old, payload) else {
@@ -426,6 +431,7 @@ impl Engine {
         self.s.work.remove(&room);
         self.behind.remove(&room);
         self.forget_sealed(conversation, room);
+        self.says_again_after(conversation);
         self.again = true;
     }
 }

@@ -57,6 +57,8 @@ fn identity() -> Identity {
         seen_told: UnixMillis(0),
         own: None,
         showing: crate::api::Showing::default(),
+        restored: UnixMillis(0),
+        lost_since: UnixMillis(0),
         incarnation: 1,
     }
 }

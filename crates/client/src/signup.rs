@@ -286,6 +286,8 @@ impl Engine {
                 read_reports: true,
                 typing_reports: true,
                 last_resort_made: UnixMillis(0),
+                restored: UnixMillis(0),
+                lost_since: UnixMillis(0),
                 incarnation: 0,
                 device_name: String::new(),
                 seen_told: UnixMillis(0),

@@ -64,6 +64,10 @@ pub(crate) struct State {
     pub(crate) clock: Table<(), Clock>,
     pub(crate) refiling: Table<ConversationId, Refile>,
     pub(crate) apps: Table<(), Apps>,
+    /// Rooms of which the server is to tell how much it knows ([`crate::restored`]).
+    pub(crate) comparing: Table<RoomId, ()>,
+    /// Conversations in which own messages since then may be lost.
+    pub(crate) resays: Table<ConversationId, UnixMillis>,
     /// Rows whose key is gone: they go, too.
     blind: Vec<Vec<u8>>,
 }
@@ -105,6 +109,8 @@ impl State {
             clock: Table::new(b'C'),
             refiling: Table::new(b'E'),
             apps: Table::new(b'A'),
+            comparing: Table::new(b'M'),
+            resays: Table::new(b'S'),
             blind: Vec::new(),
         }
     }
@@ -183,7 +189,9 @@ impl State {
             || self.unread.load(kind, rest, value)?
             || self.clock.load(kind, rest, value)?
             || self.refiling.load(kind, rest, value)?
-            || self.apps.load(kind, rest, value)?;
+            || self.apps.load(kind, rest, value)?
+            || self.comparing.load(kind, rest, value)?
+            || self.resays.load(kind, rest, value)?;
         if known { Ok(()) } else { Err(BrokenRow) }
     }
 
@@ -223,6 +231,8 @@ impl State {
         self.clock.flush(number, changes);
         self.refiling.flush(number, changes);
         self.apps.flush(number, changes);
+        self.comparing.flush(number, changes);
+        self.resays.flush(number, changes);
         changes.0.extend(self.blind.drain(..).map(|key| (key, None)));
     }
 
@@ -259,6 +269,8 @@ impl State {
         self.clock.clear();
         self.refiling.clear();
         self.apps.clear();
+        self.comparing.clear();
+        self.resays.clear();
     }
 
     /// The counters, made when missing.

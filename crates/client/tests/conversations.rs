@@ -488,3 +488,22 @@ fn a_server_that_swaps_key_packages_is_refused() {
     assert!(matches!(reply, Err(Failure::Suspicious(_))), "{reply:?}");
     assert!(w.server.room_ids().is_empty());
 }
+
+#[test]
+fn a_server_of_another_version_is_said_to_be_one_and_is_told_nothing() {
+    let mut w = World::new(99);
+    let ada = w.user(1);
+    for (version, word) in [(parlour_proto::frames::PROTOCOL_VERSION + 1, "update the app"), (0, "its operator")] {
+        w.server.version = version;
+        w.offline(ada);
+        w.recorded = Some(Default::default());
+        w.clients[ada].network = true;
+        let refused = w.ask(ada, Intent::Sync).unwrap_err();
+        let Failure::Refused(problem) = refused else { panic!("{refused:?}") };
+        assert_eq!(problem.code, parlour_proto::problem::Code::PleaseUpdate);
+        assert!(problem.detail.contains(word), "{problem:?}");
+        assert!(w.recorded.take().unwrap().is_empty(), "not even a signature");
+    }
+    w.server.version = parlour_proto::frames::PROTOCOL_VERSION;
+    assert!(w.ask(ada, Intent::Sync).is_ok());
+}

@@ -170,7 +170,7 @@ fn foot(out: Out) {
 fn object(kept: &Kept, count: &Count, lifetimes: &Lifetimes, today: UnixDay) -> serde_json::Value {
     let setting = match kept.lifetime {
         Lifetime::Set(setting) => Some(setting.name()),
-        Lifetime::Account | Lifetime::Seconds(_) | Lifetime::Work => None,
+        Lifetime::Account | Lifetime::Seconds(_) | Lifetime::Work | Lifetime::Data => None,
     };
     json!({
         "type": "kind", "name": kept.name, "rows": count.rows, "bytes": count.bytes,

@@ -27,6 +27,7 @@ Try it:
 Run it for others:
   parlour check --config /etc/parlour.toml
   parlour serve --config /etc/parlour.toml
+  parlour backup --data DIR --to BACKUPS --keys-to KEYS/today
 
 Log: RUST_LOG=info parlour … (to stderr; never names, numbers, addresses or text).
 Exit codes and the JSON Lines schema: docs/cli.md";
@@ -41,6 +42,10 @@ pub(crate) enum Command {
     Check(ConfigArgs),
     /// Prints what a server stores: each kind, how many, how old, how long, and why
     Audit(AuditArgs),
+    /// Copies a server's database while it runs; its keys, which open the copy, go into a file of their own
+    Backup(BackupArgs),
+    /// Makes a data directory of a backup and its keys
+    Restore(RestoreArgs),
     /// Shows it: a real server, three real clients, and what the server holds of them
     Demo(DemoArgs),
     /// A client: sign up, write, read, script bots
@@ -80,6 +85,48 @@ pub(crate) struct AuditArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// One JSON object per kind, a line each
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+A backup alone opens nothing, and the keys alone hold nothing: keep them in two places. Who has both reads what the
+server reads: handles, device keys, who is in which room; never a message.
+What was deleted after a backup lies in it, until you delete the backup. Keep none for longer than 30 days.
+The configuration is not in it.")]
+pub(crate) struct BackupArgs {
+    /// The server's data directory; the server may be running
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// A new directory for the backup, or an existing one in which it gets a name with the time
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// A new file for the keys: elsewhere than the backup
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys_to: Option<PathBuf>,
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Stop the old server for good first: two servers of one history confuse everybody.
+Clients notice at their next sign-in that something is forgotten, make rooms anew where they know more than the server,
+and send again what it took after the backup. What nobody can bring back: accounts and devices that came after it,
+reach rules and passwords changed after it; what was deleted after it is there again. See SECURITY.md.")]
+pub(crate) struct RestoreArgs {
+    /// The backup: the directory that `parlour backup` made
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// Its keys: the file that `--keys-to` made, at the same time as the backup or later
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: PathBuf,
+    /// The new data directory: not there yet, or empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// One JSON object instead of text
     #[arg(long)]
     pub(crate) json: bool,
 }

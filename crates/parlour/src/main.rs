@@ -2,6 +2,7 @@
 //! adapters; everything that decides is in the crates below.
 
 mod audit;
+mod backup;
 mod cli;
 mod client;
 mod demo;
@@ -10,6 +11,7 @@ mod exit;
 mod host;
 mod out;
 mod qr;
+mod restore;
 mod serve;
 mod text;
 
@@ -39,6 +41,8 @@ async fn run(command: Command) -> Result<(), Trouble> {
         Command::Serve(args) => serve::serve(&args).await,
         Command::Check(args) => serve::check(&args),
         Command::Audit(args) => audit::audit(&args),
+        Command::Backup(args) => backup::backup(&args).await,
+        Command::Restore(args) => restore::restore(&args).await,
         Command::Demo(args) => demo::demo(&args).await,
         Command::Client(args) => client::run(args).await,
     }

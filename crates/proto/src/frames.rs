@@ -433,6 +433,8 @@ pub struct SignedIn {
     pub time: UnixMillis,
     /// Grows with every restore of the server from a backup.
     pub incarnation: u64,
+    /// When the backup was made of which the server was restored last; 0: never.
+    pub backup: UnixMillis,
     /// Key packages left for door claims.
     pub door: u32,
     /// Key packages left for strangers.

@@ -8,7 +8,7 @@ use parlour_proto::{
     ids::{DeviceId, MemberKey},
     problem::Code,
 };
-use parlour_store::{RowBatch, Store, UnixTime};
+use parlour_store::{KeyRange, RowBatch, Store, UnixTime};
 
 use crate::{
     accounts::{DEVICE, device_partition},
@@ -202,6 +202,35 @@ pub(crate) async fn take<S: Store>(store: &S, device: &DeviceId, pool: Pool) -> 
         }));
     }
     refuse(Code::SlowDown, "too many claims at once; try again")
+}
+
+/// Deletes all packages but the last resorts, which count as used: after a restore any of them may have been given out before.
+pub(crate) async fn forget_all<S: Store>(store: &S) -> Result<(), Refused> {
+    let mut cursor = None;
+    loop {
+        let page = store.scan(Kind::Pool.row(), cursor, 256).await?;
+        for (partition, row) in page.rows {
+            let before: Counts = record::decode(&row.value, "pool")?;
+            let emptied = |span: Span| Span { first: span.next, next: span.next };
+            let after = Counts {
+                door: emptied(before.door),
+                stranger: emptied(before.stranger),
+                last_used: before.has_last,
+                ..before
+            };
+            let batch = RowBatch::new(partition).delete_range(KeyRange::prefix(b"k".to_vec())).put(
+                COUNTS,
+                record::encode(&after),
+                Kind::Pool.row(),
+                None,
+            );
+            let _ = store.commit(vec![batch.into()]).await?;
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 /// A row of a pool in words.

@@ -13,11 +13,12 @@ use parlour_proto::{
     ids::{MessageId, RoomId, UnixMillis},
     opaque::ServerSetup,
 };
+use parlour_store::{PartitionId, PartitionKind, Store};
 use rand_core::RngCore as _;
 use sha2::Sha256;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-use crate::{Rng, sync::RwLockExt as _};
+use crate::{Rng, error::Refused, sync::RwLockExt as _};
 
 /// Days that a franking key lives: as long as a report may come.
 pub const FRANKING_DAYS: u64 = 30;
@@ -141,6 +142,15 @@ impl Keys {
     /// Names these keys without telling anything about them.
     pub(crate) fn check(&self) -> [u8; 32] {
         self.directory.mac(b"check", &[])
+    }
+
+    /// Whether the store was made with these keys, or is new.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn are_those_of<S: Store>(&self, store: &S) -> Result<bool, Refused> {
+        let found = store.get(&PartitionId::new(PartitionKind::Meta, b"keys"), b"check").await?;
+        Ok(found.is_none_or(|row| row.value[..] == self.check()))
     }
 
     /// Makes the franking keys of today and tomorrow, and destroys those that are older than [`FRANKING_DAYS`].

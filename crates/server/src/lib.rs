@@ -13,6 +13,7 @@ pub mod config;
 pub mod directory;
 pub mod error;
 pub mod grants;
+pub mod incarnation;
 pub mod keypackages;
 pub mod keys;
 pub mod limits;

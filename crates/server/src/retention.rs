@@ -25,6 +25,8 @@ pub enum Lifetime {
     Set(Setting),
     /// Until the work it describes is done.
     Work,
+    /// As long as there is anything else.
+    Data,
 }
 
 impl Lifetime {
@@ -33,7 +35,7 @@ impl Lifetime {
         match self {
             Self::Seconds(s) => Some(s),
             Self::Set(setting) => Some(setting.ceiling_s()),
-            Self::Account | Self::Work => None,
+            Self::Account | Self::Work | Self::Data => None,
         }
     }
 
@@ -42,6 +44,7 @@ impl Lifetime {
         match self {
             Self::Account => "the account".to_owned(),
             Self::Work => "until done".to_owned(),
+            Self::Data => "the data".to_owned(),
             Self::Seconds(s) => span(s),
             Self::Set(setting) => span(lifetimes.seconds(setting)),
         }
@@ -149,6 +152,8 @@ kinds! {
     Backup = 26, "backup chunk (sealed by the account's devices)", Lifetime::Account, "the account's devices", "the recovery key brings contacts and conversations back";
     /// How many there are.
     BackupCount = 27, "backup chunk count", Lifetime::Account, "deleting the account", "a backup has a measure";
+    /// How often the data was restored.
+    Incarnation = 28, "life of the data", Lifetime::Data, "the next restore", "clients learn that the server forgot something";
     /// A fan-out under way.
     Job = 0x80, "delivery under way", Lifetime::Work, "finishing the delivery", "a crash loses no message that was accepted";
     /// An account deletion under way.

@@ -63,6 +63,8 @@ pub struct RoomLimits {
     pub joins: Rate,
     /// Rooms kept in memory.
     pub cached: usize,
+    /// No sequence below this one is given out any more: lower ones may have been, in another life of the data.
+    pub first_sequence: u64,
     /// How long rooms, their logs and waiting rows are kept.
     pub lifetimes: Lifetimes,
 }
@@ -75,6 +77,7 @@ impl Default for RoomLimits {
             commits: Rate { per_s: 2.0, burst: 240.0 },
             joins: Rate::per(500, 3_600),
             cached: 20_000,
+            first_sequence: 1,
             lifetimes: Lifetimes::default(),
         }
     }

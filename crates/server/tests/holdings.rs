@@ -12,7 +12,7 @@ use parlour_proto::{frames::*, ids::*, problem::Code};
 use parlour_server::{fresh_rng, retention::Kind};
 
 /// What is of rooms, of the deployment, or of nobody that can be told by the store.
-const ELSEWHERE: [Kind; 10] = [
+const ELSEWHERE: [Kind; 11] = [
     Kind::Room,
     Kind::RoomSeq,
     Kind::Log,
@@ -22,6 +22,7 @@ const ELSEWHERE: [Kind; 10] = [
     Kind::Job,
     Kind::Closed,
     Kind::KeyCheck,
+    Kind::Incarnation,
     Kind::Quarantine,
 ];
 

@@ -34,5 +34,8 @@ pub use id::{PartitionId, PartitionKind, PayloadId, QueueId, QueueKind, RowKind,
 pub use key_range::KeyRange;
 pub use memory::{CrashStore, MemoryStore};
 pub use port::{Counted, KindCount, Outcome, QueueLimit, QueueRow, Row, ScanCursor, ScanPage, Sink, Store, Swept};
-pub use sqlite::{SqliteOptions, SqliteStore, StoreStats};
+pub use sqlite::{
+    Copied, CopyError, SqliteOptions, SqliteStore, StoreStats, begin_anew, check_copy, copy_database, copy_size,
+    rows_without_key,
+};
 pub use ticket::{Answer, CommitTicket};

@@ -12,6 +12,7 @@
 //! ```
 
 mod census;
+mod copy;
 mod index;
 mod keys;
 mod queues;
@@ -42,7 +43,10 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub use self::stats::StoreStats;
+pub use self::{
+    copy::{Copied, CopyError, begin_anew, check_copy, copy_database, copy_size, rows_without_key},
+    stats::StoreStats,
+};
 use self::{
     index::Index,
     keys::{Keys, from_io, make_dir},
@@ -175,6 +179,7 @@ impl SqliteStore {
             last_chore: Instant::now(),
             last_commit: Instant::now(),
             unsettled: true,
+            hindered: false,
         };
         let writer = thread::Builder::new()
             .name("store-writer".to_owned())

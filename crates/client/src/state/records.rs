@@ -60,6 +60,10 @@ record! {
         /// The conversation among own devices, once there was more than one.
         own: Option<ConversationId>,
         showing: Showing,
+        /// When the server was found restored from a backup last, by its clock.
+        restored: UnixMillis,
+        /// What it took since then it may have lost; 0: nothing.
+        lost_since: UnixMillis,
     }
 }
 
@@ -445,6 +449,9 @@ choice! {
         3 Rebuild,
         /// Our state is whole, but the server does not know our entry since then: another member's commit brings it back.
         4 Outside { since: UnixMillis, },
+        /// The server's copy of the room is older than ours, since then as far as we know: nothing is sent or applied there, and
+        /// it is made anew.
+        5 Behind { since: UnixMillis, },
     }
 }
 

@@ -14,6 +14,7 @@ use parlour_proto::ids::{MessageId, UnixMillis};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use server::Server;
+use server::faults::GoingBack;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use zeroize::Zeroizing;
 
@@ -158,6 +159,16 @@ impl World {
             }
         }
         panic!("could not say {text}");
+    }
+
+    /// The server goes back to a copy of itself (made at `made`), all its sockets gone; clients connect again.
+    pub fn go_back(&mut self, copy: &Server, how: GoingBack) {
+        let made = copy.now;
+        for client in 0..self.clients.len() {
+            self.drop_sockets(client);
+        }
+        self.server.go_back(copy, made, how);
+        self.run_for(180_000);
     }
 
     /// Holds back what the server pushes to a client's inbox.

@@ -1,7 +1,7 @@
 //! A server in memory, after the comments in `frames.rs` and DESIGN §6: rooms with compare-and-set, entries, mailboxes,
 //! claims. It checks signatures and grants as the real one must. Nothing is ever lost but what it is told to lose.
 
-mod faults;
+pub mod faults;
 mod relays;
 mod rooms;
 
@@ -111,6 +111,11 @@ pub struct Server {
     pub knocks: u64,
     pub successors: u64,
     pub whispers: u64,
+    /// What it says to speak.
+    pub version: u32,
+    /// Which life of the data this is, and of which backup.
+    pub incarnation: u64,
+    pub backup_made: UnixMillis,
 }
 
 fn no(code: Code) -> Problem {
@@ -157,6 +162,9 @@ impl Server {
             knocks: 0,
             successors: 0,
             whispers: 0,
+            version: PROTOCOL_VERSION,
+            incarnation: 1,
+            backup_made: UnixMillis(0),
         }
     }
 
@@ -202,6 +210,9 @@ impl Server {
             knocks: self.knocks,
             successors: self.successors,
             whispers: self.whispers,
+            version: self.version,
+            incarnation: self.incarnation,
+            backup_made: self.backup_made,
         }
     }
 
@@ -211,7 +222,7 @@ impl Server {
         let mut nonce = [0; 32];
         self.rng.fill_bytes(&mut nonce);
         self.sessions.insert(key, Session { nonce, ..Session::default() });
-        let hello = Push::Hello { version: PROTOCOL_VERSION, nonce, time: self.now };
+        let hello = Push::Hello { version: self.version, nonce, time: self.now };
         self.out.push_back((key, ServerFrame::Push(hello)));
     }
 
@@ -438,6 +449,9 @@ impl Server {
                 self.log_fetches += 1;
                 self.prove(&room, &proof, "log", &after.to_be_bytes())?;
                 let r = &self.rooms[&room];
+                if r.entries[&proof.member_key].asked {
+                    return Err(no(Code::NoRight));
+                }
                 let rows = r.log.iter().filter(|row| row.room_seq > after).cloned().collect();
                 Ok(Answer::Log(Log { head: r.head, rows, more: false, successor: r.successor }))
             }
@@ -709,7 +723,8 @@ impl Server {
         SignedIn {
             account: account.clone(),
             time: self.now,
-            incarnation: 1,
+            incarnation: self.incarnation,
+            backup: self.backup_made,
             door: known.pools[0].len() as u32,
             stranger: known.pools[1].len() as u32,
             last_resort_used: known.last_resort_used,

@@ -55,6 +55,9 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::Identities(all) => {
             json!({"type": "identities", "identities": all.iter().map(self::identity).collect::<Vec<_>>()})
         }
+        Event::Restored { identity, backup } => {
+            json!({"type": "restored", "identity": identity.0, "backup_ms": backup.0})
+        }
         Event::SignedOut { why, .. } => json!({"type": "signed_out", "why": why}),
     })
 }

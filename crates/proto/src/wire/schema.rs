@@ -725,6 +725,8 @@ pub(super) struct SignedIn {
     pub pools: Option<Pools>,
     #[prost(uint32, tag = "5")]
     pub list: u32,
+    #[prost(uint64, tag = "6")]
+    pub backup: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]

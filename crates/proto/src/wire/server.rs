@@ -194,6 +194,7 @@ fn signed_in(from: pb::SignedIn) -> Result<SignedIn, Problem> {
         account: account_ref(from.account)?,
         time: UnixMillis(from.time),
         incarnation: from.incarnation,
+        backup: UnixMillis(from.backup),
         door: pools.door,
         stranger: pools.stranger,
         last_resort_used: pools.last_resort_used,
@@ -345,6 +346,7 @@ fn put_signed_in(state: &SignedIn) -> pb::SignedIn {
         account: put_account_ref(&state.account),
         time: state.time.0,
         incarnation: state.incarnation,
+        backup: state.backup.0,
         pools: Some(pb::Pools { door: state.door, stranger: state.stranger, last_resort_used: state.last_resort_used }),
         list: state.list,
     }

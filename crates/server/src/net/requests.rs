@@ -19,7 +19,7 @@ use crate::{
     accounts::{LoginState, NewAccount, RegisterState, Session},
     backups,
     error::{Refused, refuse},
-    fresh_rng, keypackages,
+    fresh_rng, incarnation, keypackages,
     reach::{Reach, Terms},
     relays::Seat,
     retention::Kind,
@@ -147,10 +147,31 @@ pub(super) async fn stranger<S: Store>(
             sign_in(&server, session, Answer::Registered, now).await
         }
         (Request::Authenticate { device, signature }, _) => {
-            let session = accounts.authenticate(device, &signature, &nonce, now).await?;
+            let session = accounts.authenticate(device, &signature, &nonce, now).await;
+            let session = session.map_err(|refused| forgotten(&server, refused, now))?;
             sign_in(&server, session, Answer::SignedIn, now).await
         }
         _ => out_of_place(),
+    }
+}
+
+/// How long after a restore a device that is not known is told that it may be the server who forgot it.
+const RESTORED_MS: u64 = 90 * 86_400_000;
+
+/// A device that came after the backup was made is not known to a restored server: it is told so.
+fn forgotten<S: Store>(server: &Server<S>, refused: Refused, now: UnixMillis) -> Refused {
+    let (number, backup) = (server.incarnation.number, server.incarnation.backup);
+    let recent = backup.0 > 0 && now.since(UnixMillis(number)) < RESTORED_MS;
+    match refused {
+        Refused::Problem(problem) if recent && problem.code == Code::NotADevice => {
+            let detail = format!(
+                "the server was restored from a backup of {} and does not know this device: if it came after that, sign up or \
+                 link it again",
+                incarnation::utc(backup)
+            );
+            Problem::new(Code::NotADevice, detail).into()
+        }
+        refused => refused,
     }
 }
 
@@ -168,7 +189,8 @@ async fn sign_in<S: Store>(
     let state = SignedIn {
         account: session.account.clone(),
         time: now,
-        incarnation: server.incarnation,
+        incarnation: server.incarnation.number,
+        backup: server.incarnation.backup,
         door: left.door,
         stranger: left.stranger,
         last_resort_used: left.last_resort_used,

@@ -35,6 +35,7 @@ use crate::{
     config::Config,
     error::Refused,
     fresh_rng,
+    incarnation::Incarnation,
     keys::Keys,
     limits::{Buckets, Rate},
     mailboxes::{ACK_EVERY_MS, Mailboxes, Notice},
@@ -91,7 +92,7 @@ pub(super) struct Server<S> {
     pub(super) metrics: Metrics,
     pub(super) site: Site,
     pub(super) has_tls: bool,
-    pub(super) incarnation: u64,
+    pub(super) incarnation: Incarnation,
     pub(super) acks_wait: Notify,
     more_metrics: MoreMetrics,
     stopping: AtomicBool,
@@ -107,6 +108,8 @@ impl<S: Store> Server<S> {
 
     pub(super) fn metrics_text(&self) -> String {
         let mut more = (self.more_metrics)();
+        more.push(("parlour_incarnation", self.incarnation.number));
+        more.push(("parlour_restored_backup_seconds", self.incarnation.backup.seconds()));
         more.push(("parlour_rooms_cached", self.rooms.cached() as u64));
         more.push(("parlour_relays_open", self.relays.count() as u64));
         self.metrics.render(&more)
@@ -172,8 +175,7 @@ fn site(config: &Config) -> Result<Site, StartError> {
 /// New keys for an old database would find nobody in it: better not to start.
 async fn check_keys<S: Store>(store: &S, keys: &Keys) -> Result<(), StartError> {
     let partition = PartitionId::new(PartitionKind::Meta, b"keys");
-    let found = store.get(&partition, b"check").await.map_err(Refused::from)?;
-    if found.is_some_and(|row| row.value[..] != keys.check()) {
+    if !keys.are_those_of(store).await? {
         return Err(StartError::WrongKeys);
     }
     let kind = Kind::KeyCheck;
@@ -213,10 +215,12 @@ async fn join<S: Store>(
         config,
         lifetimes.clone(),
     );
+    let incarnation = Incarnation::read(&store).await?;
     let per_s = config.limits.messages_per_room_per_s as f32;
     let limits = RoomLimits {
         sends: Rate { per_s, burst: per_s * 4.0 },
         joins: Rate::per(config.limits.joins_per_hour, 3_600),
+        first_sequence: incarnation.first_sequence(),
         lifetimes: lifetimes.clone(),
         ..RoomLimits::default()
     };
@@ -227,7 +231,7 @@ async fn join<S: Store>(
         tracing::info!(resumed, "finished interrupted deliveries");
     }
     Ok(Server {
-        incarnation: 1,
+        incarnation,
         new_rooms: Buckets::new(Rate::per(config.limits.rooms_per_hour, 3_600)),
         relays: Arc::new(Relays::new(lifetimes.ms(Setting::Relay))),
         lifetimes,

@@ -176,7 +176,7 @@ impl Lifetimes {
         match lifetime {
             Lifetime::Seconds(s) => Some(s),
             Lifetime::Set(setting) => Some(self.seconds(setting)),
-            Lifetime::Account | Lifetime::Work => None,
+            Lifetime::Account | Lifetime::Work | Lifetime::Data => None,
         }
     }
 

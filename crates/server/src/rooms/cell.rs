@@ -403,7 +403,7 @@ impl<S: Store> Rooms<S> {
         *cell.inner.locked() = Some(Inner {
             state: Arc::new(state),
             spoilt: false,
-            next: bound + 1,
+            next: (bound + 1).max(self.limits.first_sequence),
             bound,
             durable_bound: bound,
             recent_ids: recent.iter().map(|(recent, _)| short_id(&recent.id)).collect(),

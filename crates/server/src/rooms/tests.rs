@@ -560,3 +560,25 @@ async fn rows_wait_thirty_days_and_no_longer() {
     world.pass_ms(172_800_000);
     assert!(world.texts(&bob).await.is_empty());
 }
+
+#[tokio::test]
+async fn in_another_life_of_the_data_no_sequence_comes_again() {
+    let world = World::new().await;
+    let ada = Member::new(1);
+    world.create(&ada).await;
+    let before = world.send(1, 0, b"before").await.unwrap();
+    // What was said after the backup is forgotten with its sequences; the next life begins above all of them.
+    let first_sequence = 1_800_000_000_000 << 10;
+    let limits = RoomLimits { first_sequence, ..RoomLimits::default() };
+    let store = world.store.reopen();
+    let mailboxes = Arc::new(Mailboxes::open(store.clone(), world.keys.clone()).await.unwrap());
+    let rooms = Rooms::new(store.clone(), world.keys.clone(), mailboxes.clone(), limits);
+    let restored = World { store, rooms, mailboxes, clock: world.clock, keys: world.keys, now: world.now };
+    assert_eq!(restored.send(2, 0, b"first").await.unwrap(), first_sequence);
+    assert_eq!(restored.send(3, 0, b"second").await.unwrap(), first_sequence + 1);
+    assert_eq!(restored.send(1, 0, b"before").await.unwrap(), before, "what waits is known by its id");
+    // Later starts go on from there, with or without the floor.
+    let later = restored.restart().await;
+    assert!(later.send(4, 0, b"third").await.unwrap() > first_sequence + 1);
+    assert_eq!(later.texts(&ada).await.len(), 4);
+}

@@ -91,6 +91,8 @@ pub(super) struct Writer {
     pub(super) last_commit: Instant,
     /// Something was written since the log was emptied.
     pub(super) unsettled: bool,
+    /// A reader was in the way when the log was to be emptied last.
+    pub(super) hindered: bool,
 }
 
 impl Writer {
@@ -129,7 +131,7 @@ impl Writer {
                 Command::Close { answer } => {
                     let emptied = self.empty_wal();
                     drop(self);
-                    let _ = answer.send(emptied);
+                    let _ = answer.send(emptied.map(drop));
                     return;
                 }
             }
@@ -148,7 +150,7 @@ impl Writer {
                 Err(_) => return self.chores.pop_front(),
             }
         }
-        if self.unsettled {
+        while self.unsettled {
             match commands.recv_timeout(IDLE) {
                 Ok(chore) if chore.is_chore() => {
                     self.chores.push_back(chore);
@@ -158,9 +160,10 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
                     let emptied = self.empty_wal();
-                    emptied.inspect_err(|error| tracing::warn!(%error, "the log was not emptied")).ok();
+                    let emptied = emptied.inspect_err(|error| tracing::warn!(%error, "the log was not emptied"));
                     self.regain();
-                    self.unsettled = false;
+                    // With a reader in the way it is tried again: what was deleted must not stay in the log.
+                    self.unsettled = matches!(emptied, Ok(false));
                 }
             }
         }
@@ -362,13 +365,22 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the log back and cuts it to nothing, unless a reader is in the way: then the next time.
-    fn empty_wal(&mut self) -> Result<(), StoreError> {
-        let busy: bool =
-            self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(from_sql)?;
-        if !busy {
+    /// Writes the log back and cuts it to nothing, unless a reader is in the way: then the next time. `false` then.
+    fn empty_wal(&mut self) -> Result<bool, StoreError> {
+        if self.hindered {
+            // Who reads for long (a backup) is waited for once, not each time: commits would wait, too.
+            let (all, written): (i64, i64) = self
+                .db
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))
+                .map_err(from_sql)?;
+            if written < all {
+                return Ok(false);
+            }
+        }
+        self.hindered = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(from_sql)?;
+        if !self.hindered {
             self.shared.counters.truncated();
         }
-        Ok(())
+        Ok(!self.hindered)
     }
 }

@@ -167,6 +167,7 @@ wire_enum! {
         20 JoinEnded { join, joined },
         21 Earlier { conversation },
         90 Gone { conversation, messages },
+        95 Restored { identity, backup },
     }
 }
 

@@ -148,6 +148,7 @@ fn devices_and_drafts_come_back_as_they_were() {
         Event::LinkAsked { name: "Firefox on Linux".to_owned() },
         Event::Devices { identity: IdentityId(0), devices: vec![device, other], new: Some(DeviceId([4; 16])) },
         Event::Identities(vec![identity]),
+        Event::Restored { identity: IdentityId(1), backup: UnixMillis(600_000) },
         Event::History { to: None, done: 3, of: 1200 },
         Event::History { to: Some(DeviceId([4; 16])), done: 0, of: 0 },
         Event::Draft { conversation, text: Some("so far".to_owned()) },

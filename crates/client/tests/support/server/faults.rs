@@ -3,8 +3,17 @@
 use super::Server;
 use bytes::Bytes;
 use parlour_proto::frames::{AccountRef, Commit, EntryChange, Row, RowBody};
-use parlour_proto::ids::{Digest, MailboxId, MemberKey, MessageId, RoomId};
+use parlour_proto::ids::{Digest, MailboxId, MemberKey, MessageId, RoomId, UnixMillis};
 use rand_core::RngCore;
+
+/// How a server goes back to an earlier state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoingBack {
+    /// In another incarnation, with nothing given out twice.
+    Openly,
+    /// Saying nothing.
+    Silently,
+}
 
 impl Server {
     pub fn waiting_rows(&self) -> usize {
@@ -104,6 +113,49 @@ impl Server {
             signature: [0; 64],
         };
         self.apply_commit(commit).unwrap();
+    }
+
+    /// Goes back to a copy of itself. `Openly`: as `parlour restore` does it; else as one who puts old files back by hand, or who
+    /// wants its clients to forget.
+    pub fn go_back(&mut self, copy: &Server, made: UnixMillis, how: GoingBack) {
+        let before = copy.fork();
+        self.handles = before.handles;
+        self.passwords = before.passwords;
+        self.accounts = before.accounts;
+        self.rooms = before.rooms;
+        self.grants = before.grants;
+        self.mailboxes = before.mailboxes;
+        self.backups = before.backups;
+        self.tickets.clear();
+        self.sessions.clear();
+        self.online.clear();
+        self.out.clear();
+        if how == GoingBack::Silently {
+            return;
+        }
+        self.incarnation += 1;
+        self.backup_made = made;
+        let far = self.incarnation << 20;
+        for room in self.rooms.values_mut() {
+            room.seq = room.seq.max(far);
+        }
+        for (next, _) in self.mailboxes.values_mut() {
+            *next = (*next).max(far);
+        }
+        for device in self.accounts.values_mut().flat_map(|account| account.devices.values_mut()) {
+            device.pools = Default::default();
+            device.last_resort_used = true;
+        }
+    }
+
+    /// Whether an account has blocked another.
+    pub fn has_blocked(&self, account: &AccountRef, other: &AccountRef) -> bool {
+        self.accounts[account].blocked.contains(other)
+    }
+
+    /// How many devices an account has.
+    pub fn devices_of(&self, account: &AccountRef) -> usize {
+        self.accounts[account].devices.len()
     }
 
     /// The key of an epoch is valid for 60 s after the next; this makes them pass.

@@ -142,7 +142,16 @@ fn view() -> AccountView {
 }
 
 fn signed_in() -> SignedIn {
-    SignedIn { account: account(), time: TIME, incarnation: 2, door: 50, stranger: 20, last_resort_used: true, list: 3 }
+    SignedIn {
+        account: account(),
+        time: TIME,
+        incarnation: 2,
+        backup: UnixMillis(0),
+        door: 50,
+        stranger: 20,
+        last_resort_used: true,
+        list: 3,
+    }
 }
 
 pub(super) fn answers() -> Vec<Result<Answer, Problem>> {

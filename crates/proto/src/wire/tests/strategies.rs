@@ -216,11 +216,12 @@ fn view() -> impl Strategy<Value = AccountView> {
 }
 
 fn signed_in() -> impl Strategy<Value = SignedIn> {
-    (account(), time(), any::<u64>(), any::<u32>(), any::<u32>(), any::<bool>(), any::<u32>()).prop_map(
-        |(account, time, incarnation, door, stranger, last_resort_used, list)| SignedIn {
+    (account(), time(), any::<u64>(), time(), any::<u32>(), any::<u32>(), any::<bool>(), any::<u32>()).prop_map(
+        |(account, time, incarnation, backup, door, stranger, last_resort_used, list)| SignedIn {
             account,
             time,
             incarnation,
+            backup,
             door,
             stranger,
             last_resort_used,

@@ -300,7 +300,7 @@ impl Desk {
         self.said.set(String::new());
     }
 
-    /// What happens to linked accounts, and to wishes to join.
+    /// What happens to linked accounts, to wishes to join, and to the server.
     fn hear_of_accounts(self, event: &Event) {
         match event {
             Event::SignedOut { identity, .. } => {
@@ -310,6 +310,7 @@ impl Desk {
                     self.tell(fill(t().account_gone, &[("address", &address)]));
                 }
             }
+            Event::Restored { .. } => self.tell(t().server_restored),
             Event::JoinEnded { joined, .. } => {
                 self.joins.update(|joins| *joins += 1);
                 if joined.is_none() {
