@@ -33,6 +33,8 @@ const DAY_MS: u64 = 86_400_000;
 pub struct Outcome {
     /// What is wrong, in words; the first is where it stopped.
     pub faults: Vec<String>,
+    /// The steps that nobody could do, by their place.
+    pub idle: BTreeSet<usize>,
     /// How many steps were carried out.
     pub steps: usize,
     /// Over every frame, row and event.
@@ -111,13 +113,18 @@ impl Director {
     #[must_use]
     pub fn run(mut self, steps: &[Step]) -> Outcome {
         let mut done = 0;
+        let mut idle = BTreeSet::new();
         let healed = [Step { wait_ms: 0, what: What::Heal, who: 0, with: 0, how: 0 }];
         let closing = if steps.last().is_some_and(|step| step.what == What::Heal) { &healed[..0] } else { &healed[..] };
         for step in steps.iter().chain(closing) {
             self.wait(step.wait_ms);
             self.w.say(&format!("{step:?}"));
             match step.what {
-                What::Op(op) => self.op(op, step),
+                What::Op(op) => {
+                    if !self.op(op, step) {
+                        idle.insert(done);
+                    }
+                }
                 What::Fault(fault) => self.fault(fault, step),
                 What::Heal => self.heal(),
             }
@@ -129,6 +136,7 @@ impl Director {
         }
         Outcome {
             steps: done,
+            idle,
             digest: self.w.digest(),
             coverage: self.coverage,
             simulated_ms: self.w.now() - crate::clockwork::START.0,
@@ -263,8 +271,9 @@ impl Director {
 
     // ---- what people do
 
-    fn op(&mut self, op: Op, step: &Step) {
-        let Some(home) = self.act(op, step) else { return };
+    /// Whether somebody could do it.
+    fn op(&mut self, op: Op, step: &Step) -> bool {
+        let Some(home) = self.act(op, step) else { return false };
         self.ops += 1;
         let now = self.w.now();
         self.active.retain(|(_, _, until)| *until > now);
@@ -273,6 +282,7 @@ impl Director {
             self.coverage.count(op, *fault);
         }
         self.coverage.count_op(op);
+        true
     }
 
     /// Starts something on a seat; the intent's number.

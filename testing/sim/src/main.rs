@@ -72,7 +72,7 @@ fn run(args: &Args, seed: u64, plant: Option<Plant>, coverage: &mut Coverage) ->
     let size = if args.small { Size::small() } else { Size::hours(args.hours) };
     let steps = steps(seed, size);
     let begun = Instant::now();
-    let outcome = Director::traced(seed, plant, args.trace).run(&steps);
+    let outcome = Director::traced(seed, plant, args.trace && args.shrink == 0).run(&steps);
     outcome.trace.iter().for_each(|line| println!("{line}"));
     coverage.add(&outcome.coverage);
     println!(
@@ -102,7 +102,9 @@ fn run(args: &Args, seed: u64, plant: Option<Plant>, coverage: &mut Coverage) ->
         for step in &short {
             println!("  +{:>6} ms {:?} who {} with {} how {}", step.wait_ms, step.what, step.who, step.with, step.how);
         }
-        for fault in Director::new(seed, plant).run(&short).faults.iter().take(6) {
+        let again = Director::traced(seed, plant, args.trace).run(&short);
+        again.trace.iter().for_each(|line| println!("{line}"));
+        for fault in again.faults.iter().take(6) {
             println!("  {fault}");
         }
     }

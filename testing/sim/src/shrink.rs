@@ -1,6 +1,9 @@
 //! A failing list of steps made short: chunks are left out, smaller and smaller ones, as long as it still fails.
 
-use crate::{Director, Plant, plan::Step};
+use crate::{
+    Director, Plant,
+    plan::{Step, What},
+};
 
 /// What sort of fault it is: its words without numbers and quotes.
 fn sort_of(fault: &str) -> String {
@@ -17,24 +20,51 @@ fn fails(seed: u64, plant: Option<Plant>, steps: &[Step], sort: &str) -> bool {
 #[must_use]
 pub fn shrink(seed: u64, plant: Option<Plant>, mut steps: Vec<Step>, fault: &str, mut tries: u32) -> Vec<Step> {
     let sort = sort_of(fault);
+    let mut still = |fewer: &[Step]| {
+        let left = tries > 0;
+        tries = tries.saturating_sub(1);
+        left && fails(seed, plant, fewer, &sort)
+    };
+    // What nobody could do when its turn came, all at once.
+    let idle = Director::new(seed, plant).run(&steps).idle;
+    if let Some(busy) = without(&steps, |at, _| idle.contains(&at)).filter(|busy| still(busy)) {
+        steps = busy;
+    }
+    // Each sort of step, all of them.
+    let mut sorts: Vec<What> = Vec::new();
+    for step in &steps {
+        if !sorts.contains(&step.what) {
+            sorts.push(step.what);
+        }
+    }
+    for what in sorts {
+        if let Some(fewer) = without(&steps, |_, step| step.what == what).filter(|fewer| still(fewer)) {
+            steps = fewer;
+        }
+    }
     let mut chunk = steps.len().div_ceil(2);
-    while chunk > 0 && tries > 0 {
+    while chunk > 0 {
         let mut at = 0;
-        while at < steps.len() && tries > 0 {
-            let mut fewer = steps.clone();
-            let left_out: Vec<Step> = fewer.drain(at..(at + chunk).min(steps.len())).collect();
-            // Time passes as it did.
-            if let Some(next) = fewer.get_mut(at) {
-                next.wait_ms += left_out.iter().map(|step| step.wait_ms).sum::<u64>();
-            }
-            tries -= 1;
-            if fails(seed, plant, &fewer, &sort) {
-                steps = fewer;
-            } else {
-                at += chunk;
+        while at < steps.len() {
+            match without(&steps, |n, _| (at..at + chunk).contains(&n)).filter(|fewer| still(fewer)) {
+                Some(fewer) => steps = fewer,
+                None => at += chunk,
             }
         }
         chunk /= 2;
     }
     steps
+}
+
+/// The steps without some of them, time passing as it did; `None` if there is none of them.
+fn without(steps: &[Step], is_left_out: impl Fn(usize, &Step) -> bool) -> Option<Vec<Step>> {
+    let mut fewer = Vec::new();
+    let mut passed = 0;
+    for (at, step) in steps.iter().enumerate() {
+        passed += step.wait_ms;
+        if !is_left_out(at, step) {
+            fewer.push(Step { wait_ms: std::mem::take(&mut passed), ..*step });
+        }
+    }
+    (fewer.len() < steps.len()).then_some(fewer)
 }
