@@ -10,7 +10,7 @@ use parlour_proto::{
 
 /// A person, with one account.
 #[derive(Debug, Clone)]
-pub struct Person {
+pub(crate) struct Person {
     pub app: AppId,
     pub handle: String,
     pub address: String,
@@ -22,7 +22,7 @@ pub struct Person {
 
 /// A device of a person: a home, and which of its identities.
 #[derive(Debug, Clone)]
-pub struct Seat {
+pub(crate) struct Seat {
     pub person: usize,
     pub home: usize,
     pub identity: IdentityId,
@@ -36,14 +36,14 @@ pub struct Seat {
 
 /// A conversation, as all of its people know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
+pub(crate) enum Key {
     Pair(usize, usize),
     Group(u32),
 }
 
 /// Something that was said.
 #[derive(Debug, Clone)]
-pub struct Said {
+pub(crate) struct Said {
     pub text: String,
     pub edits: Vec<String>,
     pub seat: usize,
@@ -60,7 +60,7 @@ pub struct Said {
 
 /// All of it.
 #[derive(Debug, Default)]
-pub struct Book {
+pub(crate) struct Book {
     pub people: Vec<Person>,
     pub seats: Vec<Seat>,
     pub said: Vec<Said>,

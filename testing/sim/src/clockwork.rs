@@ -22,14 +22,14 @@ use parlour_store::{Clock, UnixTime};
 use rand_core::SeedableRng as _;
 
 /// When each run begins: 2027-03-01, 08:00 UTC.
-pub const START: UnixMillis = UnixMillis(1_803_888_000_000);
+pub(crate) const START: UnixMillis = UnixMillis(1_803_888_000_000);
 
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The clock of the server and of the world, its timers, and the server's randomness.
-pub struct Clockwork {
+pub(crate) struct Clockwork {
     now: AtomicU64,
     base: Instant,
     seed: u64,
@@ -41,7 +41,7 @@ pub struct Clockwork {
 impl Clockwork {
     /// A clock at [`START`]; randomness from a seed.
     #[must_use]
-    pub fn new(seed: u64) -> Arc<Self> {
+    pub(crate) fn new(seed: u64) -> Arc<Self> {
         Arc::new(Self {
             now: AtomicU64::new(START.0),
             base: Instant::now(),
@@ -54,12 +54,12 @@ impl Clockwork {
 
     /// The world's time, milliseconds.
     #[must_use]
-    pub fn ms(&self) -> u64 {
+    pub(crate) fn ms(&self) -> u64 {
         self.now.load(SeqCst)
     }
 
     /// Moves on to this time, and wakes who waited for it.
-    pub fn set(&self, ms: u64) {
+    pub(crate) fn set(&self, ms: u64) {
         self.now.fetch_max(ms, SeqCst);
         let due = {
             let mut timers = locked(&self.timers);
@@ -71,7 +71,7 @@ impl Clockwork {
 
     /// When somebody wants to be woken next.
     #[must_use]
-    pub fn next(&self) -> Option<u64> {
+    pub(crate) fn next(&self) -> Option<u64> {
         locked(&self.timers).keys().next().map(|(at, _)| *at)
     }
 
@@ -89,7 +89,7 @@ impl Clock for Clockwork {
 
 /// The [`Ambient`] of the simulated server.
 #[derive(Clone)]
-pub struct Around(pub Arc<Clockwork>);
+pub(crate) struct Around(pub Arc<Clockwork>);
 
 impl Ambient for Around {
     fn now(&self) -> UnixMillis {
@@ -159,25 +159,25 @@ struct Task {
 
 /// The server's tasks. Dropping them all is what a crash does.
 #[derive(Default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     all: BTreeMap<u64, Task>,
     next: u64,
 }
 
 impl Tasks {
     /// One more.
-    pub fn spawn(&mut self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+    pub(crate) fn spawn(&mut self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
         self.next += 1;
         self.all.insert(self.next, Task { future, woken: Arc::new(Flag(AtomicBool::new(true))) });
     }
 
     /// Ends all of them where they are.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.all.clear();
     }
 
     /// Runs who is woken, once each; whether there was anybody.
-    pub fn run(&mut self) -> bool {
+    pub(crate) fn run(&mut self) -> bool {
         let woken: Vec<u64> =
             self.all.iter().filter(|(_, task)| task.woken.0.swap(false, SeqCst)).map(|(id, _)| *id).collect();
         for id in &woken {
@@ -195,7 +195,7 @@ impl Tasks {
 ///
 /// # Panics
 /// When it waits for somebody else.
-pub fn at_once<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..1_000_000 {

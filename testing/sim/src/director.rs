@@ -41,7 +41,7 @@ pub struct Outcome {
     pub digest: String,
     /// Which operation met which fault.
     pub coverage: Coverage,
-    /// Simulated time, milliseconds.
+    /// Simulated time, milliseconds, without what all slept.
     pub simulated_ms: u64,
     /// Operations that somebody could carry out.
     pub ops: u64,
@@ -134,12 +134,15 @@ impl Director {
                 break;
             }
         }
+        if self.w.faults.is_empty() {
+            self.after_days();
+        }
         Outcome {
             steps: done,
             idle,
             digest: self.w.digest(),
             coverage: self.coverage,
-            simulated_ms: self.w.now() - crate::clockwork::START.0,
+            simulated_ms: self.w.now() - crate::clockwork::START.0 - self.w.slept_ms,
             ops: self.ops,
             struck: self.struck,
             crashes: (self.w.counts.home_crashes, self.w.counts.server_crashes),
@@ -149,6 +152,13 @@ impl Director {
             trace: self.w.trace,
             faults: self.w.faults,
         }
+    }
+
+    /// Days later the server has swept what was over by then.
+    fn after_days(&mut self) {
+        self.w.leap(5 * DAY_MS);
+        self.wait(3_700_000);
+        oracle::judge_server(self);
     }
 
     /// Lets time pass, undoing what is to be undone meanwhile.
@@ -224,7 +234,10 @@ impl Director {
             }
             Fault::HomeCrash => self.w.homes[home].crash_in = Some(step.how % 40),
             Fault::ClockForward => self.w.homes[home].ahead += i64::from(step.how % 86_400) * 1_000,
-            Fault::ClockBack => self.w.homes[home].ahead -= i64::from(step.how % 86_400) * 1_000,
+            Fault::ClockBack => {
+                self.w.homes[home].ahead -= i64::from(step.how % 86_400) * 1_000;
+                self.w.homes[home].look_at_clock();
+            }
             Fault::DiskFull => {
                 self.w.homes[home].full = true;
                 self.undo.push((now + 5_000 + how % 90_000, Undo::Empty(home)));
@@ -375,6 +388,7 @@ impl Director {
         for home in 0..self.w.homes.len() {
             let it = &mut self.w.homes[home];
             (it.full, it.ahead, it.crash_in) = (false, 0, None);
+            it.look_at_clock();
             self.w.start_home(home);
             if self.w.homes[home].cut != Cut::No {
                 self.w.set_cut(home, Cut::No);

@@ -12,12 +12,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
 /// The rows of a home.
-pub type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(crate) type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 /// Key packages in a pool: few, so that they run out now and then.
 const POOL: u32 = 6;
 
 /// One of the world's homes.
-pub struct Home {
+pub(crate) struct Home {
     /// `None`: the process is not running.
     pub(crate) engine: Option<Identities>,
     pub(crate) rows: Rows,
@@ -51,7 +51,7 @@ pub struct Home {
 
 /// How a home is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
+pub(crate) enum Cut {
     /// It is not.
     No,
     /// Sockets break, and none can be opened.
@@ -126,6 +126,11 @@ impl Home {
     /// When the engine wants to be woken, in the world's time.
     pub(crate) fn wake_ms(&self) -> Option<u64> {
         Some(self.wake?.0.saturating_add_signed(-self.ahead))
+    }
+
+    /// A shell looks at its clock every half minute, and ticks when it was set back.
+    pub(crate) fn look_at_clock(&mut self) {
+        self.inputs.push_back(Input::Tick);
     }
 
     /// Whether the process dies at this step.

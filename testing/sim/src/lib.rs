@@ -1,5 +1,6 @@
 //! The seeded simulation: dozens of real engines and the real server in one process, on a simulated clock, network and disk.
-//! One seed is one run, byte for byte the same.
+//! One seed is one run, byte for byte the same: every frame, every row at the server, every row of a home (but two kinds of MLS
+//! state in which OpenMLS writes hash maps: those by key and length), every message that is shown.
 //!
 //! # What counts as failure
 //! After each stretch everything is mended (the network is there, all devices run), and then, on every device:

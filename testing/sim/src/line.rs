@@ -13,7 +13,7 @@ use crate::clockwork::locked;
 
 /// What the server puts on a line.
 #[derive(Debug)]
-pub enum Put {
+pub(crate) enum Put {
     /// A frame.
     Frame(Bytes),
     /// A question for a sign of life.
@@ -31,7 +31,7 @@ struct Shared {
 
 /// Both ends of a line.
 #[derive(Clone)]
-pub struct Wired {
+pub(crate) struct Wired {
     shared: Arc<Mutex<Shared>>,
     number: u64,
     /// The lines that the world has to look at.
@@ -41,12 +41,12 @@ pub struct Wired {
 impl Wired {
     /// A new line with a number; `touched` is told of it whenever the server does something.
     #[must_use]
-    pub fn new(number: u64, touched: Arc<Mutex<Vec<u64>>>) -> Self {
+    pub(crate) fn new(number: u64, touched: Arc<Mutex<Vec<u64>>>) -> Self {
         Self { shared: Arc::default(), number, touched }
     }
 
     /// Something reaches the server.
-    pub fn bring(&self, came: Came) {
+    pub(crate) fn bring(&self, came: Came) {
         let mut shared = locked(&self.shared);
         shared.broken |= matches!(came, Came::End);
         shared.to_server.push_back(came);
@@ -57,25 +57,25 @@ impl Wired {
 
     /// What the server has put on it.
     #[must_use]
-    pub fn take(&self) -> Vec<Put> {
+    pub(crate) fn take(&self) -> Vec<Put> {
         locked(&self.shared).from_server.drain(..).collect()
     }
 
     /// The server has let go of it.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         locked(&self.shared).closed
     }
 
     /// The end that the server holds.
     #[must_use]
-    pub fn server_end(&self) -> ServerEnd {
+    pub(crate) fn server_end(&self) -> ServerEnd {
         ServerEnd(self.clone())
     }
 }
 
 /// Held by the server; closed when it is dropped.
-pub struct ServerEnd(Wired);
+pub(crate) struct ServerEnd(Wired);
 
 impl ServerEnd {
     fn put(&self, put: Put) -> Result<(), Broken> {

@@ -50,6 +50,9 @@ fn main() -> ExitCode {
         println!("planted bugs: {:?}", Plant::ALL);
         return ExitCode::FAILURE;
     }
+    if args.trace {
+        tracing_subscriber::fmt().without_time().with_ansi(false).init();
+    }
     let mut failed = Vec::new();
     let mut coverage = Coverage::default();
     for seed in range.unwrap_or(args.seed..args.seed + 1) {
@@ -97,7 +100,8 @@ fn run(args: &Args, seed: u64, plant: Option<Plant>, coverage: &mut Coverage) ->
     println!("seed {seed} FAILED after {} of {} steps:", outcome.steps, steps.len());
     outcome.faults.iter().take(12).for_each(|fault| println!("  {fault}"));
     if args.shrink > 0 {
-        let short = shrink(seed, plant, steps[..outcome.steps.min(steps.len())].to_vec(), &outcome.faults[0], args.shrink);
+        let short =
+            shrink(seed, plant, steps[..outcome.steps.min(steps.len())].to_vec(), &outcome.faults[0], args.shrink);
         println!("{} steps are left that fail:", short.len());
         for step in &short {
             println!("  +{:>6} ms {:?} who {} with {} how {}", step.wait_ms, step.what, step.who, step.with, step.how);

@@ -72,6 +72,11 @@ pub(crate) fn judge(d: &mut Director) {
         }
         judge_histories(d, *key, screens);
     }
+    judge_server(d);
+}
+
+/// Nothing is stored at the server a sweep after its end.
+pub(crate) fn judge_server(d: &mut Director) {
     let overdue = d.w.store.overdue(UnixTime((d.w.now() / 1_000).saturating_sub(SERVER_SLACK_S)));
     if overdue.rows + overdue.queue_rows > 0 {
         d.w.faults.push(format!("{} rows at the server are there after their time", overdue.rows + overdue.queue_rows));
@@ -198,9 +203,9 @@ fn judge_histories(d: &mut Director, key: Key, screens: &[Screen]) {
     let of = |screen: &Screen| -> Vec<MessageId> {
         let settled = screen.messages.iter().filter(|message| {
             !matches!(message.state, MessageState::Queued | MessageState::Failed)
-                && d.book.find(&message.id).is_some_and(|at| {
-                    at >= judged && d.book.said[at].at > d.book.seats[screen.seat].since
-                })
+                && d.book
+                    .find(&message.id)
+                    .is_some_and(|at| at >= judged && d.book.said[at].at > d.book.seats[screen.seat].since)
         });
         settled.map(|message| message.id).collect()
     };

@@ -6,8 +6,8 @@
 pub enum Plant {
     /// After a crash the server does not resume the deliveries that were under way.
     LostDelivery,
-    /// A mailbox deletes one row more than was acknowledged.
-    AckOneTooMany,
+    /// A mailbox deletes rows beyond what was acknowledged.
+    AckTooMany,
     /// The server answers before rows of mailboxes are durable: a crash undoes the last of them.
     NotDurable,
     /// A message that is sent once more is taken for another one.
@@ -36,7 +36,7 @@ impl Plant {
     /// All of them.
     pub const ALL: [Self; 13] = [
         Self::LostDelivery,
-        Self::AckOneTooMany,
+        Self::AckTooMany,
         Self::NotDurable,
         Self::DedupeOff,
         Self::SweepOff,

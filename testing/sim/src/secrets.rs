@@ -3,21 +3,21 @@
 use memchr::memmem;
 
 /// Stands in every text, name, title and password.
-pub const MARK: &str = "CANARY";
+pub(crate) const MARK: &str = "CANARY";
 
 /// All secrets of a run.
 #[derive(Default)]
-pub struct Secrets(Vec<(String, Vec<u8>)>);
+pub(crate) struct Secrets(Vec<(String, Vec<u8>)>);
 
 impl Secrets {
     /// One more.
-    pub fn add(&mut self, name: String, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, name: String, bytes: &[u8]) {
         self.0.push((name, bytes.to_vec()));
     }
 
     /// What is in these bytes.
     #[must_use]
-    pub fn find(&self, bytes: &[u8]) -> Option<String> {
+    pub(crate) fn find(&self, bytes: &[u8]) -> Option<String> {
         if memmem::find(bytes, MARK.as_bytes()).is_some() {
             return Some("what somebody wrote".to_owned());
         }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use parlour_store::{
-    Batch, Clock, CommitTicket, KeyRange, KindCount, MemoryStore, PartitionId, QueueBatch, QueueId, QueueLimit, QueueRow,
-    QueueWrite, Row, RowKind, ScanCursor, ScanPage, Seq, Sink, Store, StoreError, Swept, UnixTime, Write,
+    Batch, Clock, CommitTicket, KeyRange, KindCount, MemoryStore, PartitionId, QueueBatch, QueueId, QueueLimit,
+    QueueRow, QueueWrite, Row, RowKind, ScanCursor, ScanPage, Seq, Sink, Store, StoreError, Swept, UnixTime, Write,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -20,7 +20,7 @@ const DELIVERY: RowKind = RowKind(0x80);
 const UNDONE: usize = 4;
 
 /// What is known of what was written, over all starts.
-pub struct Seen {
+pub(crate) struct Seen {
     /// What the server must never see.
     pub secrets: Secrets,
     /// What it saw, in words.
@@ -73,7 +73,7 @@ impl Seen {
 
 /// The store that the simulated server gets.
 #[derive(Clone)]
-pub struct Watched {
+pub(crate) struct Watched {
     inner: MemoryStore,
     seen: Arc<Mutex<Seen>>,
     plant: Option<Plant>,
@@ -82,7 +82,7 @@ pub struct Watched {
 impl Watched {
     /// An empty one.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, plant: Option<Plant>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, plant: Option<Plant>) -> Self {
         let seen = Seen {
             secrets: Secrets::default(),
             leaks: Vec::new(),
@@ -94,30 +94,30 @@ impl Watched {
     }
 
     /// What was seen.
-    pub fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+    pub(crate) fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
         look(&mut locked(&self.seen))
     }
 
     /// How many batches were written, and a digest over all of them.
     #[must_use]
-    pub fn written(&self) -> (u64, [u8; 32]) {
+    pub(crate) fn written(&self) -> (u64, [u8; 32]) {
         self.seen(|seen| (seen.batches, seen.digest.clone().finalize().into()))
     }
 
     /// Crashes after so many more batches.
-    pub fn crash_after(&self, batches: usize) {
+    pub(crate) fn crash_after(&self, batches: usize) {
         self.inner.crash_after(batches);
     }
 
     /// Whether it has.
     #[must_use]
-    pub fn has_crashed(&self) -> bool {
+    pub(crate) fn has_crashed(&self) -> bool {
         self.inner.has_crashed()
     }
 
     /// What the next start finds.
     #[must_use]
-    pub fn reopen(&self) -> Self {
+    pub(crate) fn reopen(&self) -> Self {
         let inner = self.inner.reopen();
         if self.plant == Some(Plant::NotDurable) {
             for (queue, seq) in self.seen(|seen| std::mem::take(&mut seen.last)) {
@@ -129,7 +129,7 @@ impl Watched {
     }
 
     /// How many rows were over at this time and are there.
-    pub fn overdue(&self, at: UnixTime) -> Swept {
+    pub(crate) fn overdue(&self, at: UnixTime) -> Swept {
         crate::clockwork::at_once(self.inner.sweep(at)).unwrap_or_default()
     }
 }
@@ -154,12 +154,12 @@ impl Sink for Tell {
 impl Store for Watched {
     fn commit(&self, mut batches: Vec<Batch>) -> CommitTicket {
         self.seen(|seen| batches.iter().for_each(|batch| seen.batch(batch)));
-        if self.plant == Some(Plant::AckOneTooMany) {
+        if self.plant == Some(Plant::AckTooMany) {
             for batch in &mut batches {
                 let Batch::Queue(batch) = batch else { continue };
                 for write in &mut batch.writes {
                     if let QueueWrite::AckThrough(seq) = write {
-                        seq.0 += 1;
+                        seq.0 += 8;
                     }
                 }
             }

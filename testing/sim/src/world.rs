@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use parlour_client::api::{Changes, Event, Failure, Input, Intent, IntentId, Reply, Role, Socket};
+use parlour_client::api::{Changes, Event, Failure, Input, Intent, IntentId, MessageState, Reply, Role, Socket};
 use parlour_proto::{
     frames::{ClientFrame, Push, Request, ServerFrame},
     ids::{MessageId, UnixMillis},
@@ -62,7 +62,7 @@ struct Link {
 
 /// Counters of a run.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Frames that arrived, either way.
     pub frames: u64,
     /// Frames that were lost.
@@ -74,7 +74,7 @@ pub struct Counts {
 }
 
 /// Everything.
-pub struct World {
+pub(crate) struct World {
     /// The time.
     pub clock: Arc<Clockwork>,
     /// What the server writes.
@@ -89,6 +89,8 @@ pub struct World {
     pub trace: Vec<String>,
     /// Whether it is.
     pub traced: bool,
+    /// Time in which all slept, milliseconds.
+    pub slept_ms: u64,
     /// A frame takes at most so long, milliseconds.
     pub most_delay: u64,
     seed: u64,
@@ -120,7 +122,7 @@ impl World {
     /// # Panics
     /// When the server does not start.
     #[must_use]
-    pub fn new(seed: u64, plant: Option<Plant>) -> Self {
+    pub(crate) fn new(seed: u64, plant: Option<Plant>) -> Self {
         let clock = Clockwork::new(seed);
         let store = Watched::new(clock.clone(), plant);
         let mut key_rng = parlour_server::Rng::seed_from_u64(seed ^ 0x6b65_7973);
@@ -132,6 +134,7 @@ impl World {
             counts: Counts::default(),
             trace: Vec::new(),
             traced: false,
+            slept_ms: 0,
             most_delay: 60,
             seed,
             plant,
@@ -155,7 +158,7 @@ impl World {
     }
 
     /// A new home; its number.
-    pub fn home(&mut self) -> usize {
+    pub(crate) fn home(&mut self) -> usize {
         let number = self.homes.len();
         self.homes.push(Home::new(self.seed.wrapping_mul(1_000).wrapping_add(number as u64)));
         number
@@ -163,7 +166,7 @@ impl World {
 
     /// A digest over every frame, row and event so far.
     #[must_use]
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         let mut digest = self.digest.clone();
         digest.update(self.store.written().1);
         hex::encode(digest.finalize())
@@ -171,13 +174,13 @@ impl World {
 
     /// The world's time.
     #[must_use]
-    pub fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.clock.ms()
     }
 
     /// The one-time code that was sent to this number last.
     #[must_use]
-    pub fn code(&self, number: &str) -> Option<String> {
+    pub(crate) fn code(&self, number: &str) -> Option<String> {
         let outbox = self.core.as_ref()?.outbox()?;
         outbox.into_iter().rev().find(|message| message.to == number).map(|message| message.code)
     }
@@ -187,7 +190,11 @@ impl World {
         parts.iter().for_each(|part| self.digest.update(part));
         if self.traced {
             let sum = hex::encode(&Sha256::digest(parts.concat())[..6]);
-            self.trace.push(format!("{:>12} {what} {} B {sum}", self.now() - START.0, parts.iter().map(|p| p.len()).sum::<usize>()));
+            self.trace.push(format!(
+                "{:>12} {what} {} B {sum}",
+                self.now() - START.0,
+                parts.iter().map(|p| p.len()).sum::<usize>()
+            ));
         }
     }
 
@@ -212,8 +219,7 @@ impl World {
     fn start_server(&mut self) {
         let around = Around(self.clock.clone());
         let more = Box::new(Vec::new);
-        let started =
-            at_once(Core::start(&self.config, self.store.clone(), self.keys.clone(), Arc::new(around), more));
+        let started = at_once(Core::start(&self.config, self.store.clone(), self.keys.clone(), Arc::new(around), more));
         match started {
             Ok(core) => {
                 core.background().into_iter().for_each(|work| self.tasks.spawn(work));
@@ -224,7 +230,7 @@ impl World {
     }
 
     /// The server dies, and is started again a little later on what was durable.
-    pub fn crash_server(&mut self) {
+    pub(crate) fn crash_server(&mut self) {
         self.counts.server_crashes += 1;
         self.tasks.kill();
         self.core = None;
@@ -295,14 +301,14 @@ impl World {
     }
 
     /// Breaks all connections of a home.
-    pub fn break_links(&mut self, home: usize) {
+    pub(crate) fn break_links(&mut self, home: usize) {
         for link in self.homes[home].links.values().copied().collect::<Vec<_>>() {
             self.cut(link);
         }
     }
 
     /// The next answer to a home is lost, with its connection.
-    pub fn lose_answer(&mut self, home: usize) {
+    pub(crate) fn lose_answer(&mut self, home: usize) {
         for link in self.homes[home].links.values() {
             if let Some(link) = self.links.get_mut(link) {
                 link.loses_answer = true;
@@ -311,7 +317,7 @@ impl World {
     }
 
     /// Cuts a home off, or not any more.
-    pub fn set_cut(&mut self, home: usize, cut: Cut) {
+    pub(crate) fn set_cut(&mut self, home: usize, cut: Cut) {
         self.homes[home].cut = cut;
         // What was swallowed makes a hole in a stream: the connection is of no use any more.
         if cut != Cut::Silently {
@@ -349,7 +355,7 @@ impl World {
                 self.counts.frames += 1;
                 link.line.bring(came);
             }
-            Happening::ToClient(number, frame) => self.to_client(number, frame),
+            Happening::ToClient(number, frame) => self.arrive_at_client(number, frame),
             Happening::GoneAtServer(number) => {
                 if let Some(link) = self.links.get(&number) {
                     link.line.bring(Came::End);
@@ -371,7 +377,7 @@ impl World {
         self.links.remove(&number);
     }
 
-    fn to_client(&mut self, number: u64, frame: Bytes) {
+    fn arrive_at_client(&mut self, number: u64, frame: Bytes) {
         let Some(link) = self.links.get_mut(&number).filter(|link| !link.cut) else {
             self.counts.lost += 1;
             return;
@@ -409,7 +415,7 @@ impl World {
     // ---- the homes
 
     /// Starts a home's process now.
-    pub fn start_home(&mut self, home: usize) {
+    pub(crate) fn start_home(&mut self, home: usize) {
         if self.homes[home].engine.is_none() {
             self.homes[home].start();
             self.look_for_shown(home);
@@ -417,7 +423,7 @@ impl World {
     }
 
     /// A home's process dies; it is started again at `start_at`.
-    pub fn crash_home(&mut self, home: usize, start_at: u64) {
+    pub(crate) fn crash_home(&mut self, home: usize, start_at: u64) {
         for link in self.homes[home].links.values().copied().collect::<Vec<_>>() {
             if let Some(link) = self.links.get_mut(&link) {
                 link.cut = true;
@@ -441,7 +447,7 @@ impl World {
             let query = Intent::Messages { conversation, before: None, limit: 200 };
             let Some(Ok(Reply::Messages(found))) = self.query(home, query) else { continue };
             let gone = messages.iter().filter(|id| !found.iter().any(|message| message.id == **id)).count();
-            if gone > 0 && found.len() < 200 {
+            if gone > 0 && !found.is_empty() && found.len() < 200 {
                 self.faults.push(format!("home {home}: {gone} messages were shown, and are gone after a crash"));
             }
         }
@@ -516,9 +522,11 @@ impl World {
             return true;
         }
         for (key, value) in changes.0 {
-            // OpenMLS writes a hash map among the secrets of an epoch, in an order of its own: these rows count by their length.
+            // OpenMLS writes hash maps into the secrets of an epoch and into a pending commit, in an order of their own: these
+            // rows count by their length. All that follows from them counts to the byte.
             let length = value.as_ref().map_or(0, Vec::len).to_be_bytes();
-            let is_map = memchr::memmem::find(&key, b"mls/secrets/").is_some();
+            let is_map =
+                [&b"mls/secrets/"[..], b"mls/state"].iter().any(|name| memchr::memmem::find(&key, name).is_some());
             let counted = if is_map { &length } else { value.as_deref().unwrap_or_default() };
             self.note(&format!("row {} of home {home}", key.escape_ascii()), &[&key, counted]);
             let rows = &mut self.homes[home].rows;
@@ -546,8 +554,7 @@ impl World {
                 self.next_link += 1;
                 let number = self.next_link;
                 let line = Wired::new(number, self.touched.clone());
-                let link =
-                    Link { home, socket, line, cut: false, at_server: 0, at_client: 0, loses_answer: false };
+                let link = Link { home, socket, line, cut: false, at_server: 0, at_client: 0, loses_answer: false };
                 self.links.insert(number, link);
                 self.homes[home].links.insert(socket, number);
                 let at = self.now() + self.delay();
@@ -590,10 +597,10 @@ impl World {
     /// The planted bugs of a device that speaks.
     fn spoil(&mut self, home: usize, socket: Socket, frame: &mut ClientFrame) {
         match (self.plant, &mut frame.request) {
-            (Some(Plant::DedupeOff), Request::Send { message_id, .. }) => {
-                if !self.homes[home].sent.insert(*message_id) {
-                    *message_id = MessageId::random(&mut self.rng);
-                }
+            (Some(Plant::DedupeOff), Request::Send { message_id, .. })
+                if !self.homes[home].sent.insert(*message_id) =>
+            {
+                *message_id = MessageId::random(&mut self.rng);
             }
             (Some(Plant::PlainText), Request::PutBackup { chunk, .. }) => {
                 *chunk = [&chunk[..], MARK.as_bytes()].concat().into();
@@ -619,7 +626,11 @@ impl World {
                     self.digest.update(message.id.0);
                     self.digest.update(message.order.to_be_bytes());
                     self.digest.update(message.text.as_bytes());
-                    if message.timer.is_none() && message.expires.is_none_or(|end| end.0 > it_now + 3_600_000) {
+                    if message.state > MessageState::Queued
+                        && message.state != MessageState::Failed
+                        && message.timer.is_none()
+                        && message.expires.is_none_or(|end| end.0 > it_now + 3_600_000)
+                    {
                         it.shown.insert((*conversation, message.id));
                     }
                 }
@@ -635,7 +646,7 @@ impl World {
     }
 
     /// What a home says to something that needs no network; `None` if its process is not running, or died over it.
-    pub fn query(&mut self, home: usize, intent: Intent) -> Option<Result<Reply, Failure>> {
+    pub(crate) fn query(&mut self, home: usize, intent: Intent) -> Option<Result<Reply, Failure>> {
         self.homes[home].engine.as_ref()?;
         let (id, starts) = (self.homes[home].intent(intent), self.homes[home].starts);
         while self.run_home(home) && self.homes[home].starts == starts {
@@ -647,7 +658,7 @@ impl World {
     }
 
     /// Starts an intent, and lets the world go on until it is answered, at most so long.
-    pub fn ask(&mut self, home: usize, intent: Intent, most_ms: u64) -> Option<Result<Reply, Failure>> {
+    pub(crate) fn ask(&mut self, home: usize, intent: Intent, most_ms: u64) -> Option<Result<Reply, Failure>> {
         self.homes[home].engine.as_ref()?;
         let (id, starts) = (self.homes[home].intent(intent), self.homes[home].starts);
         self.wait(home, id, starts, most_ms)
@@ -724,7 +735,7 @@ impl World {
     }
 
     /// Lets so much time pass.
-    pub fn run_for(&mut self, ms: u64) {
+    pub(crate) fn run_for(&mut self, ms: u64) {
         let end = self.now() + ms;
         self.settle();
         while self.step(end) {
@@ -734,8 +745,9 @@ impl World {
     }
 
     /// All sleep, the server too, and wake up so much later.
-    pub fn leap(&mut self, ms: u64) {
+    pub(crate) fn leap(&mut self, ms: u64) {
         let to = self.now() + ms;
+        self.slept_ms += ms;
         let mut rng = parlour_server::Rng::seed_from_u64(to);
         self.keys.rotate(UnixMillis(to), &mut rng).expect("no file is touched");
         for home in 0..self.homes.len() {
