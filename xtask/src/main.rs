@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask up | web | test | bench | layers | deny | ci`.
+//! The project's own commands: `cargo xtask up | web | test | bench | sim | layers | deny | ci`.
 //!
 //! Small on purpose: everything that can be an ordinary cargo command is one, so that nothing here needs learning.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
@@ -18,6 +18,8 @@ cargo xtask COMMAND
   test [FILTER]                run all tests (with FILTER: those whose name contains it)
   bench [--quick] [--only A,B] measure the release build; one JSON line per figure, also in target/bench.jsonl
   bench --web [--quick] [--only A,B]  the same of the apps in a real browser
+  sim [--seed N | --seeds A..B] [--hours H] [--coverage]
+                               run engines and server in a simulated world; a failing seed prints a short list of steps
   layers                       check who imports whom, and the house rules that no compiler holds
   deny                         check licences, duplicate and banned crates, and where crates come from
   fmt | clippy                 the formatter in check mode; clippy with warnings as errors
@@ -42,6 +44,7 @@ fn dispatch() -> Result<()> {
         "up" => run::up(&rest),
         "test" => run::test(&rest),
         "bench" => run::bench(&rest),
+        "sim" => run::sim(&rest),
         "web" if rest.first().is_some_and(|what| what == "toolchain") => web::toolchain(),
         "web" => web::build(),
         "layers" => layers::check(),

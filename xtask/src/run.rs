@@ -66,6 +66,12 @@ fn test_workspace(rest: &[String]) -> Result<()> {
     run(&mut command)
 }
 
+/// Runs the simulation, built for release: a night's worth is one command.
+pub(crate) fn sim(rest: &[String]) -> Result<()> {
+    cargo(&["build", "--release", "--package", "parlour-sim"])?;
+    run(Command::new(target().join("release/parlour-sim")).args(rest))
+}
+
 /// Measures the release build: the server, or with `--web` the apps in a browser.
 pub(crate) fn bench(rest: &[String]) -> Result<()> {
     if rest.first().is_some_and(|first| first == "--web") {

@@ -59,6 +59,12 @@ impl Link {
         self.not_before = self.not_before.max(now.plus_ms(rng.next_u64() % (APART_MS + 1)));
     }
 
+    pub(crate) fn clock_set_back(&mut self, by_ms: u64) {
+        for at in [&mut self.not_before, &mut self.last_used] {
+            at.0 = at.0.saturating_sub(by_ms);
+        }
+    }
+
     /// It works: the next failure starts counting anew.
     pub(crate) fn proven(&mut self) {
         self.failures = 0;

@@ -341,7 +341,11 @@ impl Engine {
 
     /// Takes one input in. Drain [`poll`](Self::poll) afterwards.
     pub fn handle(&mut self, input: Input, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
+        let set_back_ms = self.now.since(now);
         self.now = now;
+        if set_back_ms > 0 {
+            self.clock_set_back(set_back_ms);
+        }
         self.wake = None;
         self.s.ring.seed(rng);
         self.tick_clock();
@@ -355,6 +359,20 @@ impl Engine {
         }
         self.settle(rng);
         self.finish();
+    }
+
+    /// The device's clock was set back: what was to be tried again at a time of the old clock is tried as much earlier, and
+    /// what was sent then does not wait longer for its answer.
+    fn clock_set_back(&mut self, by_ms: u64) {
+        let back = |at: &mut UnixMillis| at.0 = at.0.saturating_sub(by_ms);
+        self.inbox.clock_set_back(by_ms);
+        self.outbox.clock_set_back(by_ms);
+        back(&mut self.last_heard);
+        self.later.values_mut().for_each(back);
+        self.flights.values_mut().for_each(|flight| back(&mut flight.sent));
+        self.behind.values_mut().for_each(back);
+        self.turn.iter_mut().for_each(back);
+        self.drafts_due.iter_mut().for_each(|(_, due)| back(due));
     }
 
     /// The next effect; `None` when the shell may wait for the next input.

@@ -147,6 +147,10 @@ impl Engine {
     ) -> Step {
         match self.need_group(&row.room) {
             Ready::NotYet => return Step::Wait,
+            // Said before the others knew that we are out: it is not for us any more.
+            Ready::Never if self.s.rooms.get(&row.room).is_some_and(|r| matches!(r.phase, Phase::Left)) => {
+                return Step::Done;
+            }
             Ready::Never => {
                 self.unreadable(row.room, message);
                 return Step::Done;

@@ -539,3 +539,33 @@ fn a_server_that_falls_silent_is_tried_anew() {
     w.run_for(120_000);
     assert_eq!(last(w.texts(ben, at_ben), 1), ["there?"]);
 }
+
+#[test]
+fn what_is_said_to_somebody_who_has_just_left_counts_as_nothing() {
+    let (mut w, users, groups) = group(140, 3);
+    w.hold(users[2]);
+    w.say(users[1], groups[1], "still here?");
+    w.run_for(2_000);
+    w.start_intent(users[2], Intent::Leave { conversation: groups[2] });
+    w.run_for(2_000);
+    w.release(users[2]);
+    w.run_for(30_000);
+    assert_eq!(w.status(users[2]).unreadable, 0, "it was not for them any more");
+}
+
+#[test]
+fn a_clock_that_is_set_back_holds_nothing_up() {
+    let (mut w, ada, ben, at_ada, at_ben) = pair(141);
+    w.clients[ada].ahead = 20 * 3_600_000;
+    w.run_for(10_000);
+    w.clients[ada].network = false;
+    w.drop_sockets(ada);
+    w.run_for(120_000);
+    w.say(ada, at_ada, "one");
+    w.clients[ada].ahead = 0;
+    w.clients[ada].network = true;
+    // A shell ticks within half a minute.
+    (0..5).for_each(|_| w.run_for(30_000));
+    assert_eq!(w.texts(ben, at_ben).last().unwrap(), "one");
+    assert_eq!(w.status(ada).queued, 0);
+}

@@ -1,11 +1,12 @@
 //! The server: apps, accounts, directory, rooms, mailboxes, retention; then the sockets and routes.
 //!
 //! Domain modules are generic over the [`Store`](parlour_store::Store) port and take `now` and randomness as parameters; only
-//! [`net`] reads a clock or opens a socket. The server links no MLS library: it orders, queues and forgets what it cannot read.
+//! [`net`] asks for them (of an [`ambient`]) or opens a socket. The server links no MLS library: it orders, queues and forgets what it cannot read.
 //! Each request's life: `net` parses a frame, a domain module decides and submits one ordered list of batches, the store
 //! makes it durable, `net` answers. Nothing about a person is logged.
 
 pub mod accounts;
+pub mod ambient;
 pub mod apps;
 mod backups;
 pub mod claims;

@@ -7,7 +7,7 @@
 mod live;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -67,7 +67,8 @@ pub struct Mailboxes<S> {
     connected: Arc<Connected>,
     closed: RwLock<HashSet<[u8; 32]>>,
     closings: AtomicU64,
-    acks: Mutex<HashMap<MailboxId, Seq>>,
+    /// In order: what is written first does not depend on chance.
+    acks: Mutex<BTreeMap<MailboxId, Seq>>,
 }
 
 impl<S: Store> Mailboxes<S> {
@@ -194,9 +195,6 @@ impl<S: Store> Mailboxes<S> {
             if acks.get(&mailbox) == Some(&seq) {
                 acks.remove(&mailbox);
             }
-        }
-        if acks.is_empty() && acks.capacity() > 1024 {
-            acks.shrink_to(64);
         }
         Ok(())
     }

@@ -100,7 +100,7 @@ impl Engine {
             return;
         }
         let mut found = self.archives.remove(&intent).unwrap_or_default().found;
-        found.sort_by(|(_, one), (_, other)| (other.time, other.id).cmp(&(one.time, one.id)));
+        found.sort_by_key(|(_, message)| std::cmp::Reverse((message.time, message.id)));
         self.done(intent, Ok(Reply::Archive(found)));
     }
 

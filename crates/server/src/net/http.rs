@@ -28,7 +28,7 @@ const HTTP_TIME: Duration = Duration::from_secs(20);
 
 /// Which socket was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
     /// One per device, signed in.
     Inbox,
     /// Anonymous.
@@ -125,7 +125,7 @@ fn app<S: Store>(server: &Arc<Server<S>>, request: &Request<Incoming>, path: &st
 }
 
 fn dev<S: Store>(server: &Arc<Server<S>>, request: &Request<Incoming>) -> Response<Body> {
-    let Some(messages) = server.accounts.codes.outbox(super::now()) else {
+    let Some(messages) = server.accounts.codes.outbox(server.ambient.now()) else {
         return text(StatusCode::NOT_FOUND, "not found\n");
     };
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -12,14 +12,13 @@ use parlour_store::Store;
 
 use super::{
     feed::Feed,
-    now,
     server::{Server, Source},
 };
 use crate::{
     accounts::{LoginState, NewAccount, RegisterState, Session},
     backups,
     error::{Refused, refuse},
-    fresh_rng, incarnation, keypackages,
+    incarnation, keypackages,
     reach::{Reach, Terms},
     relays::Seat,
     retention::Kind,
@@ -64,7 +63,7 @@ fn out_of_place<S: Store>() -> Outcome<S> {
 
 /// A request on the anonymous socket.
 pub(super) async fn outbox<S: Store>(server: Arc<Server<S>>, request: Request) -> Outcome<S> {
-    let now = now();
+    let now = server.ambient.now();
     let rooms = &server.rooms;
     match request {
         Request::Apps => Ok(Done::Answer(Answer::Apps(server.apps.infos()))),
@@ -72,12 +71,12 @@ pub(super) async fn outbox<S: Store>(server: Arc<Server<S>>, request: Request) -
             rooms.send(Send { room, message_id, send_key, tag, payload }, now).await.map(Done::Pending)
         }
         Request::Commit(commit) => {
-            let answer = rooms.commit(&commit, now, &mut fresh_rng()).await?;
+            let answer = rooms.commit(&commit, now, &mut server.ambient.rng()).await?;
             server.metrics.commits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             Ok(Done::Answer(answer))
         }
         Request::DoorClaim { account, door, room } => {
-            let claimed = server.claims.door_claim(&account, &door, room, now, &mut fresh_rng()).await?;
+            let claimed = server.claims.door_claim(&account, &door, room, now, &mut server.ambient.rng()).await?;
             Ok(Done::Answer(Answer::Claimed(claimed)))
         }
         Request::OpenEntry { room, proof } => rooms.open_entry(room, &proof, now).await.and_then(|()| done()),
@@ -110,8 +109,8 @@ pub(super) async fn stranger<S: Store>(
     nonce: [u8; 32],
     source: Source,
 ) -> Outcome<S> {
-    let (now, accounts) = (now(), &server.accounts);
-    let rng = &mut fresh_rng();
+    let (now, accounts) = (server.ambient.now(), &server.accounts);
+    let rng = &mut server.ambient.rng();
     match (request, exchange) {
         (Request::Apps, _) => Ok(Done::Answer(Answer::Apps(server.apps.infos()))),
         (Request::RequestCode { app, handle }, _) => {
@@ -206,7 +205,7 @@ pub(super) async fn member<S: Store>(
     session: Arc<Session>,
     nonce: [u8; 32],
 ) -> Outcome<S> {
-    let now = now();
+    let now = server.ambient.now();
     let session = &*session;
     let reach = Reach {
         store: &server.store,
@@ -224,7 +223,7 @@ pub(super) async fn member<S: Store>(
             Ok(Done::Answer(Answer::Pools { door, stranger, last_resort_used }))
         }
         Request::AppendDeviceList { link } => {
-            server.accounts.append_link(session, link, now, &mut fresh_rng()).await.and_then(|()| done())
+            server.accounts.append_link(session, link, now, &mut server.ambient.rng()).await.and_then(|()| done())
         }
         Request::PutBackup { name, chunk } => {
             backups::put(&server.store, &session.account.account, &name, chunk).await.and_then(|()| done())
@@ -240,19 +239,19 @@ pub(super) async fn member<S: Store>(
         }
         Request::OwnAccount => Ok(Done::Answer(Answer::Account(server.accounts.own_account(session).await?))),
         Request::ClaimOwn { device, room } => {
-            let claimed = server.claims.claim_own(session, device, room, now, &mut fresh_rng()).await?;
+            let claimed = server.claims.claim_own(session, device, room, now, &mut server.ambient.rng()).await?;
             Ok(Done::Answer(Answer::Claimed(claimed)))
         }
         Request::Claim { who, room } => claim(&server, session, &who, room, now).await,
         Request::OwnGrant { room, member_key } => {
-            let rng = &mut fresh_rng();
+            let rng = &mut server.ambient.rng();
             let grant = crate::grants::Grant::new(session.mailbox, true, now, rng);
             let grant = Bytes::from(grant.seal(&server.keys, &room, &member_key, rng));
             Ok(Done::Answer(Answer::Grant { grant }))
         }
         Request::CreateRoom { room, member_key, send_key } => {
             server.new_rooms.take(session.account.account, now)?;
-            let rng = &mut fresh_rng();
+            let rng = &mut server.ambient.rng();
             server.rooms.create(room, member_key, send_key, session.mailbox, now, rng).await.and_then(|()| done())
         }
         Request::Reach => Ok(Done::Answer(Answer::Reach(reach.rules().await?))),
@@ -278,16 +277,17 @@ pub(super) async fn member<S: Store>(
 }
 
 /// A request about the socket's relay; `None` when it is about something else. `session` is `None` before signing in.
-pub(super) fn relay(
+pub(super) fn relay<S: Store>(
+    server: &Server<S>,
     seat: &mut Seat,
     request: &Request,
     session: Option<&Session>,
     source: Source,
 ) -> Option<Result<Answer, Problem>> {
-    let now = now();
+    let now = server.ambient.now();
     Some(match (request, session) {
         (Request::OpenRelay, Some(session)) => {
-            seat.open(session.account.account, now, &mut fresh_rng()).map(|slot| Answer::Relay { slot })
+            seat.open(session.account.account, now, &mut server.ambient.rng()).map(|slot| Answer::Relay { slot })
         }
         (Request::JoinRelay { slot }, None) => seat.join(*slot, source, now).map(|()| Answer::Done),
         (Request::Relay { payload }, _) => seat.hand_over(payload, now).map(|()| Answer::Done),
@@ -307,13 +307,13 @@ async fn claim<S: Store>(
     room: parlour_proto::ids::RoomId,
     now: UnixMillis,
 ) -> Outcome<S> {
-    let answer_at = tokio::time::Instant::now() + server.claims.answer_after();
-    let claimed = server.claims.claim(session, who, room, now, &mut fresh_rng()).await;
+    let answer_at = server.ambient.instant() + server.claims.answer_after();
+    let claimed = server.claims.claim(session, who, room, now, &mut server.ambient.rng()).await;
     server.metrics.claims.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     match claimed {
         Ok(claimed) => Ok(Done::Answer(Answer::Claimed(claimed))),
         Err(refused) => {
-            tokio::time::sleep_until(answer_at).await;
+            server.ambient.sleep_until(answer_at).await;
             Err(refused)
         }
     }

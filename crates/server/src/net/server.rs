@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use parlour_proto::ids::AccountId;
+use parlour_proto::ids::{AccountId, UnixMillis};
 use parlour_store::{PartitionId, PartitionKind, RowBatch, Store, StoreError, UnixTime};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -24,17 +24,17 @@ use super::{
     address::{Addresses, Slot},
     http,
     io::Io,
-    now,
-    socket::Socket,
+    line::Line,
+    socket::{Socket, web_socket},
     tls::{TlsError, acceptor},
 };
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, codes::OutboxMessage},
+    ambient::{Ambient, Machine, Sleep},
     apps::Apps,
     claims::Claims,
     config::Config,
     error::Refused,
-    fresh_rng,
     incarnation::Incarnation,
     keys::Keys,
     limits::{Buckets, Rate},
@@ -79,6 +79,7 @@ pub enum StartError {
 
 /// All that a connection needs.
 pub(super) struct Server<S> {
+    pub(super) ambient: Arc<dyn Ambient>,
     pub(super) store: S,
     pub(super) keys: Arc<Keys>,
     pub(super) apps: Apps,
@@ -147,19 +148,61 @@ pub async fn run<S: Store>(
     keys: Keys,
     more_metrics: MoreMetrics,
 ) -> Result<RunningServer, StartError> {
-    let lifetimes = config.retention.lifetimes().map_err(|mut faults| StartError::Retention(faults.swap_remove(0)))?;
     let tls = config.tls.as_ref().map(acceptor).transpose()?;
-    check_keys(&store, &keys).await?;
-    let site = site(config)?;
-    let server = Arc::new(join(config, store, keys, more_metrics, site, lifetimes).await?);
+    let core = Core::start(config, store, Arc::new(keys), Arc::new(Machine), more_metrics).await?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
     let addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
     let stop = Arc::new(Notify::new());
     let most = config.limits.connections_per_address;
-    let task = tokio::spawn(accept(server, listener, tls, most, stop.clone()));
+    let task = tokio::spawn(accept(core, listener, tls, most, stop.clone()));
     tell_service_manager("READY=1");
     tracing::info!(apps = config.apps.len(), tls = config.tls.is_some(), "started");
     Ok(RunningServer { addr, stop, task })
+}
+
+/// The server but for what accepts connections: [`run`] puts sockets under it, a simulation lines of its own.
+pub struct Core<S>(Arc<Server<S>>);
+
+impl<S> Clone for Core<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: Store> Core<S> {
+    /// Joins the domain modules over a store, and finishes what a crash interrupted.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(
+        config: &Config,
+        store: S,
+        keys: Arc<Keys>,
+        ambient: Arc<dyn Ambient>,
+        more_metrics: MoreMetrics,
+    ) -> Result<Self, StartError> {
+        let lifetimes =
+            config.retention.lifetimes().map_err(|mut faults| StartError::Retention(faults.swap_remove(0)))?;
+        check_keys(&store, &keys, ambient.now()).await?;
+        let site = site(config)?;
+        let server = join(config, store, keys, ambient, more_metrics, site, lifetimes).await?;
+        Ok(Self(Arc::new(server)))
+    }
+
+    /// Work that goes on beside the connections; none of it ends.
+    pub fn background(&self) -> [Sleep; 3] {
+        [Box::pin(flush_acks(self.0.clone())), Box::pin(sweep(self.0.clone())), Box::pin(forget(self.0.clone()))]
+    }
+
+    /// Serves one connection to its end. `source` is what it is metered by.
+    pub async fn serve(&self, role: http::Role, line: impl Line, source: Option<IpAddr>) {
+        Socket::run(self.0.clone(), role, line, source).await;
+    }
+
+    /// The development outbox; `None` when it is off.
+    pub fn outbox(&self) -> Option<Vec<OutboxMessage>> {
+        self.0.accounts.codes.outbox(self.0.ambient.now())
+    }
 }
 
 fn site(config: &Config) -> Result<Site, StartError> {
@@ -173,7 +216,7 @@ fn site(config: &Config) -> Result<Site, StartError> {
 }
 
 /// New keys for an old database would find nobody in it: better not to start.
-async fn check_keys<S: Store>(store: &S, keys: &Keys) -> Result<(), StartError> {
+async fn check_keys<S: Store>(store: &S, keys: &Keys, now: UnixMillis) -> Result<(), StartError> {
     let partition = PartitionId::new(PartitionKind::Meta, b"keys");
     if !keys.are_those_of(store).await? {
         return Err(StartError::WrongKeys);
@@ -183,7 +226,7 @@ async fn check_keys<S: Store>(store: &S, keys: &Keys) -> Result<(), StartError> 
         b"check",
         keys.check().to_vec(),
         kind.row(),
-        Lifetimes::default().expires(kind, now()),
+        Lifetimes::default().expires(kind, now),
     );
     // A full disk must not keep the server from starting: reading goes on.
     match store.commit(vec![batch.into()]).await {
@@ -195,12 +238,12 @@ async fn check_keys<S: Store>(store: &S, keys: &Keys) -> Result<(), StartError> 
 async fn join<S: Store>(
     config: &Config,
     store: S,
-    keys: Keys,
+    keys: Arc<Keys>,
+    ambient: Arc<dyn Ambient>,
     more_metrics: MoreMetrics,
     site: Site,
     lifetimes: Lifetimes,
 ) -> Result<Server<S>, Refused> {
-    let keys = Arc::new(keys);
     let apps = Apps::new(config);
     let mailboxes = Arc::new(Mailboxes::open(store.clone(), keys.clone()).await?);
     let accounts =
@@ -225,8 +268,8 @@ async fn join<S: Store>(
         ..RoomLimits::default()
     };
     let rooms = Rooms::new(store.clone(), keys.clone(), mailboxes.clone(), limits);
-    let resumed = rooms.resume_all(now()).await?;
-    accounts.resume_deletions(now()).await?;
+    let resumed = rooms.resume_all(ambient.now()).await?;
+    accounts.resume_deletions(ambient.now()).await?;
     if resumed > 0 {
         tracing::info!(resumed, "finished interrupted deliveries");
     }
@@ -241,6 +284,7 @@ async fn join<S: Store>(
         acks_wait: Notify::new(),
         more_metrics,
         stopping: AtomicBool::new(false),
+        ambient,
         store,
         keys,
         apps,
@@ -252,7 +296,7 @@ async fn join<S: Store>(
 }
 
 async fn accept<S: Store>(
-    server: Arc<Server<S>>,
+    core: Core<S>,
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     most: u32,
@@ -260,11 +304,8 @@ async fn accept<S: Store>(
 ) {
     let addresses = Arc::new(Addresses::default());
     let mut connections = JoinSet::new();
-    let work = [
-        tokio::spawn(flush_acks(server.clone())),
-        tokio::spawn(sweep(server.clone())),
-        tokio::spawn(forget(server.clone())),
-    ];
+    let work = core.background().map(tokio::spawn);
+    let server = core.0;
     loop {
         tokio::select! {
             () = stop.notified() => break,
@@ -314,7 +355,7 @@ async fn connection<S: Store>(server: Arc<Server<S>>, stream: TcpStream, tls: Op
     if let Some((role, io, read)) = upgraded {
         let counter = if role == http::Role::Inbox { &server.metrics.inboxes } else { &server.metrics.outboxes };
         let _counted = Count::new(counter);
-        Socket::run(server.clone(), role, io, read, source).await;
+        Socket::run(server.clone(), role, web_socket(io, read).await, source).await;
     }
 }
 
@@ -349,7 +390,7 @@ impl Drop for Count<'_> {
 async fn flush_acks<S: Store>(server: Arc<Server<S>>) {
     loop {
         server.acks_wait.notified().await;
-        tokio::time::sleep(Duration::from_millis(ACK_EVERY_MS)).await;
+        server.ambient.sleep(Duration::from_millis(ACK_EVERY_MS)).await;
         if let Err(error) = server.mailboxes.flush_acks().await {
             tracing::warn!(%error, "writing acknowledgements");
         }
@@ -359,8 +400,8 @@ async fn flush_acks<S: Store>(server: Arc<Server<S>>) {
 /// Goes through what is in memory only.
 async fn forget<S: Store>(server: Arc<Server<S>>) {
     loop {
-        tokio::time::sleep(FORGET_EVERY).await;
-        let now = now();
+        server.ambient.sleep(FORGET_EVERY).await;
+        let now = server.ambient.now();
         server.accounts.forget(now);
         server.claims.forget(now);
         server.rooms.forget(now);
@@ -372,9 +413,9 @@ async fn forget<S: Store>(server: Arc<Server<S>>) {
 async fn sweep<S: Store>(server: Arc<Server<S>>) {
     let mut rooms_swept = None;
     loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
-        let now = now();
-        if let Err(error) = server.keys.rotate(now, &mut fresh_rng()) {
+        server.ambient.sleep(SWEEP_EVERY).await;
+        let now = server.ambient.now();
+        if let Err(error) = server.keys.rotate(now, &mut server.ambient.rng()) {
             tracing::error!(%error, "rotating keys");
         }
         match server.store.sweep(UnixTime(now.seconds())).await {

@@ -9,11 +9,10 @@ use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use futures_util::{Sink as _, Stream as _};
 use parlour_proto::{
     frames::{Answer, MAX_FRAME_BYTES, PROTOCOL_VERSION, Push, Request, ServerFrame},
     problem::{Code, Problem},
@@ -21,22 +20,19 @@ use parlour_proto::{
 };
 use parlour_store::Store;
 use rand_core::RngCore as _;
-use tokio::time::{Instant, Sleep};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{self, Message, protocol::WebSocketConfig},
-};
+use tokio_tungstenite::{WebSocketStream, tungstenite::protocol};
 
 use super::{
     feed::{Fed, Feed},
     http::Role,
     io::Io,
-    now,
+    line::{Broken, Came, Line},
     requests::{self, Done, Exchange, farewell},
     server::{Server, Source},
 };
 use crate::{
     accounts::Session,
+    ambient::Sleep,
     error::Refused,
     keypackages,
     limits::{Bucket, Rate},
@@ -69,8 +65,8 @@ enum State<S: Store> {
 }
 
 /// A connection after its upgrade.
-pub(super) struct Socket<S: Store> {
-    ws: WebSocketStream<Io>,
+pub(super) struct Socket<S: Store, L> {
+    line: L,
     server: Arc<Server<S>>,
     state: State<S>,
     nonce: [u8; 32],
@@ -78,7 +74,7 @@ pub(super) struct Socket<S: Store> {
     seat: Seat,
     sends: VecDeque<(u64, SendPending)>,
     running: Option<(u64, Running<S>)>,
-    tick: Pin<Box<Sleep>>,
+    tick: Sleep,
     heard: Instant,
     asked: Instant,
     stuck: Option<Instant>,
@@ -93,27 +89,38 @@ pub(super) struct Socket<S: Store> {
 /// The socket has ended.
 struct End;
 
-impl<S: Store> Socket<S> {
+impl From<Broken> for End {
+    fn from(_: Broken) -> Self {
+        Self
+    }
+}
+
+/// A connection after its upgrade, with what was read beyond.
+pub(super) async fn web_socket(io: Io, read: Bytes) -> WebSocketStream<Io> {
+    let config = protocol::WebSocketConfig::default()
+        .read_buffer_size(2 * 1024)
+        .write_buffer_size(16 * 1024)
+        .max_write_buffer_size(3 * MAX_FRAME_BYTES)
+        .max_message_size(Some(MAX_FRAME_BYTES))
+        .max_frame_size(Some(MAX_FRAME_BYTES));
+    let role = protocol::Role::Server;
+    if read.is_empty() {
+        WebSocketStream::from_raw_socket(io, role, Some(config)).await
+    } else {
+        WebSocketStream::from_partially_read(io, read.to_vec(), role, Some(config)).await
+    }
+}
+
+impl<S: Store, L: Line> Socket<S, L> {
     /// Runs a socket to its end.
-    pub(super) async fn run(server: Arc<Server<S>>, role: Role, io: Io, read: Bytes, source: Source) {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(2 * 1024)
-            .write_buffer_size(16 * 1024)
-            .max_write_buffer_size(3 * MAX_FRAME_BYTES)
-            .max_message_size(Some(MAX_FRAME_BYTES))
-            .max_frame_size(Some(MAX_FRAME_BYTES));
-        let protocol = tungstenite::protocol::Role::Server;
-        let ws = if read.is_empty() {
-            WebSocketStream::from_raw_socket(io, protocol, Some(config)).await
-        } else {
-            WebSocketStream::from_partially_read(io, read.to_vec(), protocol, Some(config)).await
-        };
+    pub(super) async fn run(server: Arc<Server<S>>, role: Role, line: L, source: Source) {
         let mut nonce = [0; 32];
-        rand_core::OsRng.fill_bytes(&mut nonce);
-        let started = Instant::now();
-        let seat = Seat::new(server.relays.clone(), now());
+        let ambient = server.ambient.clone();
+        ambient.rng().fill_bytes(&mut nonce);
+        let started = ambient.instant();
+        let seat = Seat::new(server.relays.clone(), ambient.now());
         let mut socket = Self {
-            ws,
+            line,
             server,
             state: if role == Role::Outbox { State::Outbox } else { State::Stranger(Exchange::None) },
             nonce,
@@ -121,7 +128,7 @@ impl<S: Store> Socket<S> {
             seat,
             sends: VecDeque::new(),
             running: None,
-            tick: Box::pin(tokio::time::sleep(TICK)),
+            tick: ambient.sleep(TICK),
             heard: started,
             asked: started,
             stuck: None,
@@ -131,7 +138,7 @@ impl<S: Store> Socket<S> {
             ends: None,
             closing: false,
         };
-        let hello = Push::Hello { version: PROTOCOL_VERSION, nonce, time: now() };
+        let hello = Push::Hello { version: PROTOCOL_VERSION, nonce, time: ambient.now() };
         if socket.push(hello).is_ok() {
             std::future::poll_fn(|cx| socket.poll(cx)).await;
         }
@@ -148,16 +155,16 @@ impl<S: Store> Socket<S> {
         self.poll_times(cx)?;
         loop {
             // Nothing is produced that the peer does not take.
-            match Pin::new(&mut self.ws).poll_ready(cx) {
+            match self.line.poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Err(End),
                 Poll::Pending => {
-                    self.stuck.get_or_insert_with(Instant::now);
+                    self.stuck.get_or_insert_with(|| self.server.ambient.instant());
                     return Ok(());
                 }
             }
             if self.closing {
-                return match Pin::new(&mut self.ws).poll_close(cx) {
+                return match self.line.poll_close(cx) {
                     Poll::Ready(_) => Err(End),
                     Poll::Pending => Ok(()),
                 };
@@ -171,11 +178,11 @@ impl<S: Store> Socket<S> {
                 break;
             }
         }
-        match Pin::new(&mut self.ws).poll_flush(cx) {
+        match self.line.poll_flush(cx) {
             Poll::Ready(Ok(())) => self.stuck = None,
             Poll::Ready(Err(_)) => return Err(End),
             Poll::Pending => {
-                self.stuck.get_or_insert_with(Instant::now);
+                self.stuck.get_or_insert_with(|| self.server.ambient.instant());
             }
         }
         Ok(())
@@ -248,7 +255,7 @@ impl<S: Store> Socket<S> {
         if !self.seat.is_taken() {
             return Ok(false);
         }
-        match self.seat.poll_next(cx, now()) {
+        match self.seat.poll_next(cx, self.server.ambient.now()) {
             Poll::Ready(Heard::Payload(payload)) => self.push(Push::Relay { payload })?,
             Poll::Ready(Heard::Closed) => self.push(Push::RelayClosed)?,
             Poll::Pending => return Ok(false),
@@ -275,21 +282,16 @@ impl<S: Store> Socket<S> {
         if self.running.is_some() || self.sends.len() >= UNDER_WAY {
             return Ok(false);
         }
-        let Poll::Ready(message) = Pin::new(&mut self.ws).poll_next(cx) else { return Ok(false) };
-        self.heard = Instant::now();
+        let Poll::Ready(came) = self.line.poll_next(cx) else { return Ok(false) };
+        self.heard = self.server.ambient.instant();
         self.pinged = false;
-        match message {
-            Some(Ok(Message::Binary(frame))) => self.frame(frame)?,
-            Some(Ok(Message::Text(_))) => self.bad_frame(0, Problem::new(Code::Malformed, "frames are binary"))?,
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Ok(Message::Close(_))) | None => return Err(End),
-            Some(Err(tungstenite::Error::Capacity(_))) => {
-                self.close(Problem::new(Code::TooLarge, "a frame holds at most 4 MiB"))?;
-            }
-            Some(Err(tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_))) => {
-                self.close(Problem::new(Code::Malformed, "not a WebSocket frame"))?;
-            }
-            Some(Err(_)) => return Err(End),
+        match came {
+            Came::Frame(frame) => self.frame(frame)?,
+            Came::Text => self.bad_frame(0, Problem::new(Code::Malformed, "frames are binary"))?,
+            Came::Life => {}
+            Came::End => return Err(End),
+            Came::TooLarge => self.close(Problem::new(Code::TooLarge, "a frame holds at most 4 MiB"))?,
+            Came::Garbage => self.close(Problem::new(Code::Malformed, "not a WebSocket frame"))?,
         }
         Ok(true)
     }
@@ -318,7 +320,7 @@ impl<S: Store> Socket<S> {
         let request = match (&self.state, request) {
             (State::Outbox, Request::Send { room, message_id, send_key, tag, payload }) => {
                 let send = Send { room, message_id, send_key, tag, payload };
-                match self.server.rooms.try_send(&send, now()) {
+                match self.server.rooms.try_send(&send, self.server.ambient.now()) {
                     Some(Ok(pending)) => {
                         self.sends.push_back((id, pending));
                         return Ok(());
@@ -331,7 +333,7 @@ impl<S: Store> Socket<S> {
             }
             (_, request) => request,
         };
-        let now = now();
+        let now = self.server.ambient.now();
         if let Err(slow) = self.bucket.get_or_insert_with(|| Bucket::full(REQUESTS, now)).take(REQUESTS, now) {
             return self.answer(id, Err(slow.into()));
         }
@@ -358,7 +360,7 @@ impl<S: Store> Socket<S> {
             State::Stranger(_) => None,
             State::Member(member) => Some(&*member.0),
         };
-        requests::relay(&mut self.seat, request, session, self.source)
+        requests::relay(&self.server, &mut self.seat, request, session, self.source)
     }
 
     fn relayed(&mut self, id: u64, result: Result<Answer, Problem>) -> Result<(), End> {
@@ -399,23 +401,18 @@ impl<S: Store> Socket<S> {
     }
 
     fn write(&mut self, frame: Bytes) -> Result<(), End> {
-        match Pin::new(&mut self.ws).start_send(Message::Binary(frame)) {
-            // What does not fit into the socket's buffers waits in the WebSocket's.
-            Ok(()) => Ok(()),
-            Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
-            Err(_) => Err(End),
-        }
+        Ok(self.line.send(frame)?)
     }
 
     fn poll_times(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         while self.tick.as_mut().poll(cx).is_ready() {
-            let now = Instant::now();
-            self.tick.as_mut().reset(now + TICK);
+            let now = self.server.ambient.instant();
+            self.tick = self.server.ambient.sleep_until(now + TICK);
             if self.stuck.is_some_and(|since| now - since > WRITE) {
                 return Err(End);
             }
             let silent = now - self.heard;
-            let clock = super::now();
+            let clock = self.server.ambient.now();
             self.seat.tick(clock);
             match &self.state {
                 _ if self.closing => return Err(End),
@@ -428,9 +425,7 @@ impl<S: Store> Socket<S> {
                 State::Member(_) | State::Stranger(_) if silent > 2 * PING => return Err(End),
                 State::Member(_) | State::Stranger(_) if silent > PING && !self.pinged => {
                     self.pinged = true;
-                    if Pin::new(&mut self.ws).start_send(Message::Ping(Bytes::new())).is_err() {
-                        return Err(End);
-                    }
+                    self.line.ping()?;
                 }
                 _ => {}
             }

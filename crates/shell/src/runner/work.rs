@@ -37,6 +37,8 @@ pub(super) struct Work<C> {
     told: mpsc::Receiver<(Socket, u64, Received)>,
     waiting: HashMap<IntentId, oneshot::Sender<Result<Reply, Failure>>>,
     wake_at: Option<UnixMillis>,
+    /// What the clock showed when the timer looked at it last.
+    looked_at: UnixMillis,
     inputs: VecDeque<Input>,
 }
 
@@ -60,6 +62,7 @@ impl<C: Core> Work<C> {
             told,
             waiting: HashMap::new(),
             wake_at: None,
+            looked_at: clock::now(),
             inputs: VecDeque::from([Input::Tick]),
         }
     }
@@ -115,8 +118,11 @@ impl<C: Core> Work<C> {
         });
     }
 
+    /// A clock that was set back shows the engine's instant late, or never: the engine is asked for another one.
     fn tick(&mut self) {
-        if self.wake_at.is_some_and(|at| at <= clock::now()) {
+        let now = clock::now();
+        let set_back = now < std::mem::replace(&mut self.looked_at, now);
+        if set_back || self.wake_at.is_some_and(|at| at <= now) {
             self.wake_at = None;
             self.inputs.push_back(Input::Tick);
         }
