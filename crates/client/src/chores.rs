@@ -40,11 +40,18 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_chore(&mut self, number: u64, result: Result<Answer, Problem>, _rng: &mut dyn CryptoRngCore) {
+    pub(crate) fn on_chore(&mut self, number: u64, result: Result<Answer, Problem>, rng: &mut dyn CryptoRngCore) {
         let Some(chore) = self.s.chores.get(&number).cloned() else { return };
         match (chore, result) {
             (Chore::CheckPeer { account, room }, result) => self.peer_checked(&account, room, result),
             (_, Err(problem)) if is_temporary(&problem) => return self.later(Purpose::Chore(number), 2_000),
+            // Signed at a time that is not the server's: the clock was set since its hello. Another hello tells it.
+            (Chore::OpenEntry { .. } | Chore::LeaveEntry { .. }, Err(problem))
+                if problem.code == Code::BadSignature =>
+            {
+                self.give_up(Role::Outbox, rng);
+                return self.later(Purpose::Chore(number), 2_000);
+            }
             (Chore::OpenEntry { room, .. }, Err(problem)) if problem.code == Code::NoSuchRoom => self.leave_room(&room),
             (Chore::OpenEntry { room, .. }, Ok(_)) => self.catch_up(room),
             (_, Err(problem)) => tracing::warn!(code = ?problem.code, "a chore was refused"),

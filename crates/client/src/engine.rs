@@ -365,6 +365,8 @@ impl Engine {
     /// what was sent then does not wait longer for its answer.
     fn clock_set_back(&mut self, by_ms: u64) {
         let back = |at: &mut UnixMillis| at.0 = at.0.saturating_sub(by_ms);
+        // The server's time is what it was: what is signed with it stays good on a socket that is open.
+        self.server_ahead += i128::from(by_ms);
         self.inbox.clock_set_back(by_ms);
         self.outbox.clock_set_back(by_ms);
         back(&mut self.last_heard);

@@ -569,3 +569,21 @@ fn a_clock_that_is_set_back_holds_nothing_up() {
     assert_eq!(w.texts(ben, at_ben).last().unwrap(), "one");
     assert_eq!(w.status(ada).queued, 0);
 }
+
+#[test]
+fn a_clock_that_is_set_while_connected_does_not_keep_an_accepted_conversation_shut() {
+    for ahead in [-5 * 3_600_000, 5 * 3_600_000] {
+        let mut w = World::new(142);
+        let (ada, ben) = (w.user(1), w.user(2));
+        w.send(ada, &bell(2), "hello").unwrap();
+        w.run_for(2_000);
+        w.clients[ben].ahead = ahead;
+        let request = w.requests(ben).pop().unwrap();
+        w.ask(ben, Intent::Accept { request: request.id }).unwrap();
+        (0..5).for_each(|_| w.run_for(30_000));
+        let at_ada = w.only_conversation(ada).id;
+        w.say(ada, at_ada, "one");
+        (0..5).for_each(|_| w.run_for(30_000));
+        assert_eq!(w.texts(ben, request.id).last().unwrap(), "one", "ahead by {ahead} ms");
+    }
+}

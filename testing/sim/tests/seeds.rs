@@ -4,7 +4,7 @@
 use parlour_sim::{Director, Size, steps};
 
 /// Found to be good; each one that was not, and was mended, is here or has a test where the fault was.
-const SEEDS: [u64; 5] = [2, 3, 7, 9, 17];
+const SEEDS: [u64; 6] = [2, 3, 7, 9, 17, 23];
 
 #[test]
 fn the_fixed_seeds_run_without_a_fault() {
