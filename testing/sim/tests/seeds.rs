@@ -3,8 +3,8 @@
 
 use parlour_sim::{Director, Size, steps};
 
-/// Found to be good; each one that was not, and was mended, is here or has a test where the fault was.
-const SEEDS: [u64; 6] = [2, 3, 7, 9, 17, 23];
+/// Good as far as is known. What others still find is told in `people.rs`; what was mended has a test where the fault was.
+const SEEDS: [u64; 6] = [2, 7, 8, 9, 12, 17];
 
 #[test]
 fn the_fixed_seeds_run_without_a_fault() {
