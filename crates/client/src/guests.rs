@@ -85,7 +85,8 @@ impl Engine {
         }
         let asks =
             self.conversation_with(&account).and_then(|id| self.standing(id)) == Some(ConversationState::Request);
-        if asks && contact.is_none_or(|contact| contact.door.is_none()) {
+        // Their request may have brought a door token: it is for who accepts it, not for bringing them among others.
+        if asks {
             return Err(Failure::BadInput("they asked to write to you: accept the request first".into()));
         }
         Ok(Some(account))

@@ -189,3 +189,23 @@ fn what_was_handed_over_is_in_the_backup() {
     w.run_for(60_000);
     assert_eq!(group_texts(&mut w, new), ["before she came"]);
 }
+
+#[test]
+fn who_waits_for_an_answer_is_not_brought_among_others() {
+    let (mut w, users, at) = group(207, 2);
+    let cleo = w.user(7);
+    let Ok(Reply::Identities(ada)) = w.ask(users[0], Intent::WhoAmI) else { panic!() };
+    w.send(cleo, &ada[0].address, "may I?").unwrap();
+    w.run_for(2_000);
+    let request = w.requests(users[0]).pop().unwrap();
+    let add = Intent::AddMembers { conversation: at[0], members: vec![Target::Conversation(request.id)] };
+    assert!(matches!(w.ask(users[0], add.clone()), Err(Failure::BadInput(_))), "not before they are let in");
+    w.run_for(5_000);
+    assert_eq!(w.conversations(users[1]).into_iter().find(|c| c.id == at[1]).unwrap().members.len(), 1);
+    assert_eq!(w.conversations(cleo).len(), 1);
+    w.ask(users[0], Intent::Accept { request: request.id }).unwrap();
+    w.run_for(2_000);
+    w.ask(users[0], add).unwrap();
+    w.run_for(5_000);
+    assert!(w.conversations(cleo).into_iter().any(|c| c.is_group && c.state == ConversationState::Open));
+}

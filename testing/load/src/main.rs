@@ -34,7 +34,7 @@ use clap::Parser as _;
 use cli::Cli;
 use metric::Report;
 use process::ServerBin;
-use runs::{deliver, fanout, first_message, group, idle, large, latency, offline, start};
+use runs::{deliver, fanout, first_message, group, idle, large, latency, offline, start, sweep};
 use std::process::ExitCode;
 
 /// Progress for people, on standard error.
@@ -59,6 +59,7 @@ const RUNS: &[(&[&str], Run)] = &[
     (group::FIGURES, group::run),
     (large::FIGURES, large::run),
     (idle::FIGURES, idle::run),
+    (sweep::FIGURES, sweep::run),
 ];
 
 fn main() -> ExitCode {

@@ -63,6 +63,7 @@ pub(crate) const METRICS: &[Metric] = &[
     metric("idle_conn_tls_bytes", "B", Target::AtMost(30_000.0), "the same with TLS"),
     metric("idle_rss_bytes", "B", Target::AtMost(30_000_000.0), "resident memory, started and idle"),
     metric("start_ms", "ms", Target::AtMost(150.0), "from spawn to the first frame on the first connection"),
+    metric("sweep_p99_times", "", Target::AtMost(2.0), "p99 while a million rows are swept, against before"),
     metric("first_message_ms", "ms", Target::AtMost(150.0), "two real clients: command to the recipient's event"),
     metric(
         "group_100_ms",

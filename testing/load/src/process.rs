@@ -89,7 +89,7 @@ impl Server {
     pub(crate) fn start(&mut self, transport: Transport) -> Result<Duration> {
         self.stop()?;
         self.transport = transport;
-        let data = self.dir.path().join("data");
+        let data = self.data();
         config::write(&data, self.port, transport, &self.certificate)?;
         let log = std::fs::File::create(self.log())?;
         let started = Instant::now();
@@ -215,6 +215,17 @@ impl Server {
 
     fn fsyncs(&self) -> Option<f64> {
         config::FSYNC_METRICS.iter().find_map(|name| self.metric(name))
+    }
+
+    /// Its data directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The line of its log that says this, if it has said so.
+    pub(crate) fn words(&self, says: &str) -> Option<String> {
+        let log = std::fs::read_to_string(self.log()).ok()?;
+        log.lines().find(|line| line.contains(says)).map(str::to_owned)
     }
 
     fn log(&self) -> PathBuf {

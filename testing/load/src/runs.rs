@@ -9,6 +9,7 @@ pub(crate) mod large;
 pub(crate) mod latency;
 pub(crate) mod offline;
 pub(crate) mod start;
+pub(crate) mod sweep;
 
 use crate::closed::Lane;
 use crate::device::{self, Device};

@@ -51,6 +51,8 @@ const TLS_TIME: Duration = Duration::from_secs(10);
 /// How long sockets may take to go at a stop.
 const STOP_TIME: Duration = Duration::from_secs(3);
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// What became due while the server was down does not wait for that: one that is started anew each half hour sweeps, too.
+const SWEEP_FIRST: Duration = Duration::from_secs(60);
 /// How often what is in memory only is gone through.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -412,8 +414,9 @@ async fn forget<S: Store>(server: Arc<Server<S>>) {
 
 async fn sweep<S: Store>(server: Arc<Server<S>>) {
     let mut rooms_swept = None;
+    let mut pause = SWEEP_FIRST;
     loop {
-        server.ambient.sleep(SWEEP_EVERY).await;
+        server.ambient.sleep(std::mem::replace(&mut pause, SWEEP_EVERY)).await;
         let now = server.ambient.now();
         if let Err(error) = server.keys.rotate(now, &mut server.ambient.rng()) {
             tracing::error!(%error, "rotating keys");

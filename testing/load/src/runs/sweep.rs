@@ -1,0 +1,67 @@
+//! What a sweep costs those who write meanwhile: the latency of messages through sockets, on a server in which a million rows are over,
+//! before it sweeps them and while it does.
+
+use super::latency::Line;
+use crate::cli::Cli;
+use crate::metric::{Report, percentile};
+use crate::note;
+use crate::process::{Server, ServerBin, Transport};
+use anyhow::{Result, ensure};
+use bytes::Bytes;
+use parlour_store::conformance::block_on;
+use parlour_store::{
+    Batch, PartitionId, PartitionKind, Payload, QueueId, RowBatch, RowKind, SqliteOptions, SqliteStore, Store, UnixTime,
+};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// What this gives.
+pub(crate) const FIGURES: &[&str] = &["sweep_p99_times"];
+/// Half of them wait in mailboxes.
+const ROWS: usize = 1_000_000;
+/// The server sweeps so long after it was started.
+const FIRST: Duration = Duration::from_secs(60);
+
+/// Measures and reports.
+pub(crate) fn run(cli: &Cli, bin: &ServerBin, report: &mut Report) -> Result<()> {
+    let mut server = Server::prepare(bin)?;
+    let rows = cli.scaled(ROWS);
+    block_on(fill(&server.data(), rows as u64))?;
+    server.start(Transport::Plain)?;
+    let started = Instant::now();
+    let mut line = Line::between(&server, cli.pairs)?;
+    let count = cli.length().as_secs().max(10);
+    let (before, _) = line.messages(count)?;
+    ensure!(started.elapsed() < FIRST, "the sweep began before the latency without it was taken");
+    std::thread::sleep((FIRST + Duration::from_secs(1)).saturating_sub(started.elapsed()));
+    let (during, _) = line.messages(count)?;
+    let [before, during] = [before, during].map(|waited| percentile(&waited, 0.99));
+    let left = server.words("swept").is_none();
+    note!(
+        "sweep of {rows} rows: p99 {before:.2} ms before, {during:.2} ms during; over when it was measured: {}",
+        !left
+    );
+    report.put("sweep_p99_times", during / before)
+}
+
+/// Rows of accounts and in mailboxes, all of them over for two days.
+async fn fill(data: &Path, rows: u64) -> Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let then = UnixTime(now - 33 * 86_400);
+    let store = SqliteStore::open(data, Arc::new(move || then), &SqliteOptions::default())?;
+    for chunk in 0..rows / 1_000 {
+        let mut batches: Vec<Batch> = Vec::new();
+        for number in chunk * 500..(chunk + 1) * 500 {
+            let account = PartitionId::new(PartitionKind::Account, number.to_be_bytes());
+            batches
+                .push(RowBatch::new(account).put(*b"row", vec![7; 100], RowKind(1), Some(then.plus_s(3_600))).into());
+            let mut mailbox = [0; 16];
+            mailbox[..8].copy_from_slice(&(number % 10_000).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+            let payload = Payload::Inline(Bytes::from(vec![7; 400]));
+            batches.push(Batch::append(QueueId::Mailbox(mailbox), Bytes::new(), payload, then.day().plus(30)));
+        }
+        ensure!(store.commit(batches).wait()?.is_applied(), "the rows are not taken");
+    }
+    Ok(store.close().await?)
+}
