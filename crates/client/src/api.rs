@@ -369,8 +369,28 @@ pub enum Event {
     /// The server was restored from a backup of that time (0: it does not say) and forgot what came after it. What this device knows
     /// is told it again, rooms are made anew where need be, and own messages are sent again; reach rules are those of then.
     Restored { identity: IdentityId, backup: UnixMillis },
+    /// Something came that honest software does not send. Nothing of it was believed or shown; who did it cannot be told. Said once an
+    /// hour for each kind and conversation, counted in [`Status::refused`].
+    Interference { identity: IdentityId, conversation: Option<ConversationId>, what: Interference },
     /// The account is gone or this device was revoked; nothing can be sent any more.
     SignedOut { identity: IdentityId, why: String },
+}
+
+/// What came, and does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Interference {
+    /// A message or change that is forged, was altered on its way, or that its sender may not make.
+    Forged,
+    /// A message that was here before, as if it were new.
+    Repeated,
+    /// Messages in another order than that in which they were taken.
+    Reordered,
+    /// The others follow a change of the conversation that the server does not give out.
+    Withheld,
+    /// Keys, or a list of devices, that do not fit what is known.
+    Keys,
+    /// A piece of the backup that this account's devices did not write.
+    Backup,
 }
 
 /// State of the inbox connection.
@@ -724,6 +744,8 @@ pub struct Status {
     pub received: u64,
     /// Messages that came and could not be shown.
     pub unreadable: u64,
+    /// What came and was refused, being forged, altered, repeated or not fitting ([`Event::Interference`]).
+    pub refused: u64,
     /// What the user did and the server does not know yet: messages, and choices such as accepting, blocking, leaving,
     /// adding and removing.
     pub queued: u64,

@@ -154,6 +154,9 @@ pub struct Engine {
     /// Rooms that wait for handshake rows: since when, and the epoch or head that did not do.
     pub(crate) behind: BTreeMap<RoomId, UnixMillis>,
 
+    /// What was said of interference, and when.
+    pub(crate) interfered: BTreeMap<(Option<ConversationId>, crate::api::Interference), UnixMillis>,
+
     pub(crate) groups: HashMap<RoomId, Loaded>,
     pub(crate) uses: u64,
     pub(crate) package_rows: HashMap<MemberKey, parlour_e2ee::Rows>,
@@ -287,6 +290,7 @@ impl Engine {
             touched: BTreeSet::new(),
             early: VecDeque::new(),
             behind: BTreeMap::new(),
+            interfered: BTreeMap::new(),
             groups: HashMap::new(),
             uses: 0,
             package_rows: HashMap::new(),

@@ -1,6 +1,6 @@
 //! What a decrypted message does: the sender is believed or not, then what was said takes effect.
 
-use crate::api::{ConversationId, ConversationState, Event, Failure};
+use crate::api::{ConversationId, ConversationState, Event, Failure, Interference};
 use crate::contacts::{Trust, address_key, proto_account};
 use crate::engine::{Engine, Load};
 use crate::messages::{Note, Said};
@@ -58,6 +58,7 @@ impl Engine {
             }
             _ => {
                 tracing::warn!("a message of a device that its account does not list");
+                self.interfered_in(&row.room, Interference::Keys);
                 self.s.counters().unreadable += 1;
                 if known {
                     self.tell_keys_changed(conversation, from);
@@ -139,6 +140,7 @@ impl Engine {
         }
         if self.pin_or_keep(from, &hello.root, &hello.links).is_err() || self.trust(sender) != Trust::Verified {
             tracing::warn!("a hello that does not fit the keys");
+            self.interfered_in(&room, Interference::Keys);
             return false;
         }
         let in_group = self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
@@ -236,6 +238,7 @@ impl Engine {
         let by = from.clone();
         if !self.is_allowed(row.room, conversation, from, &said) {
             tracing::warn!("something that the group's rules do not let its sender say");
+            self.interfered_in(&row.room, Interference::Forged);
             return;
         }
         if matches!(said, Heard::Text { .. } | Heard::Edit { .. }) {

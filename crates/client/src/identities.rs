@@ -456,6 +456,7 @@ fn sum(one: Status, other: Status) -> Status {
     Status {
         received: one.received + other.received,
         unreadable: one.unreadable + other.unreadable,
+        refused: one.refused + other.refused,
         queued: one.queued + other.queued,
         held: one.held + other.held,
         repairs: one.repairs + other.repairs,

@@ -286,6 +286,7 @@ impl Engine {
         Status {
             received: counters.map_or(0, |c| c.received),
             unreadable: counters.map_or(0, |c| c.unreadable),
+            refused: counters.map_or(0, |c| c.refused),
             queued: self.queued(),
             held: self.held(),
             repairs: counters.map_or(0, |c| c.repairs),

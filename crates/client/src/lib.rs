@@ -37,6 +37,7 @@ mod history;
 mod identity;
 mod incoming;
 mod intents;
+mod interference;
 mod joining;
 mod joins;
 mod keypackages;

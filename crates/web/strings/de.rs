@@ -206,6 +206,7 @@ pub static DE: Strings = Strings {
     closed: "Diese Unterhaltung ist geschlossen. Hier kann nichts mehr gesendet werden.",
     unblock: "Nicht mehr blockieren",
     keys_changed: "{who} hat neue Schlüssel.",
+    interference: "Etwas, das nicht passt, wurde abgewiesen: Der Server oder jemand in einer Unterhaltung greift vielleicht ein. Nichts davon wird gezeigt. Vergleiche die Sicherheitsnummern mit denen, denen du schreibst.",
     server_restored: "Der Server wurde aus einer Sicherung wiederhergestellt. Nachrichten, die er verloren hat, werden erneut gesendet. Prüfe, wer dich erreichen darf: Diese Regeln können ältere sein.",
     keys_changed_short: "Schlüssel haben sich geändert",
     keys_changed_text: "Wahrscheinlich ein neues Telefon oder ein neuer Browser. Vergleicht die Sicherheitsnummern, um sicher zu sein.",

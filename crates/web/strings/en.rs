@@ -229,6 +229,7 @@ english! {
     closed: "This conversation is closed. Nothing more can be sent here.",
     unblock: "Unblock",
     keys_changed: "{who} has new keys.",
+    interference: "Something came that does not fit and was refused: the server, or somebody in a conversation, may be interfering. Nothing of it is shown. Compare safety numbers with the people you write to.",
     server_restored: "The server was restored from a backup. Messages that it lost are sent again. Look at who may reach you: these rules may be older ones.",
     keys_changed_short: "Keys have changed",
     keys_changed_text: "A new phone or browser, most likely. Compare safety numbers to be sure.",

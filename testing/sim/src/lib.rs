@@ -32,6 +32,7 @@ pub mod plan;
 mod plant;
 mod secrets;
 mod shrink;
+pub mod stage;
 mod store;
 mod world;
 

@@ -131,6 +131,8 @@ record! {
         unreadable: u64,
         repairs: u64,
         next_chore: u64,
+        /// What was refused as forged, altered, repeated or not fitting.
+        refused: u64,
     }
 }
 

@@ -288,6 +288,7 @@ pub(super) async fn status(session: &mut Session) -> Result<(), Trouble> {
         ("queued, not yet sent", s.queued),
         ("repairs", s.repairs),
         ("could not be shown", s.unreadable),
+        ("refused: forged, altered, repeated, not fitting", s.refused),
     ];
     rows.iter().for_each(|(name, count)| out.line(format!("{count:>8}  {name}")));
     let backup = if s.backed_up { "has all that the recovery key brings back" } else { "is not up to date yet" };
