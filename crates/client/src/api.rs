@@ -222,6 +222,9 @@ pub enum Intent {
     SetRole { conversation: ConversationId, member: AccountRef, role: GroupRole },
     /// Says who may do what in a group; admins do. → [`Reply::Conversation`] when the group has taken it
     SetRules { conversation: ConversationId, rules: GroupRules },
+    /// Puts a group into attributed mode (any member), or out of it (admins): the server is told who sends each message, and lets each
+    /// send only so many; not what it says. For a group that is flooded. → [`Reply::Conversation`] when the group has taken it
+    SetAttributed { conversation: ConversationId, attributed: bool },
     /// Leaves. → [`Reply::Ok`]
     Leave { conversation: ConversationId },
     /// Shows a code by which another device can be linked to this account; an earlier one is void.
@@ -318,6 +321,8 @@ pub struct Expiry {
 pub enum Notice {
     /// Somebody set how long messages stay; `existing`: also those that were there.
     Expiry { expiry: Expiry, existing: bool },
+    /// Somebody put the group into attributed mode ([`Intent::SetAttributed`]), or out of it.
+    Attributed { on: bool },
 }
 
 /// What the engine tells.
@@ -631,6 +636,8 @@ pub struct GroupView {
     /// Own role.
     pub role: GroupRole,
     pub rules: GroupRules,
+    /// The server is told who sends ([`Intent::SetAttributed`]).
+    pub attributed: bool,
     /// Of the others; who is not named is a member.
     pub roles: Vec<(AccountRef, GroupRole)>,
     /// Whom this account has asked into it, or let join, and who is not in yet.

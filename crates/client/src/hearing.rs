@@ -33,7 +33,7 @@ impl Engine {
         let said = saying::read(&heard.content);
         let Some((from, (hello, said))) = proto_account(heard.sender.account()).zip(said) else {
             self.s.counters().unreadable += 1;
-            return;
+            return self.interfered_in(&row.room, Interference::Forged);
         };
         if let Some(hello) = &hello
             && !self.hear_hello(conversation, row.room, &from, &heard.sender, hello, &said)
@@ -393,6 +393,7 @@ impl Engine {
     pub(crate) fn reports_wanted(&self, conversation: ConversationId, room: RoomId) -> bool {
         self.s.conversations.get(&conversation).is_some_and(|c| c.members.len() < MOST_MEMBERS_WITH_REPORTS)
             && self.s.rooms.get(&room).is_some_and(|r| r.usable() && !r.asked_here)
+            && !self.is_attributed(&room)
             && self.standing(conversation) == Some(ConversationState::Open)
     }
 

@@ -211,6 +211,7 @@ impl Identities {
             | Intent::GroupPicture { conversation }
             | Intent::SetRole { conversation, .. }
             | Intent::SetRules { conversation, .. }
+            | Intent::SetAttributed { conversation, .. }
             | Intent::Leave { conversation }
             | Intent::PutDraft { conversation, .. }
             | Intent::Typing { conversation, .. } => by_conversation(conversation),

@@ -462,7 +462,7 @@ impl Engine {
     }
 }
 
-/// What a commit must do to the entries: one for each leaf. The grants are the server's and the committer's affair.
+/// What a commit must do to the entries: one for each leaf, and attributed mode as the policy says. The grants are the server's and the committer's affair.
 fn changes_of(staged: &StagedChange) -> Vec<EntryChange> {
     let remove = |member: &Member| EntryChange::Remove { member_key: MemberKey(member.member_key()) };
     let add = |member: &Member| {
@@ -471,7 +471,8 @@ fn changes_of(staged: &StagedChange) -> Vec<EntryChange> {
     };
     let rekeyed = staged.updated.iter().filter(|(before, after)| before.member_key() != after.member_key());
     let rekey = rekeyed.map(|(_, after)| EntryChange::Rekey { new: MemberKey(after.member_key()) });
-    staged.removed.iter().map(remove).chain(staged.added.iter().map(add)).chain(rekey).collect()
+    let attributed = staged.attributed.map(|on| EntryChange::Attributed { on });
+    staged.removed.iter().map(remove).chain(staged.added.iter().map(add)).chain(rekey).chain(attributed).collect()
 }
 
 /// What the next commit names of the void rows: a frame takes so many.

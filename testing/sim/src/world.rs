@@ -663,6 +663,13 @@ impl World {
                         it.shown.remove(&(*conversation, *message));
                     }
                 }
+                if self.between.is_none()
+                    && let Event::Interference { what, .. } = &event
+                {
+                    self.faults.push(format!(
+                        "home {home}: an honest server, or one of the people, is said to interfere: {what:?}"
+                    ));
+                }
                 it.events.push(event.clone());
                 self.say(&format!("told home {home} {event:?}"));
             }

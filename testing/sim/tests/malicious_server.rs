@@ -531,6 +531,33 @@ fn an_older_device_list_of_a_contact_is_refused_and_said() {
     assert!(told(&mut s, ada, Interference::Keys) >= 1, "said");
 }
 
+#[test]
+fn an_older_list_of_ones_own_devices_is_refused_and_said() {
+    let mut s = Stage::new(37);
+    let ada = s.person();
+    s.link_device(ada);
+    s.run_for(MINUTE_MS);
+    s.events(ada);
+    let devices = |s: &mut Stage| match s.ask(ada, Intent::Devices) {
+        Ok(Reply::Devices(devices)) => devices.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(devices(&mut s), 2);
+    // As if the tablet, or its removal, had never been.
+    s.put_between(ToClients(move |home, mut frame| {
+        match &mut frame {
+            ServerFrame::Answer { result: Ok(Answer::SignedIn(signed_in)), .. } if home == ada => signed_in.list = 1,
+            ServerFrame::Answer { result: Ok(Answer::Account(view)), .. } if home == ada => view.links.truncate(1),
+            _ => {}
+        }
+        vec![frame]
+    }));
+    s.break_links(ada);
+    s.run_for(MINUTE_MS);
+    assert_eq!(told(&mut s, ada, Interference::Keys), 1, "said");
+    assert_eq!(devices(&mut s), 2, "and not believed");
+}
+
 /// A backup with chunks that were altered, swapped or left out.
 fn restored_from(seed: u64, alter: fn(&mut Vec<([u8; 16], bytes::Bytes)>)) -> (Stage, usize) {
     let mut s = Stage::new(seed);

@@ -139,6 +139,10 @@ async fn follow(
             Event::NotSent { conversation, why, .. } if only.is_none_or(|id| id == conversation) => {
                 session.out.remark(format!("What you wrote could not be sent: {}", Trouble::from(why)));
             }
+            Event::Interference { what, .. } => session.out.line(format!(
+                "Something came that does not fit, and was refused ({}): the server, or somebody in a conversation, may be interfering.",
+                view::interference(what)
+            )),
             Event::Request(request) if only.is_none() => session.out.line(format!(
                 "Somebody on {} asks to write to you: parlour client accept {}",
                 request.from.app,
@@ -202,6 +206,10 @@ fn line(out: Out, of: &Conversation, message: &Message) -> String {
         out.paint(Style::Dim, "deleted")
     } else if let Some(Notice::Expiry { expiry, existing }) = message.notice {
         out.paint(Style::Dim, &expiry::says(expiry, existing))
+    } else if let Some(Notice::Attributed { on }) = message.notice {
+        let says =
+            if on { "turned attributed mode on: the server sees who sends here" } else { "turned attributed mode off" };
+        out.paint(Style::Dim, says)
     } else if message.timer == Some(Timer::Once) {
         out.paint(Style::Dim, if message.from.is_some() { "can be seen once: open it" } else { "can be seen once" })
     } else {

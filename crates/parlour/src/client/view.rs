@@ -198,7 +198,7 @@ fn rules(group: &GroupView) -> Value {
     let GroupRules { add, write, change, history_s } = group.rules;
     let roles = group.roles.iter().map(|(who, role)| (account(who), Value::from(role_name(*role))));
     json!({
-        "add": name(add), "write": name(write), "change": name(change), "history_s": history_s, "roles": Value::Object(roles.collect()),
+        "add": name(add), "write": name(write), "change": name(change), "history_s": history_s, "attributed": group.attributed, "roles": Value::Object(roles.collect()),
     })
 }
 
@@ -251,7 +251,7 @@ pub(super) fn expiry(expiry: Expiry) -> Value {
 }
 
 /// `forged`, `repeated`, `reordered`, `withheld`, `keys`, `backup`.
-fn interference(what: Interference) -> &'static str {
+pub(super) fn interference(what: Interference) -> &'static str {
     match what {
         Interference::Forged => "forged",
         Interference::Repeated => "repeated",
@@ -264,6 +264,7 @@ fn interference(what: Interference) -> &'static str {
 
 fn notice(notice: Notice) -> Value {
     match notice {
+        Notice::Attributed { on } => json!({"attributed": on}),
         Notice::Expiry { expiry: set, existing } => json!({"expiry": expiry(set), "existing": existing}),
     }
 }

@@ -28,7 +28,7 @@ wire_struct! { Reports { delivered, read, typing } }
 wire_struct! { Mention { start, end, account } }
 wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, mentioned, picture, last, last_activity, verified, group, expiry, expiry_range, kept } }
 wire_struct! { GroupRules { add, write, change, history_s } }
-wire_struct! { GroupView { role, rules, roles, invited } }
+wire_struct! { GroupView { role, rules, attributed, roles, invited } }
 wire_struct! { Preview { id, from, from_name, text, deleted, time, state, once, notice } }
 wire_struct! { Member { account, address, name, picture } }
 wire_struct! {
@@ -51,7 +51,7 @@ wire_struct! { Unlisted { name, why, at_most } }
 wire_struct! { Backup { history, here, complete, since, messages, bytes, left_out } }
 
 wire_enum! { Timer { 0 Reading(seconds), 1 Sending(seconds), 2 Once } }
-wire_enum! { Notice { 0 Expiry { expiry, existing } } }
+wire_enum! { Notice { 0 Expiry { expiry, existing }, 1 Attributed { on } } }
 wire_enum! { Ends { 0 WithAccount, 1 At(at) } }
 wire_enum! { KeptHistory { 0 Off, 1 Days(days), 2 All } }
 wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
@@ -143,6 +143,7 @@ wire_enum! {
         93 KeepAll { conversation, keep },
         96 Holdings,
         97 Archive { before, limit },
+        110 SetAttributed { conversation, attributed },
     }
 }
 
