@@ -227,6 +227,8 @@ pub static DE: Strings = Strings {
     role_admin: "Admin",
     role_owner: "Leitung",
     role_of: "Rolle von {name}",
+    limits: "Absendergrenzen",
+    limits_say: "Für eine Gruppe, die überflutet wird. Der Server sieht dann, wer eine Nachricht sendet, nicht was darin steht, und lässt jeden nur so viele senden. Alle können das einschalten, Admins schalten es aus.",
     group_rules: "Regeln",
     only_admins_write: "Nur Admins schreiben",
     only_admins_add: "Nur Admins fügen Leute hinzu",

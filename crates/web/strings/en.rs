@@ -250,6 +250,8 @@ english! {
     role_admin: "Admin",
     role_owner: "Owner",
     role_of: "Role of {name}",
+    limits: "Sender limits",
+    limits_say: "For a group that is flooded. The server then sees who sends each message, not what it says, and lets each send only so many. Anybody turns it on, admins turn it off.",
     group_rules: "Rules",
     only_admins_write: "Only admins write",
     only_admins_add: "Only admins add people",
