@@ -222,6 +222,9 @@ pub enum Intent {
     SetRole { conversation: ConversationId, member: AccountRef, role: GroupRole },
     /// Says who may do what in a group; admins do. → [`Reply::Conversation`] when the group has taken it
     SetRules { conversation: ConversationId, rules: GroupRules },
+    /// Puts a group into attributed mode (any member), or out of it (admins): the server is told who sends each message, and lets each
+    /// send only so many; not what it says. For a group that is flooded. → [`Reply::Conversation`] when the group has taken it
+    SetAttributed { conversation: ConversationId, attributed: bool },
     /// Leaves. → [`Reply::Ok`]
     Leave { conversation: ConversationId },
     /// Shows a code by which another device can be linked to this account; an earlier one is void.
@@ -318,6 +321,8 @@ pub struct Expiry {
 pub enum Notice {
     /// Somebody set how long messages stay; `existing`: also those that were there.
     Expiry { expiry: Expiry, existing: bool },
+    /// Somebody put the group into attributed mode ([`Intent::SetAttributed`]), or out of it.
+    Attributed { on: bool },
 }
 
 /// What the engine tells.
@@ -369,8 +374,28 @@ pub enum Event {
     /// The server was restored from a backup of that time (0: it does not say) and forgot what came after it. What this device knows
     /// is told it again, rooms are made anew where need be, and own messages are sent again; reach rules are those of then.
     Restored { identity: IdentityId, backup: UnixMillis },
+    /// Something came that honest software does not send. Nothing of it was believed or shown; who did it cannot be told. Said once an
+    /// hour for each kind and conversation, counted in [`Status::refused`].
+    Interference { identity: IdentityId, conversation: Option<ConversationId>, what: Interference },
     /// The account is gone or this device was revoked; nothing can be sent any more.
     SignedOut { identity: IdentityId, why: String },
+}
+
+/// What came, and does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Interference {
+    /// A message or change that is forged, was altered on its way, or that its sender may not make.
+    Forged,
+    /// A message that was here before, as if it were new.
+    Repeated,
+    /// Messages in another order than that in which they were taken.
+    Reordered,
+    /// The others follow a change of the conversation that the server does not give out.
+    Withheld,
+    /// Keys, or a list of devices, that do not fit what is known.
+    Keys,
+    /// A piece of the backup that this account's devices did not write.
+    Backup,
 }
 
 /// State of the inbox connection.
@@ -611,6 +636,8 @@ pub struct GroupView {
     /// Own role.
     pub role: GroupRole,
     pub rules: GroupRules,
+    /// The server is told who sends ([`Intent::SetAttributed`]).
+    pub attributed: bool,
     /// Of the others; who is not named is a member.
     pub roles: Vec<(AccountRef, GroupRole)>,
     /// Whom this account has asked into it, or let join, and who is not in yet.
@@ -724,6 +751,8 @@ pub struct Status {
     pub received: u64,
     /// Messages that came and could not be shown.
     pub unreadable: u64,
+    /// What came and was refused, being forged, altered, repeated or not fitting ([`Event::Interference`]).
+    pub refused: u64,
     /// What the user did and the server does not know yet: messages, and choices such as accepting, blocking, leaving,
     /// adding and removing.
     pub queued: u64,

@@ -145,6 +145,12 @@ impl Engine {
 
     /// Checks what a claim gave against pin, device list and credentials.
     pub(crate) fn verify_claimed(&mut self, claimed: &Claimed) -> Result<Vec<Joiner>, Failure> {
+        let verified = self.believe_claimed(claimed);
+        self.note_suspicious(&verified);
+        verified
+    }
+
+    fn believe_claimed(&mut self, claimed: &Claimed) -> Result<Vec<Joiner>, Failure> {
         let view = &claimed.view;
         self.pin(&view.account, &view.root_key, &view.links)?;
         if claimed.devices.is_empty() {

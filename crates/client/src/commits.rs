@@ -27,6 +27,7 @@ use rand_core::CryptoRngCore;
 
 const ADD: u32 = 1;
 const REMOVE: u32 = 2;
+const ATTRIBUTED: u32 = 3;
 
 /// So many key packages are claimed at one time for a room.
 const MOST_CLAIMS: usize = 16;
@@ -191,6 +192,7 @@ impl Engine {
                 policy.who_may_write = rules::allowed(*write);
                 policy.who_may_change = rules::allowed(*change);
             }),
+            Want::Attributed { on } => self.policy_change(room, |policy| policy.attributed = *on),
             Want::Expiry { after_s, archive, existing } => self.policy_change(room, |policy| {
                 policy.expiry_s = after_s.map(u64::from);
                 policy.archive = archive.then_some(true);
@@ -299,7 +301,13 @@ impl Engine {
             grant: joiner.grant.clone(),
             rights: u32::from(Rights::ALL.0),
         };
-        let changes = made.removed.iter().map(remove).chain(joiners.iter().map(add)).collect();
+        let attributed = made.attributed.map(|on| StoredChange {
+            kind: ATTRIBUTED,
+            member_key: MemberKey([0; 32]),
+            grant: Bytes::new(),
+            rights: u32::from(on),
+        });
+        let changes = made.removed.iter().map(remove).chain(joiners.iter().map(add)).chain(attributed).collect();
         let part = |part: parlour_e2ee::WelcomePart| (MemberKey(part.member_key), Bytes::from(part.bytes));
         let mut pending = Pending {
             head,
@@ -430,6 +438,7 @@ pub(crate) fn frame(room: RoomId, pending: &Pending) -> Commit {
             grant: change.grant.clone(),
             rights: Rights(u8::try_from(change.rights).unwrap_or(0)),
         },
+        ATTRIBUTED => EntryChange::Attributed { on: change.rights != 0 },
         _ => EntryChange::Remove { member_key: change.member_key },
     };
     Commit {

@@ -4,7 +4,7 @@
 //! than we do, nothing of the mailbox is worked on before the list is here: whoever brings us into a room is on it. A list that
 //! lost or replaced changes is not believed, unless the root key signed what differs.
 
-use crate::api::{self, Event, Failure, IntentId, Reply, Role, Showing};
+use crate::api::{self, Event, Failure, IntentId, Interference, Reply, Role, Showing};
 use crate::engine::{Engine, Purpose};
 use crate::linking::device_name;
 use crate::signing;
@@ -312,7 +312,7 @@ impl Engine {
         let (account, this) = (me.account.account, me.device);
         let (Ok(list), Some(before)) = (DeviceList::verify(account, root, links), self.read_list()) else {
             tracing::warn!("a device list of our own account that does not verify");
-            return;
+            return self.interfered(Interference::Keys, None);
         };
         match list.relation(&before.pin()) {
             Relation::Same => return,
@@ -325,11 +325,14 @@ impl Engine {
                 tracing::warn!("the server shows an older device list of our own account than the one we know");
                 self.giving_back = Some(links.len());
                 self.again = true;
+                if !self.is_recently_restored() {
+                    self.interfered(Interference::Keys, None);
+                }
                 return;
             }
             Relation::Fork => {
                 tracing::warn!("the server shows another device list of our own account than the one we know");
-                return;
+                return self.interfered(Interference::Keys, None);
             }
         }
         if list.device(&this).is_none() {

@@ -149,10 +149,13 @@ pub struct Engine {
     pub(crate) delivered: BTreeMap<(ConversationId, RoomId), Vec<MessageId>>,
     /// Where something was said since the last input: told once, however much it was.
     pub(crate) touched: BTreeSet<ConversationId>,
-    /// Profiles heard in groups before the roster that introduces whose they are.
-    pub(crate) early: VecDeque<crate::profiles::Early>,
+    /// What was heard in groups before the roster that introduces whose it is.
+    pub(crate) early: VecDeque<crate::early::Early>,
     /// Rooms that wait for handshake rows: since when, and the epoch or head that did not do.
     pub(crate) behind: BTreeMap<RoomId, UnixMillis>,
+
+    /// What was said of interference, and when.
+    pub(crate) interfered: BTreeMap<(Option<ConversationId>, crate::api::Interference), UnixMillis>,
 
     pub(crate) groups: HashMap<RoomId, Loaded>,
     pub(crate) uses: u64,
@@ -287,6 +290,7 @@ impl Engine {
             touched: BTreeSet::new(),
             early: VecDeque::new(),
             behind: BTreeMap::new(),
+            interfered: BTreeMap::new(),
             groups: HashMap::new(),
             uses: 0,
             package_rows: HashMap::new(),
@@ -483,6 +487,7 @@ impl Engine {
                 self.settle_guests();
                 self.settle_joins(rng);
                 self.settle_work(rng);
+                self.hear_early(rng);
                 self.ask_for_missing(rng);
                 self.settle_profiles(rng);
                 self.settle_seen(rng);

@@ -46,6 +46,7 @@ choice! {
     /// [`Notice`], stored.
     enum StoredNotice {
         0 Expiry { after_s: Option<u32>, archive: bool, existing: bool, },
+        1 Attributed { on: bool, },
     }
 }
 
@@ -108,15 +109,23 @@ impl StoredTimer {
 
 impl From<Notice> for StoredNotice {
     fn from(notice: Notice) -> Self {
-        let Notice::Expiry { expiry: Expiry { after_s, archive }, existing } = notice;
-        Self::Expiry { after_s, archive, existing }
+        match notice {
+            Notice::Expiry { expiry: Expiry { after_s, archive }, existing } => {
+                Self::Expiry { after_s, archive, existing }
+            }
+            Notice::Attributed { on } => Self::Attributed { on },
+        }
     }
 }
 
 impl StoredNotice {
     pub(crate) fn shown(&self) -> Notice {
-        let Self::Expiry { after_s, archive, existing } = *self;
-        Notice::Expiry { expiry: Expiry { after_s, archive }, existing }
+        match *self {
+            Self::Expiry { after_s, archive, existing } => {
+                Notice::Expiry { expiry: Expiry { after_s, archive }, existing }
+            }
+            Self::Attributed { on } => Notice::Attributed { on },
+        }
     }
 }
 
@@ -259,6 +268,12 @@ impl Engine {
         (before, after): (&Policy, &Policy),
     ) {
         let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) else { return };
+        if before.attributed != after.attributed {
+            // An id of its own: the same commit may have set how long messages stay, too.
+            let id = MessageId(commit.0.map(|byte| !byte));
+            self.put_notice(conversation, id, by.clone(), time, StoredNotice::Attributed { on: after.attributed });
+            self.tell_conversation(conversation);
+        }
         let existing = before.expiry_again != after.expiry_again;
         if expiry_in(before) == expiry_in(after) && !existing {
             return;

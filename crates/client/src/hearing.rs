@@ -1,10 +1,10 @@
 //! What a decrypted message does: the sender is believed or not, then what was said takes effect.
 
-use crate::api::{ConversationId, ConversationState, Event, Failure};
+use crate::api::{ConversationId, ConversationState, Event, Failure, Interference};
 use crate::contacts::{Trust, address_key, proto_account};
+use crate::early::Early;
 use crate::engine::{Engine, Load};
 use crate::messages::{Note, Said};
-use crate::profiles::Early;
 use crate::saying::{self, Heard, Hello, Known};
 use crate::state::{Asking, Saying, Want};
 use bytes::Bytes;
@@ -29,11 +29,26 @@ impl Engine {
         heard: parlour_e2ee::Message,
         rng: &mut dyn CryptoRngCore,
     ) {
+        self.hear_now(row, conversation, message, stamp, heard, false, rng);
+    }
+
+    /// The same; `was_early`: it waited for an introduction, and waits no more.
+    #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
+    pub(crate) fn hear_now(
+        &mut self,
+        row: &Row,
+        conversation: ConversationId,
+        message: MessageId,
+        stamp: [u8; 32],
+        heard: parlour_e2ee::Message,
+        was_early: bool,
+        rng: &mut dyn CryptoRngCore,
+    ) {
         let evidence = Bytes::from(heard.evidence.to_bytes());
         let said = saying::read(&heard.content);
         let Some((from, (hello, said))) = proto_account(heard.sender.account()).zip(said) else {
             self.s.counters().unreadable += 1;
-            return;
+            return self.interfered_in(&row.room, Interference::Forged);
         };
         if let Some(hello) = &hello
             && !self.hear_hello(conversation, row.room, &from, &heard.sender, hello, &said, rng)
@@ -48,9 +63,16 @@ impl Engine {
             Trust::Verified => {}
             // In a group somebody may be heard before the roster that introduces them.
             Trust::Unknown if !known && !is_request => {
-                if let Heard::Profile { name, picture } = said {
-                    return self.keep_early(Early { conversation, from, sender: heard.sender, name, picture });
+                if matches!(said, Heard::Profile { .. }) {
+                    let early = Early { row: row.clone(), conversation, message, stamp, heard, since: self.now };
+                    return self.keep_early(early, true);
                 }
+            }
+            // Or a device that somebody we know has linked since.
+            Trust::Unknown if known && !is_me && self.is_group_room(&row.room) && !was_early => {
+                let again = matches!(said, Heard::Again { .. });
+                let early = Early { row: row.clone(), conversation, message, stamp, heard, since: self.now };
+                return self.keep_early(early, again);
             }
             // Another own device brought us in, and what it knows of them is still to come.
             Trust::Unknown if !known && !is_me && self.is_brought_in(&row.room) => {
@@ -58,6 +80,7 @@ impl Engine {
             }
             _ => {
                 tracing::warn!("a message of a device that its account does not list");
+                self.interfered_in(&row.room, Interference::Keys);
                 self.s.counters().unreadable += 1;
                 if known {
                     self.tell_keys_changed(conversation, from);
@@ -141,6 +164,7 @@ impl Engine {
         }
         if self.pin_or_keep(from, &hello.root, &hello.links).is_err() || self.trust(sender) != Trust::Verified {
             tracing::warn!("a hello that does not fit the keys");
+            self.interfered_in(&room, Interference::Keys);
             return false;
         }
         let in_group = self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
@@ -246,6 +270,7 @@ impl Engine {
         let by = from.clone();
         if !self.is_allowed(row.room, conversation, from, &said) {
             tracing::warn!("something that the group's rules do not let its sender say");
+            self.interfered_in(&row.room, Interference::Forged);
             return;
         }
         if matches!(said, Heard::Text { .. } | Heard::Edit { .. }) {
@@ -273,7 +298,7 @@ impl Engine {
             Heard::Reaction { message, emoji } => self.note(conversation, message, &Note::Reaction { by, emoji }),
             Heard::Reports(reports) => self.hear_reports(conversation, from, &reports),
             Heard::Roster { known, title } => {
-                self.hear_roster(known);
+                self.hear_roster(known, rng);
                 // It is for who came just now; others are told by who may.
                 if self.s.conversations.get(&conversation).is_some_and(|c| c.title.is_empty()) {
                     self.set_title(conversation, title);
@@ -283,13 +308,12 @@ impl Engine {
             Heard::Picture(picture) => self.set_group_picture(conversation, picture.as_ref()),
             Heard::Profile { name, picture } => self.hear_profile(conversation, from, name, picture),
             Heard::Leave(request) => self.hear_leave(conversation, row.room, request),
-            Heard::Link(link) => self.hear_link(from, link),
+            Heard::Link(link) => self.hear_link(from, link, rng),
             Heard::Own(note) => self.hear_handover(from, &note),
             // Whom we let in, adds us when they like.
             Heard::Invitation(_) | Heard::Join(_) | Heard::Nothing => {}
             Heard::Unsupported => self.s.counters().unreadable += 1,
         }
-        let _ = rng;
     }
 
     /// What was said before is over when it would have been.
@@ -343,7 +367,7 @@ impl Engine {
     }
 
     /// A member introduces others: believed as far as nothing else is known of them.
-    fn hear_roster(&mut self, known: Vec<Known>) {
+    fn hear_roster(&mut self, known: Vec<Known>, rng: &mut dyn CryptoRngCore) {
         let me = self.me().map(|me| me.account.clone());
         for known in known {
             if Some(&known.account) != me.as_ref() {
@@ -351,7 +375,7 @@ impl Engine {
                 let _ = self.pin_or_keep(&known.account, &known.root, &known.links);
             }
         }
-        self.hear_early();
+        self.hear_early(rng);
     }
 
     pub(crate) fn set_title(&mut self, conversation: ConversationId, title: String) {
@@ -377,11 +401,12 @@ impl Engine {
         }
     }
 
-    fn hear_link(&mut self, from: &AccountRef, link: Bytes) {
+    fn hear_link(&mut self, from: &AccountRef, link: Bytes, rng: &mut dyn CryptoRngCore) {
         let Some(contact) = self.s.contacts.get(from) else { return };
         let (root, mut links) = (contact.root, contact.links.clone());
         links.push(link);
         let _ = self.pin(from, &root, &links);
+        self.hear_early(rng);
     }
 
     /// Tells authors what arrived, if that is switched on; never for requests.
@@ -400,6 +425,7 @@ impl Engine {
     pub(crate) fn reports_wanted(&self, conversation: ConversationId, room: RoomId) -> bool {
         self.s.conversations.get(&conversation).is_some_and(|c| c.members.len() < MOST_MEMBERS_WITH_REPORTS)
             && self.s.rooms.get(&room).is_some_and(|r| r.usable() && !r.asked_here)
+            && !self.is_attributed(&room)
             && self.standing(conversation) == Some(ConversationState::Open)
     }
 
@@ -409,7 +435,7 @@ impl Engine {
             .s
             .rooms
             .iter()
-            .filter(|(_, r)| !r.unreadable.is_empty())
+            .filter(|(_, r)| r.unreadable.iter().any(|message| !self.is_early(message)))
             .map(|(room, r)| (*room, r.conversation))
             .collect();
         for (room, conversation) in rooms {
@@ -418,7 +444,10 @@ impl Engine {
                 continue;
             }
             let Some(r) = self.s.rooms.get_mut(&room) else { continue };
-            let messages = std::mem::take(&mut r.unreadable);
+            let (waiting, messages): (Vec<_>, Vec<_>) = std::mem::take(&mut r.unreadable)
+                .into_iter()
+                .partition(|message| self.early.iter().any(|early| early.message == *message));
+            r.unreadable = waiting;
             r.missing.extend(&messages);
             let surplus = r.missing.len().saturating_sub(512);
             r.missing.drain(..surplus);

@@ -211,6 +211,7 @@ impl Identities {
             | Intent::GroupPicture { conversation }
             | Intent::SetRole { conversation, .. }
             | Intent::SetRules { conversation, .. }
+            | Intent::SetAttributed { conversation, .. }
             | Intent::Leave { conversation }
             | Intent::PutDraft { conversation, .. }
             | Intent::Typing { conversation, .. } => by_conversation(conversation),
@@ -456,6 +457,7 @@ fn sum(one: Status, other: Status) -> Status {
     Status {
         received: one.received + other.received,
         unreadable: one.unreadable + other.unreadable,
+        refused: one.refused + other.refused,
         queued: one.queued + other.queued,
         held: one.held + other.held,
         repairs: one.repairs + other.repairs,

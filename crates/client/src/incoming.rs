@@ -13,7 +13,7 @@
 //! | commit | known | own: merged; other's: checked, merged; void: remembered for the next commit; else repair |
 //! | knock, successor | known | [`crate::repair`] |
 
-use crate::api::ConversationId;
+use crate::api::{ConversationId, Interference};
 use crate::contacts::Trust;
 use crate::engine::{Engine, Load};
 use crate::mls::Ready;
@@ -176,7 +176,7 @@ impl Engine {
                 prefix.extend(message.0);
                 self.load_rows(prefix, Load::Seen(row.room, message));
             }
-            Ok(Processed::Invalid(reason)) => self.refuse_row(reason),
+            Ok(Processed::Invalid(reason)) => self.refuse_row(&row.room, reason),
             Ok(Processed::NeedsRepair(Repair::FutureEpoch)) => {
                 self.keep_waiting(row);
                 self.fall_behind(row.room);
@@ -205,6 +205,8 @@ impl Engine {
     pub(crate) fn on_seen_rows(&mut self, room: RoomId, message: MessageId, rows: &[(Vec<u8>, Vec<u8>)]) {
         if rows.is_empty() {
             self.unreadable(room, message);
+        } else if !self.is_recently_restored() {
+            self.interfered_in(&room, Interference::Repeated);
         }
     }
 
@@ -213,9 +215,10 @@ impl Engine {
         Group::epoch_of(payload).is_some_and(|epoch| epoch < since)
     }
 
-    fn refuse_row(&mut self, reason: Invalid) {
+    fn refuse_row(&mut self, room: &RoomId, reason: Invalid) {
         tracing::warn!(%reason, "a row was refused");
         self.s.counters().unreadable += 1;
+        self.interfered_in(room, Interference::Forged);
     }
 
     /// A handshake row.
@@ -248,13 +251,14 @@ impl Engine {
             // What was merged is not above the head: it was put into the room once more.
             Ok(Processed::Duplicate) => self.void_row(row),
             Ok(Processed::Invalid(reason)) => {
-                self.refuse_row(reason);
+                self.refuse_row(&row.room, reason);
                 self.void_row(row);
             }
             // No commit is missing, and none leads there: no one of us made it.
             Ok(Processed::NeedsRepair(Repair::FutureEpoch)) if from == From::Log && self.is_group_room(&row.room) => {
                 tracing::warn!("a commit of an epoch that no commit leads to");
                 self.s.counters().unreadable += 1;
+                self.interfered_in(&row.room, Interference::Forged);
                 self.void_row(row);
                 self.doubt(row.room, row.time);
             }
@@ -280,6 +284,7 @@ impl Engine {
             self.with_group(&row.room, |group| group.refuse_staged().ok());
             tracing::warn!("a commit did something else to the room than to the group");
             self.s.counters().unreadable += 1;
+            self.interfered_in(&row.room, Interference::Forged);
             return self.void_row(row);
         }
         // A leaf that its device did not sign is a lie of the committer, and void for all who know that device's key;
@@ -457,7 +462,7 @@ impl Engine {
     }
 }
 
-/// What a commit must do to the entries: one for each leaf. The grants are the server's and the committer's affair.
+/// What a commit must do to the entries: one for each leaf, and attributed mode as the policy says. The grants are the server's and the committer's affair.
 fn changes_of(staged: &StagedChange) -> Vec<EntryChange> {
     let remove = |member: &Member| EntryChange::Remove { member_key: MemberKey(member.member_key()) };
     let add = |member: &Member| {
@@ -466,7 +471,8 @@ fn changes_of(staged: &StagedChange) -> Vec<EntryChange> {
     };
     let rekeyed = staged.updated.iter().filter(|(before, after)| before.member_key() != after.member_key());
     let rekey = rekeyed.map(|(_, after)| EntryChange::Rekey { new: MemberKey(after.member_key()) });
-    staged.removed.iter().map(remove).chain(staged.added.iter().map(add)).chain(rekey).collect()
+    let attributed = staged.attributed.map(|on| EntryChange::Attributed { on });
+    staged.removed.iter().map(remove).chain(staged.added.iter().map(add)).chain(rekey).chain(attributed).collect()
 }
 
 /// What the next commit names of the void rows: a frame takes so many.

@@ -126,6 +126,7 @@ impl Engine {
             Intent::Rename { conversation, title } => self.rename(id, conversation, &title, rng),
             Intent::SetRole { conversation, member, role } => self.set_role(id, conversation, member, role),
             Intent::SetRules { conversation, rules } => self.set_rules(id, conversation, rules),
+            Intent::SetAttributed { conversation, attributed } => self.set_attributed(id, conversation, attributed),
             Intent::Leave { conversation } => self.leave(id, conversation, rng),
             Intent::SetExpiry { conversation, expiry, existing } => self.set_expiry(id, conversation, expiry, existing),
             Intent::Open { conversation, message } => self.open_once(id, conversation, message),
@@ -286,6 +287,7 @@ impl Engine {
         Status {
             received: counters.map_or(0, |c| c.received),
             unreadable: counters.map_or(0, |c| c.unreadable),
+            refused: counters.map_or(0, |c| c.refused),
             queued: self.queued(),
             held: self.held(),
             repairs: counters.map_or(0, |c| c.repairs),

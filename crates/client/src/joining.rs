@@ -1,6 +1,6 @@
 //! Welcomes: into a new conversation, into one that is there, or back into a room whose state was lost.
 
-use crate::api::ConversationId;
+use crate::api::{ConversationId, Interference};
 use crate::contacts::{Trust, proto_account};
 use crate::engine::Engine;
 use crate::history::GAP;
@@ -44,6 +44,7 @@ impl Engine {
             Err(error) => {
                 tracing::warn!(%error, "a welcome was refused");
                 self.s.counters().unreadable += 1;
+                self.interfered(Interference::Forged, None);
             }
         }
         Step::Done
@@ -66,6 +67,7 @@ impl Engine {
         let Some(by) = by.filter(|_| self.trust(&added_by) != Trust::Wrong) else {
             tracing::warn!("a welcome by somebody who is not who they say");
             self.s.counters().unreadable += 1;
+            self.interfered(Interference::Keys, None);
             self.refuse_room(row.room, member);
             return;
         };
@@ -80,6 +82,7 @@ impl Engine {
         if by_us && self.trust(&added_by) != Trust::Verified {
             tracing::warn!("a welcome by a device that is not on our own list");
             self.s.counters().unreadable += 1;
+            self.interfered(Interference::Keys, None);
             self.refuse_room(row.room, member);
             return;
         }
@@ -92,6 +95,7 @@ impl Engine {
         if !self.belongs(&row.room, &by, is_group) {
             tracing::warn!("a welcome into a known room by somebody who is not in it");
             self.s.counters().unreadable += 1;
+            self.interfered_in(&row.room, Interference::Forged);
             return;
         }
         let predecessor = policy.predecessor.map(RoomId);

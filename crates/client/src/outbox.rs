@@ -15,9 +15,10 @@ use crate::engine::{Engine, Purpose};
 use crate::expiry::StoredTimer;
 use crate::mls::Ready;
 use crate::saying::{self, Around, Hello};
+use crate::signing;
 use crate::state::{Outgoing, Phase, Saying, Sealed, StoredPicture};
 use bytes::Bytes;
-use parlour_proto::frames::{Answer, MAX_ASKED_MESSAGE_BYTES, Request};
+use parlour_proto::frames::{Answer, MAX_ASKED_MESSAGE_BYTES, Request, send_detail};
 use parlour_proto::ids::{MessageId, RoomId, Secret, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
@@ -82,13 +83,18 @@ impl Engine {
             },
         };
         let Some(message_id) = self.s.outgoing.get(&(conversation, at)).map(|item| item.message) else { return };
-        self.ask(Role::Outbox, Purpose::Message(conversation), || Request::Send {
-            room,
-            message_id,
-            send_key: sealed.send_key,
-            tag: sealed.tag,
-            payload: sealed.payload,
-        });
+        let Sealed { send_key, tag, payload, .. } = sealed;
+        if !self.is_attributed(&room) {
+            let send = || Request::Send { room, message_id, send_key, tag, payload };
+            self.ask(Role::Outbox, Purpose::Message(conversation), send);
+            return;
+        }
+        let Some(member) = self.s.rooms.get(&room).map(|r| r.member.clone()) else { return };
+        let detail = send_detail(&message_id, &tag, &payload);
+        let Some(proof) = signing::proof(&member, "send", &room, self.server_time(), &detail) else { return };
+        let proof = Box::new(proof);
+        let send = || Request::SignedSend { room, message_id, send_key, tag, payload, proof };
+        self.ask(Role::Outbox, Purpose::Message(conversation), send);
     }
 
     /// The first item that may go out now, and where to.
@@ -287,7 +293,8 @@ impl Engine {
             Ok(Answer::Accepted { .. }) => self.accepted(conversation, at),
             Ok(_) => self.later(Purpose::Message(conversation), 1_000),
             Err(problem) => match problem.code {
-                Code::WrongSendKey => self.seal_again(conversation, at, room),
+                // Attributed mode: never by the server's word alone; the commit that says so is on its way, or is void and undone.
+                Code::WrongSendKey | Code::Attributed => self.seal_again(conversation, at, room),
                 Code::NoSuchRoom | Code::LogGone => self.break_room(room),
                 Code::Succeeded => self.supersede(room, problem.successor),
                 Code::TooLarge | Code::Malformed => self.fail_item(conversation, at),

@@ -5,7 +5,6 @@
 //! not accepted yet nothing goes but the name in the hello of the first message: no picture.
 
 use crate::api::{ConversationId, Event, Failure, IntentId, Picture, Reply};
-use crate::contacts::Trust;
 use crate::engine::{Engine, Load};
 use crate::messages::Pair;
 use crate::rows::{LAZY, decode, encode, prefix};
@@ -14,22 +13,9 @@ use parlour_proto::content::{MAX_DISPLAY_NAME_CHARS, clean_name};
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::Digest;
 use rand_core::CryptoRngCore;
-use std::collections::VecDeque;
 
 /// In so many conversations at a time a profile is on its way: each holds the picture, encrypted.
 const MOST_AT_ONCE: usize = 8;
-/// So many profiles of people who were not introduced yet are kept, in memory.
-const MOST_EARLY: usize = 64;
-
-/// What somebody told of themselves before a member introduced them.
-pub(crate) struct Early {
-    pub(crate) conversation: ConversationId,
-    pub(crate) from: AccountRef,
-    pub(crate) sender: parlour_e2ee::Member,
-    pub(crate) name: String,
-    pub(crate) picture: Option<Picture>,
-}
-
 impl StoredPicture {
     pub(crate) fn new(picture: &Picture) -> Self {
         StoredPicture { media_type: picture.media_type().to_owned(), image: picture.image().clone() }
@@ -135,25 +121,6 @@ impl Engine {
         }
         self.tell(Event::Profile(self.show_member(from)));
         self.tell_conversation(conversation);
-    }
-
-    pub(crate) fn keep_early(&mut self, early: Early) {
-        self.early.retain(|kept| kept.from != early.from);
-        self.early.truncate(MOST_EARLY - 1);
-        self.early.push_front(early);
-    }
-
-    /// Believes those who have been introduced meanwhile, if their keys fit the introduction.
-    pub(crate) fn hear_early(&mut self) {
-        let (known, unknown) =
-            std::mem::take(&mut self.early).into_iter().partition(|early| self.s.contacts.contains(&early.from));
-        self.early = unknown;
-        let known: VecDeque<Early> = known;
-        for Early { conversation, from, sender, name, picture } in known {
-            if self.trust(&sender) == Trust::Verified {
-                self.hear_profile(conversation, &from, name, picture);
-            }
-        }
     }
 
     pub(crate) fn forget_picture(&mut self, account: &AccountRef) {

@@ -13,7 +13,7 @@
 //! it may not commit any more, but the next valid commit of anybody brings its entry back under the same member key. So it
 //! keeps its state and what it wants to say, waits for that commit, and asks for the log now and then, ever more rarely.
 
-use crate::api::Role;
+use crate::api::{Interference, Role};
 use crate::contacts::proto_account;
 use crate::engine::{Engine, Purpose};
 use crate::incoming::{From, Step};
@@ -219,6 +219,9 @@ impl Engine {
             return;
         }
         self.behind.remove(&room);
+        if waits && !progress {
+            self.interfered_in(&room, Interference::Withheld);
+        }
         if waits && !self.is_group_room(&room) {
             // Rows of an epoch that not even the log leads to.
             self.break_room(room);

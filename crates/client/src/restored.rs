@@ -12,7 +12,7 @@
 //! A server that goes back without saying so shows it by a head below ours, an older list, or a sequence for a new message that is
 //! not new: the room is frozen just the same. Saying so for no reason costs it the comparisons, and no room.
 
-use crate::api::{ConversationId, ConversationState, Event, Message, MessageState};
+use crate::api::{ConversationId, ConversationState, Event, Interference, Message, MessageState};
 use crate::engine::{Engine, Load, Purpose};
 use crate::incoming::Step;
 use crate::mls::Ready;
@@ -313,6 +313,9 @@ impl Engine {
         let meta = RowMeta { room_seq: row.room_seq, id: message_id.0, next_send_key_digest: None, tag: Some(*tag) };
         if let Some(Ok(Processed::Message(heard))) = self.with_group(&row.room, |group| group.process(payload, &meta)) {
             tracing::warn!("a new message under an old sequence: the server has gone back");
+            if !self.is_recently_restored() {
+                self.interfered_in(&row.room, Interference::Reordered);
+            }
             self.hear(row, conversation, *message_id, *stamp, *heard, rng);
         }
         Step::Done

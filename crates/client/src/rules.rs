@@ -64,6 +64,21 @@ impl Engine {
         self.want_for(intent, wanted);
     }
 
+    pub(crate) fn set_attributed(&mut self, intent: IntentId, conversation: ConversationId, on: bool) {
+        let wanted = self.group_room(conversation).and_then(|room| {
+            if !on {
+                self.needs(&room, GroupRole::Admin, "only admins end this")?;
+            }
+            Ok((room, Want::Attributed { on }))
+        });
+        self.want_for(intent, wanted);
+    }
+
+    /// Whether what is sent there is signed for the server.
+    pub(crate) fn is_attributed(&self, room: &RoomId) -> bool {
+        self.policy_of(room).is_some_and(|(policy, _)| policy.attributed)
+    }
+
     pub(crate) fn want_for(&mut self, intent: IntentId, wanted: Result<(RoomId, Want), Failure>) {
         match wanted {
             Err(failure) => self.done(intent, Err(failure)),
@@ -129,7 +144,8 @@ impl Engine {
             history_s: policy.history_s,
         };
         let roles = roles.filter(|(_, role)| *role != GroupRole::Member).collect();
-        Some(GroupView { role: role(&me.account), rules, roles, invited: self.show_invited(id) })
+        let attributed = policy.attributed;
+        Some(GroupView { role: role(&me.account), rules, attributed, roles, invited: self.show_invited(id) })
     }
 }
 

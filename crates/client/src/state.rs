@@ -276,7 +276,7 @@ impl State {
     /// The counters, made when missing.
     pub(crate) fn counters(&mut self) -> &mut Counters {
         if !self.counters.contains(&()) {
-            self.counters.insert((), Counters { received: 0, unreadable: 0, repairs: 0, next_chore: 0 });
+            self.counters.insert((), Counters { received: 0, unreadable: 0, repairs: 0, next_chore: 0, refused: 0 });
         }
         self.counters.get_mut(&()).expect("inserted above")
     }

@@ -7,8 +7,8 @@ mod support;
 
 use parlour_client::api::*;
 use parlour_e2ee::{Change, Policy};
-use parlour_proto::frames::{EntryChange, Push, RowBody, ServerFrame};
-use parlour_proto::ids::RoomId;
+use parlour_proto::frames::{EntryChange, Push, Row, RowBody, ServerFrame};
+use parlour_proto::ids::{MemberKey, MessageId, RoomId};
 use support::insider::{Insider, later};
 use support::{World, bell, group, the_group};
 
@@ -87,6 +87,21 @@ fn a_valid_commit_that_calls_a_followed_one_void_is_void_itself() {
     g.w.run_for(60_000);
     g.all_talk("after");
     assert_eq!(g.repairs(), 0);
+}
+
+#[test]
+fn a_commit_that_turns_attributed_mode_on_for_the_server_only_is_void() {
+    let mut g = garden(314);
+    let before = g.w.server.commits;
+    let commit = g.insider.valid(&g.w.server, Change::default());
+    commit.changes(vec![EntryChange::Attributed { on: true }]).send(&mut g.w.server);
+    g.w.run_for(30_000);
+    assert_eq!(g.w.server.commits, before + 2, "a commit of the others takes it back");
+    for who in 0..3 {
+        assert!(!the_group(&mut g.w, g.people[who]).group.unwrap().attributed);
+        assert_eq!(told(&g, who, Interference::Forged), 1, "said to {who}");
+    }
+    g.all_talk("after");
 }
 
 #[test]
@@ -245,4 +260,87 @@ fn nobody_but_an_admin_can_put_another_group_in_the_place_of_one() {
         assert_eq!(groups.len(), 1);
         assert_eq!(groups[0].state, ConversationState::Open);
     }
+}
+
+/// How often these were told of interference of this kind.
+fn told(g: &Garden, who: usize, kind: Interference) -> usize {
+    let events = g.w.clients[g.people[who]].events.iter();
+    events.filter(|event| matches!(event, Event::Interference { what, .. } if *what == kind)).count()
+}
+
+#[test]
+fn content_that_is_none_or_beyond_its_bounds_is_refused_and_said() {
+    let mut g = garden(310);
+    let text = "x".repeat(parlour_proto::content::MAX_TEXT_BYTES + 1);
+    let mut long = vec![1];
+    long.extend(text.as_bytes());
+    for content in [&b""[..], b"\xff\xff\xff", &long] {
+        let (id, tag, payload) = g.insider.seal(content).unwrap();
+        g.w.server.say_sealed(g.room, id, tag, payload);
+        g.w.run_for(10_000);
+    }
+    let beyond = vec![0; 2 * parlour_proto::frames::MAX_MESSAGE_BYTES];
+    assert!(
+        g.insider.seal(&beyond).is_none_or(|(.., payload)| payload.len() > parlour_proto::frames::MAX_MESSAGE_BYTES)
+    );
+    for who in 0..3 {
+        assert_eq!(told(&g, who, Interference::Forged), 1, "said to {who}");
+        assert_eq!(g.w.status(g.people[who]).refused, 3);
+    }
+    g.all_talk("after");
+    assert_eq!(g.repairs(), 0);
+}
+
+#[test]
+fn a_message_whose_tag_does_not_open_it_is_refused_by_all_and_said() {
+    let mut g = garden(311);
+    let (id, mut tag, payload) = g.insider.seal(b"deniable").unwrap();
+    tag[0] ^= 1;
+    g.w.server.say_sealed(g.room, id, tag, payload);
+    g.w.run_for(10_000);
+    for who in 0..3 {
+        assert_eq!(told(&g, who, Interference::Forged), 1, "said to {who}");
+    }
+    g.all_talk("after");
+}
+
+#[test]
+fn a_message_under_anothers_id_is_refused_by_all_and_said() {
+    let mut g = garden(312);
+    // What was sealed, and so signed, for one id is said again under another: a report of it would show nothing.
+    let (_, tag, payload) = g.insider.seal(b"once").unwrap();
+    g.w.server.say_sealed(g.room, MessageId([7; 16]), tag, payload);
+    g.w.run_for(10_000);
+    for who in 0..3 {
+        assert_eq!(told(&g, who, Interference::Forged), 1, "said to {who}");
+    }
+    g.all_talk("after");
+}
+
+#[test]
+fn garbage_welcomes_use_up_no_key_package_and_harm_nobody() {
+    let mut g = garden(313);
+    let ben = g.people[1];
+    let account = g.w.account(ben);
+    let next = g.w.server.next_package_of(&account);
+    for n in 0..200u8 {
+        let body = RowBody::Welcome {
+            // One of them by a key package that is really his, the next that a stranger gets.
+            member_key: if n == 100 { next } else { MemberKey([n; 32]) },
+            shared: vec![n; 300].into(),
+            part: vec![n; 100].into(),
+            asked: n.is_multiple_of(2),
+        };
+        let row = Row { seq: 1_000_000 + u64::from(n), room: RoomId([n; 16]), room_seq: 1, time: g.w.now, body };
+        g.w.inject(ben, Push::Rows(vec![row]));
+    }
+    g.w.run_for(10_000);
+    assert_eq!(g.w.requests(ben).len(), 0, "nobody asks anything");
+    assert_eq!(told(&g, 1, Interference::Forged), 1, "the one that could have been for him is said");
+    g.all_talk("after");
+    let dora = g.w.user(9);
+    let handle = bell(1);
+    g.w.send(dora, &handle, "a genuine one").unwrap();
+    g.w.run_for(5_000);
+    assert_eq!(g.w.requests(ben).pop().unwrap().text.as_deref(), Some("a genuine one"));
 }

@@ -75,6 +75,7 @@ fn owners_give_roles_and_everybody_sees_them() {
         GroupView {
             role: GroupRole::Member,
             rules: OPEN,
+            attributed: false,
             roles: vec![(c.accounts[0].clone(), GroupRole::Owner)],
             invited: vec![]
         }

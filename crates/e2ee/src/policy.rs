@@ -89,7 +89,7 @@ pub struct Policy {
     /// How many seconds back a joiner may be given; `None`: nothing from before.
     #[n(5)]
     pub history_s: Option<u64>,
-    /// Sends are signed by member keys and metered per entry.
+    /// Sends are signed by member keys and metered per entry (groups).
     #[n(6)]
     pub attributed: bool,
     /// Key of knocks: every member can read who asks to be let back in, the server cannot.
@@ -171,10 +171,11 @@ impl Policy {
         }
     }
 
-    /// For the room that is to replace `room`: the same rules, a new key for knocks.
+    /// For the room that is to replace `room`: the same rules, a new key for knocks, and not in attributed mode, which the server learns
+    /// by a commit.
     #[must_use]
     pub fn successor(&self, room: [u8; 16], rng: &mut dyn CryptoRngCore) -> Self {
-        let mut next = Self { predecessor: Some(room), ..self.clone() };
+        let mut next = Self { predecessor: Some(room), attributed: false, ..self.clone() };
         rng.fill_bytes(&mut next.knock_key);
         next
     }
@@ -182,7 +183,7 @@ impl Policy {
     /// Whether this is the policy of a room that replaces `room`, which had the policy `old`.
     #[must_use]
     pub fn succeeds(&self, old: &Self, room: [u8; 16]) -> bool {
-        *self == Self { predecessor: Some(room), knock_key: self.knock_key, ..old.clone() }
+        *self == Self { predecessor: Some(room), knock_key: self.knock_key, attributed: false, ..old.clone() }
     }
 
     /// Encodes it (CBOR).
@@ -200,7 +201,11 @@ impl Policy {
 
     pub(crate) fn is_consistent(&self) -> bool {
         let roles_fit = match self.kind {
-            Kind::Direct => (1..=2).contains(&self.roles.len()) && self.roles.values().all(|role| *role == Role::Owner),
+            Kind::Direct => {
+                !self.attributed
+                    && (1..=2).contains(&self.roles.len())
+                    && self.roles.values().all(|role| *role == Role::Owner)
+            }
             Kind::Group => self.roles.values().all(|role| *role != Role::Member),
         };
         let expiry_fits = self.expiry_s.is_none_or(|seconds| EXPIRY_S.contains(&seconds));

@@ -4,7 +4,7 @@ mod client;
 
 pub(crate) use client::{
     AccountCommand, AllowedName, BackupCommand, ClientArgs, ClientCommand, DeviceCommand, ExpiryArgs, GroupCommand,
-    InviteArgs, LinkArgs, ProofArgs, ReachCommand, ReadArgs, RoleName, Rule, SendArgs, ServerArgs, SignInArgs,
+    InviteArgs, LinkArgs, OnOff, ProofArgs, ReachCommand, ReadArgs, RoleName, Rule, SendArgs, ServerArgs, SignInArgs,
     SignUpArgs, kept_history,
 };
 

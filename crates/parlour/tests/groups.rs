@@ -66,6 +66,19 @@ fn a_group_across_apps_is_made_grows_shrinks_and_talks() {
     until_read(&sam, "I do");
     assert!(!noor.read("Choir").contains(&"Who sings?".to_owned()), "said before she came");
 
+    // Sam, a member, puts it into attributed mode; all see it, go on talking, and Maya ends it.
+    let made = sam.json(&["group", "attributed", "Choir", "on"]).ok().result();
+    assert_eq!(made["conversation"]["rules"]["attributed"], true);
+    maya.until(&["conversations"], |c| (of(c.lines(), "Choir")?["rules"]["attributed"] == true).then_some(()));
+    maya.until(&["read", "Choir"], |read| {
+        read.lines().iter().any(|line| line["message"]["notice"]["attributed"] == true).then_some(())
+    });
+    noor.run(&["send", "Choir", "Signed"]).ok();
+    until_read(&sam, "Signed");
+    let refused = sam.json(&["group", "attributed", "Choir", "off"]);
+    assert_ne!(refused.code, 0, "{refused:?}");
+    maya.run(&["group", "attributed", "Choir", "off"]).ok();
+
     // Only admins write, for a while; Noor becomes one.
     let refused = sam.json(&["group", "rules", "Choir", "--write", "admins"]);
     assert_ne!(refused.code, 0, "{refused:?}");

@@ -238,8 +238,18 @@ pub enum Request {
     DeleteAccount { signature: [u8; 64] },
 
     // -- outbox (anonymous)
-    /// An application message. → [`Answer::Accepted`]; `WrongSendKey`; the same message id again gets the same answer.
+    /// An application message. → [`Answer::Accepted`]; `WrongSendKey`; `Attributed`: the room wants a signature; the same message id again gets the same answer.
     Send { room: RoomId, message_id: MessageId, send_key: Secret, tag: [u8; 32], payload: Bytes },
+    /// The same in a room in attributed mode, signed by the sender's entry and metered for it. → [`Answer::Accepted`]; `WrongSendKey`;
+    /// `NoSuchRoom`, `BadSignature`; `SlowDown` with a time to come back. Elsewhere it is taken as a `Send` is.
+    SignedSend {
+        room: RoomId,
+        message_id: MessageId,
+        send_key: Secret,
+        tag: [u8; 32],
+        payload: Bytes,
+        proof: Box<MemberProof>,
+    },
     /// A commit. → [`Answer::Accepted`], `Behind`; the same commit id again gets the same answer.
     Commit(Box<Commit>),
     /// Key packages of somebody who gave a door token: anonymous, not metered per claimer; grants are `open`. → [`Answer::Claimed`]
@@ -338,6 +348,8 @@ pub enum EntryChange {
     Remove { member_key: MemberKey },
     /// The committer's own entry gets a new member key.
     Rekey { new: MemberKey },
+    /// The room goes into attributed mode (sends are signed by entries and metered for each), or out of it.
+    Attributed { on: bool },
 }
 
 /// What an entry may do.
@@ -586,6 +598,11 @@ pub fn entry_bytes(what: &str, room: &RoomId, time: UnixMillis, detail: &[u8]) -
     labelled(b"parlour-entry-1", &[what.as_bytes(), &room.0, &time.0.to_be_bytes(), detail])
 }
 
+/// What a [`MemberProof`] for `send` has as `detail`: message id, franking tag, SHA-256 of the payload.
+pub fn send_detail(message_id: &MessageId, tag: &[u8; 32], payload: &[u8]) -> Vec<u8> {
+    [&message_id.0[..], tag, &Digest::of(payload).0].concat()
+}
+
 /// What a [`Commit`] signs: every field but the signature.
 pub fn commit_bytes(commit: &Commit) -> Vec<u8> {
     let mut changes = Vec::new();
@@ -622,7 +639,7 @@ pub fn commit_bytes(commit: &Commit) -> Vec<u8> {
 
 /// Digest of what a commit does to the room's entries, in no order and without grants: members hold it against the leaves that
 /// the commit removes, adds and changes. SHA-256 over label and, sorted: `1 || member key || rights` for one added, `2 || member
-/// key` for one removed, `3 || member key` for the committer's new one.
+/// key` for one removed, `3 || member key` for the committer's new one, `4 || 1` or `4 || 0` for attributed mode.
 pub fn entries_digest(changes: &[EntryChange]) -> Digest {
     let mut parts: Vec<Vec<u8>> = changes.iter().map(without_grant).collect();
     parts.sort();
@@ -632,6 +649,7 @@ pub fn entries_digest(changes: &[EntryChange]) -> Digest {
 
 fn without_grant(change: &EntryChange) -> Vec<u8> {
     let (kind, key, rights) = match change {
+        EntryChange::Attributed { on } => return vec![4, u8::from(*on)],
         EntryChange::Add { member_key, rights, .. } => (1, member_key, Some(rights.0)),
         EntryChange::Remove { member_key } => (2, member_key, None),
         EntryChange::Rekey { new } => (3, new, None),

@@ -66,11 +66,13 @@ pub enum Code {
     LogGone = 67,
     /// The room has a successor; `successor` names it.
     Succeeded = 68,
+    /// The room is in attributed mode: process its commits, and sign what is sent with the member key.
+    Attributed = 69,
 }
 
 impl Code {
     /// All codes that this version knows.
-    pub const ALL: [Code; 27] = [
+    pub const ALL: [Code; 28] = [
         Code::Malformed,
         Code::TooLarge,
         Code::OutOfPlace,
@@ -98,6 +100,7 @@ impl Code {
         Code::RoomExists,
         Code::LogGone,
         Code::Succeeded,
+        Code::Attributed,
     ];
 
     /// The code with this number.

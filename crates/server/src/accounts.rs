@@ -10,7 +10,7 @@ mod holdings;
 mod sign_in;
 pub mod tickets;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
@@ -122,6 +122,7 @@ pub struct Accounts<S> {
     pub codes: Codes,
     tickets: Tickets,
     attempts: Buckets<HandleId>,
+    names_tried: Buckets<IpAddr>,
     lifetimes: Lifetimes,
 }
 
@@ -144,6 +145,7 @@ impl<S: Store> Accounts<S> {
             codes: Codes::new(&config.limits, config.dev_outbox, lifetimes.ms(Setting::Code)),
             tickets: Tickets::new(lifetimes.ms(Setting::Ticket)),
             attempts: Buckets::new(attempts),
+            names_tried: Buckets::new(Rate::per(config.limits.names_per_address_per_hour, 3_600)),
             lifetimes,
         }
     }
@@ -177,6 +179,7 @@ impl<S: Store> Accounts<S> {
         self.codes.forget(now);
         self.tickets.forget(now);
         self.attempts.forget(now);
+        self.names_tried.forget(now);
     }
 
     /// Closes the mailboxes of devices that have not connected for 90 days.

@@ -85,6 +85,8 @@ pub struct Limits {
     pub codes_per_number_per_hour: u32,
     /// One-time codes for one network address.
     pub codes_per_address_per_hour: u32,
+    /// Names tried at sign-up with a password, by network address; loopback is exempt.
+    pub names_per_address_per_hour: u32,
     /// Password attempts for one handle.
     pub sign_ins_per_handle_per_hour: u32,
     /// New rooms of one account.
@@ -108,6 +110,7 @@ impl Default for Limits {
             new_people_per_day_later: 100,
             codes_per_number_per_hour: 5,
             codes_per_address_per_hour: 20,
+            names_per_address_per_hour: 60,
             sign_ins_per_handle_per_hour: 30,
             rooms_per_hour: 200,
             claims_per_door_per_hour: 60,

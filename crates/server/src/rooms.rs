@@ -55,6 +55,8 @@ use crate::{
 pub struct RoomLimits {
     /// Messages into one room.
     pub sends: Rate,
+    /// Messages of one entry, in a room in attributed mode.
+    pub signed_sends: Rate,
     /// Whispers in one room; what is beyond is dropped.
     pub whispers: Rate,
     /// Commits and other signed changes of one entry.
@@ -73,6 +75,7 @@ impl Default for RoomLimits {
     fn default() -> Self {
         Self {
             sends: Rate { per_s: 1_000.0, burst: 4_000.0 },
+            signed_sends: Rate { per_s: 2.0, burst: 60.0 },
             whispers: Rate { per_s: 4.0, burst: 16.0 },
             commits: Rate { per_s: 2.0, burst: 240.0 },
             joins: Rate::per(500, 3_600),

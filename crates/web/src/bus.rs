@@ -97,6 +97,7 @@ fn may_be_repeated(intent: &Intent) -> bool {
                 | Intent::Rename { .. }
                 | Intent::SetRole { .. }
                 | Intent::SetRules { .. }
+                | Intent::SetAttributed { .. }
                 | Intent::OfferLink
                 | Intent::CancelLink
                 | Intent::Devices

@@ -92,7 +92,7 @@ impl Server {
     }
 
     async fn send(&self, room: &WireRoom, message_id: MessageId, payload: Bytes) -> Result<u64> {
-        let send = Send { room: room.id, message_id, send_key: room.send_key.clone(), tag: [0; 32], payload };
+        let send = Send { room: room.id, message_id, send_key: room.send_key.clone(), tag: [0; 32], payload, by: None };
         match self.rooms.send(send, self.now).await?.done().await? {
             Answer::Accepted { room_seq, .. } => Ok(room_seq),
             other => bail!("{other:?}"),

@@ -15,7 +15,7 @@
 //! 7. **A secret at the server**: no mark of what people write, and no recovery key, in any frame or stored row.
 //! 8. **A link between two accounts** of one human: no socket of one carries the other's account id.
 //!
-//! And at any time: what was shown is there after a crash.
+//! And at any time: what was shown is there after a crash; nobody is said to interfere, the server and the people being honest.
 //!
 //! Not judged: what a device put back to an old copy did and was told before that, a person's place while it was being changed
 //! (added, removed, left), pairs of which one does not want the other.
@@ -32,6 +32,7 @@ pub mod plan;
 mod plant;
 mod secrets;
 mod shrink;
+pub mod stage;
 mod store;
 mod trace;
 mod world;

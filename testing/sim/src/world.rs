@@ -31,6 +31,7 @@ use crate::{
     line::{Put, Wired},
     plant::Plant,
     secrets::MARK,
+    stage::Between,
     store::Watched,
     trace,
 };
@@ -105,6 +106,8 @@ pub(crate) struct World {
     next_happening: u64,
     rng: ChaCha20Rng,
     digest: Sha256,
+    /// Who rewrites what passes between homes and server.
+    pub(crate) between: Option<Box<dyn Between>>,
     /// Account ids that must not be told on a socket, by home and identity.
     pub(crate) apart: BTreeMap<(usize, u16), Vec<[u8; 16]>>,
 }
@@ -148,6 +151,7 @@ impl World {
             rng: ChaCha20Rng::seed_from_u64(seed ^ 0x6e65_7477),
             digest: Sha256::new(),
             apart: BTreeMap::new(),
+            between: None,
             clock,
         };
         world.start_server();
@@ -405,8 +409,18 @@ impl World {
         }
         self.note("frame to home", &[&number.to_be_bytes(), &frame]);
         if self.homes[home].links.get(&socket) == Some(&number) {
-            self.homes[home].inputs.push_back(Input::Frame(socket, frame_read));
+            let frames = match &mut self.between {
+                Some(between) => between.to_client(home, socket, frame_read),
+                None => vec![frame_read],
+            };
+            self.homes[home].inputs.extend(frames.into_iter().map(|frame| Input::Frame(socket, frame)));
         }
+    }
+
+    /// A frame reaches a home on the socket of this role, if that is there.
+    pub(crate) fn bring(&mut self, home: usize, role: Role, frame: ServerFrame) {
+        let socket = self.homes[home].links.keys().find(|socket| socket.role == role).copied();
+        self.homes[home].inputs.extend(socket.map(|socket| Input::Frame(socket, frame)));
     }
 
     // ---- the homes
@@ -572,9 +586,19 @@ impl World {
     fn send(&mut self, home: usize, socket: Socket, mut frame: ClientFrame) {
         let Some(number) = self.homes[home].links.get(&socket).copied() else { return };
         self.spoil(home, socket, &mut frame);
-        let bytes = wire::encode_client(&frame);
+        let frames = match &mut self.between {
+            Some(between) => between.to_server(home, socket, frame),
+            None => vec![frame],
+        };
+        let made_up = self.between.as_mut().map(|between| between.made_up()).unwrap_or_default();
+        self.homes[home].inputs.extend(made_up.into_iter().map(|frame| Input::Frame(socket, frame)));
+        frames.into_iter().for_each(|frame| self.send_frame(home, socket, number, &frame));
+    }
+
+    fn send_frame(&mut self, home: usize, socket: Socket, number: u64, frame: &ClientFrame) {
+        let bytes = wire::encode_client(frame);
         if self.traced {
-            self.say(&format!("from home {home}/{} {}", socket.identity.0, trace::client(&frame)));
+            self.say(&format!("from home {home}/{} {}", socket.identity.0, trace::client(frame)));
         }
         self.note("frame from home", &[&number.to_be_bytes(), &bytes]);
         if let Some(secret) = self.store.seen(|seen| seen.secrets.find(&bytes)) {
@@ -638,6 +662,13 @@ impl World {
                     for message in messages {
                         it.shown.remove(&(*conversation, *message));
                     }
+                }
+                if self.between.is_none()
+                    && let Event::Interference { what, .. } = &event
+                {
+                    self.faults.push(format!(
+                        "home {home}: an honest server, or one of the people, is said to interfere: {what:?}"
+                    ));
                 }
                 it.events.push(event.clone());
                 self.say(&format!("told home {home} {event:?}"));

@@ -3,7 +3,7 @@
 
 use super::PAGE;
 use super::buckets::KeptPage;
-use crate::api::{Event, Role};
+use crate::api::{Event, Interference, Role};
 use crate::engine::{Engine, Purpose};
 use crate::own::Note;
 use crate::rows::decode;
@@ -54,7 +54,10 @@ impl Engine {
                 Some(Content::Notes(notes)) if self.backup.notes.len() < MOST_NOTES => self.backup.notes.extend(notes),
                 Some(Content::Notes(_)) => {}
                 Some(Content::Messages(page)) => messages.push(page),
-                None => tracing::warn!("a chunk of the backup does not open"),
+                None => {
+                    tracing::warn!("a chunk of the backup does not open");
+                    self.interfered(Interference::Backup, None);
+                }
             }
         }
         let has_begun = last.is_some_and(|last| last >= HISTORY);
@@ -78,7 +81,12 @@ impl Engine {
         let Some(secret) = self.s.backup.get(&()).and_then(|backup| backup.restore.clone()) else { return false };
         let page = chunks.iter().find(|(name, _)| *name == PAGE);
         let key = page.and_then(|(_, page)| BackupSecret::from_bytes(secret).open_page(page).ok());
-        let Some(key) = key else { return false };
+        let Some(key) = key else {
+            if page.is_some() {
+                self.interfered(Interference::Backup, None);
+            }
+            return false;
+        };
         if let Some(backup) = self.s.backup.get_mut(&()) {
             backup.key = Some(key.as_bytes().to_vec().into());
             backup.stored.push((PAGE, Digest::of(key.as_bytes())));

@@ -237,7 +237,10 @@ impl Engine {
     ) {
         let Some(c) = self.s.conversations.get(&conversation).filter(|c| !c.is_own) else { return };
         let all_read = c.unread == 0;
-        let StoredNotice::Expiry { after_s, .. } = &notice;
+        let after_s = match &notice {
+            StoredNotice::Expiry { after_s, .. } => *after_s,
+            StoredNotice::Attributed { .. } => self.expiry(conversation).and_then(|expiry| expiry.after_s),
+        };
         let expires = after_s.map(|seconds| time.plus_ms(u64::from(seconds) * 1_000));
         let state = if from.is_some() { MessageState::Received } else { MessageState::Sent };
         let order = self.next_order(conversation);

@@ -131,6 +131,8 @@ record! {
         unreadable: u64,
         repairs: u64,
         next_chore: u64,
+        /// What was refused as forged, altered, repeated or not fitting.
+        refused: u64,
     }
 }
 
@@ -400,6 +402,8 @@ choice! {
         7 Role { account: AccountRef, role: u32, },
         /// Rules: for each, whether only admins may.
         8 Rules { add: bool, write: bool, change: bool, history: Option<u64>, },
+        /// Attributed mode, or not any more.
+        14 Attributed { on: bool, },
         /// How long messages stay; `existing`: also those that are there.
         13 Expiry { after_s: Option<u32>, archive: bool, existing: bool, },
         /// A key package of an own device must be claimed first.

@@ -49,6 +49,13 @@ impl Insider {
         Ok((id, made))
     }
 
+    /// A message of any bytes, as MLS and franking allow it: id, tag, payload.
+    pub fn seal(&mut self, content: &[u8]) -> Option<(MessageId, [u8; 32], Bytes)> {
+        let id = MessageId::random(&mut self.rng);
+        let sealed = self.group.seal_message(content, id.0, &mut self.rng).ok()?;
+        Some((id, sealed.tag, sealed.payload.into()))
+    }
+
     /// A commit that all members can follow, on the server's present head.
     pub fn valid(&mut self, server: &Server, change: Change) -> Forged {
         let (id, made) = self.try_commit(change).unwrap();

@@ -409,7 +409,8 @@ impl Server {
                 self.tell_relay_closed(other);
                 Ok(Answer::Done)
             }
-            Request::Send { room, message_id, send_key, tag, payload } => {
+            Request::Send { room, message_id, send_key, tag, payload }
+            | Request::SignedSend { room, message_id, send_key, tag, payload, .. } => {
                 self.send(room, message_id, &send_key, tag, payload)
             }
             Request::Commit(commit) => {

@@ -42,6 +42,13 @@ pub struct PendingCommit {
     pub added: Vec<LeafCredential>,
     /// Those removed.
     pub removed: Vec<Member>,
+    /// It puts the room into attributed mode, or out of it.
+    pub attributed: Option<bool>,
+}
+
+/// What attributed mode is afterwards, if that is something else.
+pub(super) fn switched(before: &Policy, after: &Policy) -> Option<bool> {
+    (before.attributed != after.attributed).then_some(after.attributed)
 }
 
 impl Group {
@@ -112,6 +119,7 @@ impl Group {
             welcome,
             added: inspected.added,
             removed: inspected.removed,
+            attributed: switched(&self.policy, &inspected.after),
         };
         self.pending = Some(row);
         Ok(made)

@@ -87,6 +87,8 @@ pub struct StagedChange {
     pub updated: Option<(Member, Member)>,
     /// Before and after, if it changed.
     pub policy: Option<(Policy, Policy)>,
+    /// It puts the room into attributed mode, or out of it.
+    pub attributed: Option<bool>,
     /// We are removed. Nothing vouches for the next epoch then: the send key's digest cannot be compared.
     pub self_removed: bool,
     /// Digest of the next epoch's send key; `None` if we are removed.
@@ -318,6 +320,7 @@ impl Group {
             added,
             removed: inspected.removed,
             updated,
+            attributed: policy.as_ref().and_then(|(before, after)| super::commit::switched(before, after)),
             policy,
             self_removed,
             send_key_digest,

@@ -11,6 +11,7 @@
 //! | remove a leaf of somebody of a lower role | admins |
 //! | remove any leaf | owners |
 //! | set the policy | admins; roles: owners; the kind and the predecessor: nobody |
+//! | put the room into attributed mode | everybody (groups); out of it: admins, as all of the policy |
 //! | drop the role of an account that has no leaf before, or none after | everybody (groups) |
 //!
 //! So a role ends with the membership: whoever removes somebody, or lets them go, drops it in the same commit. A group keeps
@@ -88,15 +89,22 @@ impl Proposed<'_> {
             return Ok(());
         }
         let fixed = before.kind == after.kind && before.predecessor == after.predecessor && after.is_consistent();
-        let kept = self.without_the_gone();
+        let kept = self.what_everybody_may_set();
         let owned = after.has_owner() || !kept.has_owner();
         if fixed && owned && (kept == *after || self.may_set(&kept)) { Ok(()) } else { Err(PolicyBreach::PolicyChange) }
     }
 
-    /// Beyond dropping roles of those who are out.
+    /// Beyond what everybody may set.
     fn may_set(&self, kept: &Policy) -> bool {
         let roles = kept.roles == self.after.roles || (kept.kind == Kind::Group && self.role() == Role::Owner);
         roles && self.role() >= Role::Admin
+    }
+
+    /// The policy from before, with what everybody may change changed as this commit does.
+    fn what_everybody_may_set(&self) -> Policy {
+        let mut kept = self.without_the_gone();
+        kept.attributed |= kept.kind == Kind::Group && self.after.attributed;
+        kept
     }
 
     /// The policy from before without the roles that this commit drops and everybody may drop.
@@ -280,6 +288,26 @@ mod tests {
         let mut ownerless = room.policy.clone();
         ownerless.roles.insert(account(1), Role::Admin);
         assert_eq!(judge(&room, set(0, &ownerless)), Err(PolicyBreach::PolicyChange), "a group has an owner");
+    }
+
+    #[test]
+    fn everybody_puts_a_group_into_attributed_mode_and_admins_end_it() {
+        let mut room = room();
+        let set = |by, after: &Policy| Does { by, after: Some(after.clone()), ..Does::default() };
+        let attributed = Policy { attributed: true, ..room.policy.clone() };
+        for by in 0..4 {
+            assert_eq!(judge(&room, set(by, &attributed)), Ok(()));
+        }
+        let more = Policy { who_may_add: Allowed::Everyone, ..attributed.clone() };
+        assert_eq!(judge(&room, set(2, &more)), Err(PolicyBreach::PolicyChange), "and nothing by the way");
+        let ended = room.policy.clone();
+        room.policy = attributed;
+        assert_eq!(judge(&room, set(2, &ended)), Err(PolicyBreach::PolicyChange));
+        assert_eq!(judge(&room, set(1, &ended)), Ok(()));
+        let direct = Policy { attributed: true, ..Policy::direct(account(1), account(2), &mut test_rng(1)) };
+        assert!(!direct.is_consistent(), "of two, the other one it is");
+        let next = room.policy.successor([7; 16], &mut test_rng(3));
+        assert!(!next.attributed && next.succeeds(&room.policy, [7; 16]), "a room made anew begins without");
     }
 
     #[test]

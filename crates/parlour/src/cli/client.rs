@@ -637,11 +637,28 @@ Whoever has the link can pass it on. Revoke it: group unlink.")]
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(0..=366))]
         history: Option<u32>,
     },
+    /// Puts a flooded group into attributed mode (any member may; admins end it): the server is told who sends each message, not what it
+    /// says, and lets each send only so many
+    Attributed {
+        /// The group: its title or id
+        group: String,
+        /// Whether
+        mode: OnOff,
+    },
     /// Leaves
     Leave {
         /// The group: its title or id
         group: String,
     },
+}
+
+/// On or off.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum OnOff {
+    /// On
+    On,
+    /// Off
+    Off,
 }
 
 /// What somebody may do in a group.

@@ -5,7 +5,7 @@ mod links;
 use super::requests::simple;
 use super::session::{LOOK_AGAIN, PATIENCE, Session, unexpected};
 use super::{find, view};
-use crate::cli::{AllowedName, GroupCommand};
+use crate::cli::{AllowedName, GroupCommand, OnOff};
 use crate::exit::Trouble;
 use crate::out::Style;
 use crate::text;
@@ -73,6 +73,11 @@ pub(super) async fn group(session: &mut Session, command: &GroupCommand) -> Resu
             let group = find::conversation(session, group).await?;
             let rules = rules_with(&group, *add, *write, *change, *history)?;
             changed(session, Intent::SetRules { conversation: group.id, rules }).await
+        }
+        GroupCommand::Attributed { group, mode } => {
+            let conversation = find::conversation(session, group).await?.id;
+            let attributed = matches!(mode, OnOff::On);
+            changed(session, Intent::SetAttributed { conversation, attributed }).await
         }
         GroupCommand::Leave { group } => {
             let conversation = find::conversation(session, group).await?.id;
@@ -182,6 +187,12 @@ fn show(session: &mut Session, group: &Conversation) {
     let rules = [("add people", add), ("write", write), ("change name and picture", change)];
     for (what, _) in rules.into_iter().filter(|(_, allowed)| *allowed == Allowed::Admins) {
         out.line(out.paint(Style::Dim, &format!("Only admins {what}.")));
+    }
+    if view.attributed {
+        out.line(out.paint(
+            Style::Dim,
+            "Attributed mode: the server sees who sends, and lets each send only so many messages.",
+        ));
     }
     if let Some(seconds) = history_s {
         let days = seconds.div_ceil(86_400);

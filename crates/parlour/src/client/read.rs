@@ -139,6 +139,10 @@ async fn follow(
             Event::NotSent { conversation, why, .. } if only.is_none_or(|id| id == conversation) => {
                 session.out.remark(format!("What you wrote could not be sent: {}", Trouble::from(why)));
             }
+            Event::Interference { what, .. } => session.out.line(format!(
+                "Something came that does not fit, and was refused ({}): the server, or somebody in a conversation, may be interfering.",
+                view::interference(what)
+            )),
             Event::Request(request) if only.is_none() => session.out.line(format!(
                 "Somebody on {} asks to write to you: parlour client accept {}",
                 request.from.app,
@@ -202,6 +206,10 @@ fn line(out: Out, of: &Conversation, message: &Message) -> String {
         out.paint(Style::Dim, "deleted")
     } else if let Some(Notice::Expiry { expiry, existing }) = message.notice {
         out.paint(Style::Dim, &expiry::says(expiry, existing))
+    } else if let Some(Notice::Attributed { on }) = message.notice {
+        let says =
+            if on { "turned attributed mode on: the server sees who sends here" } else { "turned attributed mode off" };
+        out.paint(Style::Dim, says)
     } else if message.timer == Some(Timer::Once) {
         out.paint(Style::Dim, if message.from.is_some() { "can be seen once: open it" } else { "can be seen once" })
     } else {
@@ -288,6 +296,7 @@ pub(super) async fn status(session: &mut Session) -> Result<(), Trouble> {
         ("queued, not yet sent", s.queued),
         ("repairs", s.repairs),
         ("could not be shown", s.unreadable),
+        ("refused: forged, altered, repeated, not fitting", s.refused),
     ];
     rows.iter().for_each(|(name, count)| out.line(format!("{count:>8}  {name}")));
     let backup = if s.backed_up { "has all that the recovery key brings back" } else { "is not up to date yet" };

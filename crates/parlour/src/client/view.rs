@@ -3,8 +3,8 @@
 use crate::exit::Trouble;
 use parlour_client::api::{
     Allowed, Connection, Conversation, ConversationState, Device, Event, Expiry, GroupLink, GroupRole, GroupRules,
-    GroupView, Identity, Joining, KeptHistory, LinkEnd, Member, Mention, Message, MessageState, Notice, Preview, Reply,
-    Request, Status, Timer,
+    GroupView, Identity, Interference, Joining, KeptHistory, LinkEnd, Member, Mention, Message, MessageState, Notice,
+    Preview, Reply, Request, Status, Timer,
 };
 use parlour_proto::frames::{AccountRef, AppInfo, ReachRule, SignIn};
 use serde_json::{Value, json};
@@ -58,6 +58,10 @@ pub(super) fn event(event: &Event) -> Option<Value> {
         Event::Restored { identity, backup } => {
             json!({"type": "restored", "identity": identity.0, "backup_ms": backup.0})
         }
+        Event::Interference { identity, conversation, what } => json!({
+            "type": "interference", "identity": identity.0, "conversation": conversation.map(|id| hex::encode(id.0)),
+            "what": interference(*what),
+        }),
         Event::SignedOut { why, .. } => json!({"type": "signed_out", "why": why}),
     })
 }
@@ -194,7 +198,7 @@ fn rules(group: &GroupView) -> Value {
     let GroupRules { add, write, change, history_s } = group.rules;
     let roles = group.roles.iter().map(|(who, role)| (account(who), Value::from(role_name(*role))));
     json!({
-        "add": name(add), "write": name(write), "change": name(change), "history_s": history_s, "roles": Value::Object(roles.collect()),
+        "add": name(add), "write": name(write), "change": name(change), "history_s": history_s, "attributed": group.attributed, "roles": Value::Object(roles.collect()),
     })
 }
 
@@ -246,8 +250,21 @@ pub(super) fn expiry(expiry: Expiry) -> Value {
     json!({"after_s": expiry.after_s, "archive": expiry.archive})
 }
 
+/// `forged`, `repeated`, `reordered`, `withheld`, `keys`, `backup`.
+pub(super) fn interference(what: Interference) -> &'static str {
+    match what {
+        Interference::Forged => "forged",
+        Interference::Repeated => "repeated",
+        Interference::Reordered => "reordered",
+        Interference::Withheld => "withheld",
+        Interference::Keys => "keys",
+        Interference::Backup => "backup",
+    }
+}
+
 fn notice(notice: Notice) -> Value {
     match notice {
+        Notice::Attributed { on } => json!({"attributed": on}),
         Notice::Expiry { expiry: set, existing } => json!({"expiry": expiry(set), "existing": existing}),
     }
 }
@@ -267,7 +284,7 @@ pub(super) fn reach(rules: &[(parlour_proto::frames::AppId, ReachRule)]) -> Valu
 
 pub(super) fn status(s: &Status) -> Value {
     json!({
-        "received": s.received, "unreadable": s.unreadable, "queued": s.queued, "held": s.held, "repairs": s.repairs,
+        "received": s.received, "unreadable": s.unreadable, "refused": s.refused, "queued": s.queued, "held": s.held, "repairs": s.repairs,
         "conversations": s.conversations, "requests": s.requests, "backed_up": s.backed_up,
     })
 }

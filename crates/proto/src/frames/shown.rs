@@ -44,6 +44,7 @@ impl Request {
             Request::Unblock { .. } => "unblock",
             Request::DeleteAccount { .. } => "delete_account",
             Request::Send { .. } => "send",
+            Request::SignedSend { .. } => "signed_send",
             Request::Commit(_) => "commit",
             Request::DoorClaim { .. } => "door_claim",
             Request::OpenEntry { .. } => "open_entry",

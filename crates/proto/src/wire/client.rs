@@ -24,6 +24,17 @@ pub(super) fn request(from: P) -> Result<Request, Problem> {
             tag: fixed(&m.tag, "tag")?,
             payload: bounded(m.payload, MAX_MESSAGE_BYTES, "message")?,
         },
+        P::SignedSend(m) => {
+            let send = present(m.send, "send")?;
+            Request::SignedSend {
+                room: fixed(&send.room, "room")?,
+                message_id: fixed(&send.message_id, "message_id")?,
+                send_key: fixed(&send.send_key, "send_key")?,
+                tag: fixed(&send.tag, "tag")?,
+                payload: bounded(send.payload, MAX_MESSAGE_BYTES, "message")?,
+                proof: Box::new(proof(m.proof)?),
+            }
+        }
         P::Ack(m) => Request::Ack { seq: m.seq },
         P::Commit(m) => Request::Commit(Box::new(commit(m)?)),
         P::DoorClaim(m) => Request::DoorClaim {
@@ -153,6 +164,7 @@ fn change(from: pb::EntryChange) -> Result<EntryChange, Problem> {
             rights: rights(add.rights)?,
         },
         pb::Change::Remove(key) => EntryChange::Remove { member_key: fixed(&key, "member_key")? },
+        pb::Change::Attributed(on) => EntryChange::Attributed { on },
         pb::Change::Rekey(key) => EntryChange::Rekey { new: fixed(&key, "member_key")? },
     })
 }
@@ -213,6 +225,16 @@ pub(super) fn put_request(from: &Request) -> P {
             send_key: put(&send_key.0),
             tag: put(tag),
             payload: payload.clone(),
+        }),
+        Request::SignedSend { room, message_id, send_key, tag, payload, proof } => P::SignedSend(pb::SignedSend {
+            send: Some(pb::Send {
+                room: put(&room.0),
+                message_id: put(&message_id.0),
+                send_key: put(&send_key.0),
+                tag: put(tag),
+                payload: payload.clone(),
+            }),
+            proof: put_proof(proof),
         }),
         Request::Ack { seq } => P::Ack(pb::Ack { seq: *seq }),
         Request::Commit(commit) => P::Commit(put_commit(commit)),
@@ -342,6 +364,7 @@ fn put_change(change: &EntryChange) -> pb::EntryChange {
         }),
         EntryChange::Remove { member_key } => pb::Change::Remove(put(&member_key.0)),
         EntryChange::Rekey { new } => pb::Change::Rekey(put(&new.0)),
+        EntryChange::Attributed { on } => pb::Change::Attributed(*on),
     };
     pb::EntryChange { change: Some(change) }
 }

@@ -26,7 +26,7 @@ pub(super) struct ClientFrame {
     #[prost(
         oneof = "Request",
         tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 32, 33, 34, 35, 36, 37, 38, 39, \
-                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 60, 61, 62, 90"
+                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 60, 61, 62, 90"
     )]
     pub request: Option<Request>,
 }
@@ -115,6 +115,8 @@ pub(super) enum Request {
     ClaimOwn(ClaimOwn),
     #[prost(message, tag = "52")]
     Whisper(Whisper),
+    #[prost(message, tag = "53")]
+    SignedSend(SignedSend),
     #[prost(message, tag = "60")]
     PutBackup(BackupChunk),
     #[prost(message, tag = "61")]
@@ -137,6 +139,14 @@ pub(super) struct Send {
     pub tag: Bytes,
     #[prost(bytes = "bytes", tag = "5")]
     pub payload: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SignedSend {
+    #[prost(message, optional, tag = "1")]
+    pub send: Option<Send>,
+    #[prost(message, optional, tag = "2")]
+    pub proof: Option<MemberProof>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -171,7 +181,7 @@ pub(super) struct Commit {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct EntryChange {
-    #[prost(oneof = "Change", tags = "1, 2, 3")]
+    #[prost(oneof = "Change", tags = "1, 2, 3, 4")]
     pub change: Option<Change>,
 }
 
@@ -185,6 +195,9 @@ pub(super) enum Change {
     /// The new member key.
     #[prost(bytes = "bytes", tag = "3")]
     Rekey(Bytes),
+    /// Attributed mode, on or off.
+    #[prost(bool, tag = "4")]
+    Attributed(bool),
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -96,9 +96,14 @@ impl<S: Store> Accounts<S> {
         app: &AppId,
         typed: &str,
         message: &[u8],
+        source: Option<IpAddr>,
         now: UnixMillis,
     ) -> Result<(RegisterState, Bytes), Refused> {
         self.apps.require(app, ByCode::No)?;
+        if let Some(source) = source {
+            // Whether a name is taken cannot be hidden from who wants it; from who tries them all it can.
+            self.names_tried.take(source, now)?;
+        }
         let handle = self.apps.handle(app, typed)?;
         let names = self.names(app, &handle)?;
         self.attempts.take(names.handle, now)?;

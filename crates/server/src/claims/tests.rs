@@ -42,7 +42,8 @@ impl World {
         let text = "listen = '127.0.0.1:0'\ndata = 'x'\ndev_outbox = true\n[limits]\nclaim_answer_ms = 2\n\
                     codes_per_number_per_hour = 1000\n\
                     [[app]]\nid = 'bell'\nname = 'B'\ndomain = 'b'\nsign_in = 'phone'\n\
-                    [[app]]\nid = 'porch'\nname = 'P'\ndomain = 'p'\nsign_in = 'phone'\n";
+                    [[app]]\nid = 'porch'\nname = 'P'\ndomain = 'p'\nsign_in = 'phone'\n\
+                    [[app]]\nid = 'den'\nname = 'D'\ndomain = 'd'\nsign_in = 'username'\n";
         let config = Config::parse(text).unwrap();
         let store = CrashStore::new(Arc::new(ManualClock::new(UnixTime(NOON.seconds()))));
         let (keys, apps) = (keys(), Apps::new(&config));
@@ -222,6 +223,53 @@ async fn ones_own_account_is_not_claimed_like_a_strangers_and_costs_nothing() {
     assert_eq!((left.door, left.stranger), (1, 9));
     world.person("bell", "+4930000002", 1).await;
     assert!(world.claim(&ann, &address("bell", "+4930000002"), NOON).await.is_ok());
+}
+
+/// Of ten thousand guesses in a day, a stranger learns what twenty are worth; the others are answered without a look.
+#[tokio::test]
+async fn ten_thousand_guesses_of_a_stranger_are_worth_twenty() {
+    const GUESSES: u32 = 10_000;
+    let world = World::new().await;
+    let (ann, eve) = (world.person("bell", "+4930000001", 0).await, world.person("bell", "+4930000002", 0).await);
+    let invite = |n: u32| {
+        let mut token = [0x5a; 32];
+        token[..4].copy_from_slice(&n.to_be_bytes());
+        Who::Invite(Secret(token))
+    };
+    let handle = |n: u32| address("bell", &format!("+4931{n:08}"));
+    for (by, guess) in [(&ann, &invite as &dyn Fn(u32) -> Who), (&eve, &handle)] {
+        let mut answered = 0;
+        for n in 0..GUESSES {
+            match world.claim(by, &guess(n), NOON.plus_ms(u64::from(n) * 4_000)).await {
+                Err(Code::NotReachable) => answered += 1,
+                Err(Code::TooManyNewPeople) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        // Noon to noon is two days of the calendar.
+        assert!(answered <= 40, "{answered} of {GUESSES} guesses were looked at");
+    }
+}
+
+/// Whether a name is taken, sign-up cannot hide; whoever tries them all is stopped.
+#[tokio::test]
+async fn names_are_tried_at_sign_up_at_a_measure_by_address() {
+    let world = World::new().await;
+    let den = AppId::parse("den").unwrap();
+    let (one, other) = ([203, 0, 113, 7].into(), [203, 0, 113, 8].into());
+    let try_name = async |n: u32, source| {
+        let tried = world.accounts.opaque_register(&den, &format!("person{n}"), b"x", source, NOON).await;
+        tried.map(|_| ()).unwrap_err().problem().code
+    };
+    let mut looked_at = 0;
+    for n in 0..10_000 {
+        match try_name(n, Some(one)).await {
+            Code::SlowDown => {}
+            _ => looked_at += 1,
+        }
+    }
+    assert_eq!(looked_at, 60);
+    assert_ne!(try_name(1, Some(other)).await, Code::SlowDown, "somebody else is not held up");
 }
 
 /// Fails when |t| >= 4.5 between the answer times for nobody and for somebody who is not reachable.

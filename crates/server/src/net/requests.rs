@@ -68,7 +68,11 @@ pub(super) async fn outbox<S: Store>(server: Arc<Server<S>>, request: Request) -
     match request {
         Request::Apps => Ok(Done::Answer(Answer::Apps(server.apps.infos()))),
         Request::Send { room, message_id, send_key, tag, payload } => {
-            rooms.send(Send { room, message_id, send_key, tag, payload }, now).await.map(Done::Pending)
+            rooms.send(Send { room, message_id, send_key, tag, payload, by: None }, now).await.map(Done::Pending)
+        }
+        Request::SignedSend { room, message_id, send_key, tag, payload, proof } => {
+            let send = Send { room, message_id, send_key, tag, payload, by: Some(*proof) };
+            rooms.send(send, now).await.map(Done::Pending)
         }
         Request::Commit(commit) => {
             let answer = rooms.commit(&commit, now, &mut server.ambient.rng()).await?;
@@ -120,7 +124,7 @@ pub(super) async fn stranger<S: Store>(
             accounts.prove_code(&app, &handle, &code, now, rng).await.map(Done::Answer)
         }
         (Request::OpaqueRegister { app, handle, message }, _) => {
-            let (state, message) = accounts.opaque_register(&app, &handle, &message, now).await?;
+            let (state, message) = accounts.opaque_register(&app, &handle, &message, source, now).await?;
             Ok(Done::Exchange(Answer::Opaque { message }, Exchange::Register(Box::new(state))))
         }
         (Request::OpaqueRegisterFinish { message }, Exchange::Register(state)) => {

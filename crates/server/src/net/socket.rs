@@ -319,7 +319,7 @@ impl<S: Store, L: Line> Socket<S, L> {
     fn request(&mut self, id: u64, request: Request) -> Result<(), End> {
         let request = match (&self.state, request) {
             (State::Outbox, Request::Send { room, message_id, send_key, tag, payload }) => {
-                let send = Send { room, message_id, send_key, tag, payload };
+                let send = Send { room, message_id, send_key, tag, payload, by: None };
                 match self.server.rooms.try_send(&send, self.server.ambient.now()) {
                     Some(Ok(pending)) => {
                         self.sends.push_back((id, pending));
@@ -328,7 +328,7 @@ impl<S: Store, L: Line> Socket<S, L> {
                     Some(Err(refused)) => return self.answer(id, Err(refused)),
                     None => {}
                 }
-                let Send { room, message_id, send_key, tag, payload } = send;
+                let Send { room, message_id, send_key, tag, payload, .. } = send;
                 Request::Send { room, message_id, send_key, tag, payload }
             }
             (_, request) => request,

@@ -130,6 +130,7 @@ pub(super) struct Inner {
     sends: Option<Bucket>,
     whispers: Option<Bucket>,
     commits: HashMap<u32, Bucket>,
+    signed: HashMap<u32, Bucket>,
 }
 
 impl Inner {
@@ -216,6 +217,10 @@ impl Inner {
 
     pub(super) fn may_whisper(&mut self, rate: Rate, now: UnixMillis) -> bool {
         self.whispers.get_or_insert_with(|| Bucket::full(rate, now)).take(rate, now).is_ok()
+    }
+
+    pub(super) fn meter_signed(&mut self, slot: u32, rate: Rate, now: UnixMillis) -> Result<(), Refused> {
+        Ok(self.signed.entry(slot).or_insert_with(|| Bucket::full(rate, now)).take(rate, now)?)
     }
 
     pub(super) fn meter_commit(&mut self, slot: u32, rate: Rate, now: UnixMillis) -> Result<(), Refused> {
@@ -413,6 +418,7 @@ impl<S: Store> Rooms<S> {
             sends: None,
             whispers: None,
             commits: HashMap::new(),
+            signed: HashMap::new(),
         });
         Ok(true)
     }

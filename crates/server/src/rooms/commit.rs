@@ -63,6 +63,7 @@ impl CommitAnswer {
 struct Void {
     undo: Vec<Undo>,
     send_key_before: Digest,
+    attributed_before: bool,
 }
 
 /// What a commit does to the room.
@@ -119,6 +120,7 @@ impl<S: Store> Rooms<S> {
                 voids.push(Void {
                     undo: undos_of(record.undo, &commit.room, &self.keys),
                     send_key_before: Digest(record.send_key_before),
+                    attributed_before: record.attributed_before == Some(true),
                 });
             }
         }
@@ -231,6 +233,7 @@ fn plan(
     let mut undo = Vec::new();
     for void in voids.iter().rev() {
         undo.extend(state.undo(&void.undo));
+        state.attributed = void.attributed_before;
     }
     // The epoch that valid members are in: the one before the void rows.
     let epoch_key = voids.first().map_or(before.send_key, |void| void.send_key_before);
@@ -251,6 +254,7 @@ fn plan(
                 removes = true;
                 plan.remove(member_key, own_slot, own_rights)?;
             }
+            EntryChange::Attributed { on } => plan.state.attributed = *on,
             EntryChange::Rekey { new } => plan.rekey(commit, own_slot, *new, keys, rng)?,
         }
     }
@@ -343,6 +347,7 @@ fn log_record(seq: u64, before: &RoomState, commit: &frames::Commit, plan: &Plan
         send_key_before: before.send_key.0,
         undo: undo_records(&plan.undo),
         entries: entries_digest(&commit.changes).0,
+        attributed_before: before.attributed.then_some(true),
     }
 }
 

@@ -65,6 +65,9 @@ pub(super) struct LogRecord {
     /// What it does to entries, as members are told.
     #[cbor(n(11), with = "minicbor::bytes")]
     pub(super) entries: [u8; 32],
+    /// The room was in attributed mode before: `true`, or nothing.
+    #[n(12)]
+    pub(super) attributed_before: Option<bool>,
 }
 
 impl LogRecord {
@@ -238,6 +241,7 @@ mod stored {
             send_key_before: [6; 32],
             undo: super::super::state::undo_records(&[undo]),
             entries: [7; 32],
+            attributed_before: None,
         };
         holds("handshake log row", &encode(&log));
         holds("handshake log row, no Welcome", &encode(&LogRecord { shared: None, undo: Vec::new(), ..log }));

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use parlour_proto::{
-    frames::{Answer, MAX_ASKED_MESSAGE_BYTES, RowBody},
+    frames::{Answer, MAX_ASKED_MESSAGE_BYTES, MemberProof, RowBody, send_detail},
     ids::{MailboxId, MessageId, RoomId, Secret, UnixMillis},
     problem::{Code, Problem},
 };
@@ -40,6 +40,8 @@ pub struct Send {
     pub tag: [u8; 32],
     /// MLS PrivateMessage.
     pub payload: Bytes,
+    /// Whose it is; asked for in attributed mode only, and never kept.
+    pub by: Option<MemberProof>,
 }
 
 /// A message that was submitted: durable when the ticket says so.
@@ -158,6 +160,9 @@ impl<S: Store> Rooms<S> {
             let detail = "the send key is not valid now; process the room's commits and encrypt again";
             return refuse(Code::WrongSendKey, detail);
         }
+        if inner.state.attributed {
+            self.attribute(inner, send, now)?;
+        }
         inner.meter_send(self.limits.sends, now)?;
         let stamp = self.keys.stamp(&send.tag, &send.room, &send.message_id, now);
         let (batch, to) = self.message_targets(inner, send, now);
@@ -169,6 +174,21 @@ impl<S: Store> Rooms<S> {
         let ticket = Some(self.submit(inner, batch, recent, row_payload(send.room, seq, now, body), &to, &send.room));
         drop(guard);
         Ok(Some(SendPending { ticket, cell, recent, bound }))
+    }
+
+    /// In attributed mode: whose it is, and that they have not sent too many.
+    fn attribute(&self, inner: &mut Inner, send: &Send, now: UnixMillis) -> Result<(), Refused> {
+        let Some(proof) = &send.by else {
+            let detail = "the room is in attributed mode: process its commits and sign with the member key";
+            return refuse(Code::Attributed, detail);
+        };
+        let state = inner.state.clone();
+        let detail = send_detail(&send.message_id, &send.tag, &send.payload);
+        let entry = self.proven(&state, "send", &send.room, proof, &detail, now)?;
+        if !entry.open {
+            return refuse(Code::NoRight, "the entry is not open");
+        }
+        inner.meter_signed(entry.slot, self.limits.signed_sends, now)
     }
 
     /// Open entries get it; asked ones their first of at most 16 kB.

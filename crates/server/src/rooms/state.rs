@@ -50,6 +50,8 @@ pub(crate) struct RoomState {
     pub(crate) left: Vec<u32>,
     /// The room that follows.
     pub(crate) successor: Option<RoomId>,
+    /// Attributed mode: sends are signed by entries, and metered for each.
+    pub(crate) attributed: bool,
 }
 
 impl RoomState {
@@ -63,6 +65,7 @@ impl RoomState {
             entries: vec![creator],
             left: Vec::new(),
             successor: None,
+            attributed: false,
         }
     }
 
@@ -126,6 +129,9 @@ struct StateRecord {
     left: Vec<u32>,
     #[cbor(n(7), with = "minicbor::bytes")]
     successor: Option<[u8; 16]>,
+    /// `true`, or nothing: rows of before attributed mode.
+    #[n(8)]
+    attributed: Option<bool>,
 }
 
 /// An entry before a change, for undoing it.
@@ -193,6 +199,7 @@ impl RoomState {
             next_slot: self.next_slot,
             left: self.left.clone(),
             successor: self.successor.map(|room| room.0),
+            attributed: self.attributed.then_some(true),
         })
     }
 
@@ -207,6 +214,7 @@ impl RoomState {
             next_slot: record.next_slot,
             left: record.left,
             successor: record.successor.map(RoomId),
+            attributed: record.attributed == Some(true),
         })
     }
 
@@ -258,6 +266,7 @@ mod stored {
             ..first
         };
         holds("room, later", &later.to_bytes());
+        holds("room, attributed", &RoomState { attributed: true, ..later }.to_bytes());
         let undo = Undo { slot: 4, before: Some(entry) };
         holds("undo of an entry", &encode(&undo_records(&[undo])));
     }

@@ -24,7 +24,9 @@ use crate::{
     testing::{NOON, keys, rng},
 };
 
+mod attributed;
 mod dead;
+mod strangers;
 mod whispers;
 
 const ROOM: RoomId = RoomId([1; 16]);
@@ -87,6 +89,7 @@ impl World {
             send_key: secret(epoch),
             tag: [id; 32],
             payload: Bytes::copy_from_slice(text),
+            by: None,
         };
         let answer = self.rooms.send(send, self.now).await?.done().await?;
         let Answer::Accepted { room_seq, .. } = answer else { panic!("{answer:?}") };

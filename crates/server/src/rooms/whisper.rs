@@ -63,7 +63,8 @@ impl<S: Store> Rooms<S> {
                 return refuse(Code::WrongSendKey, "the send key is not the newest one; process the room's commits");
             }
             let too_large = inner.state.entries.len() > MAX_WHISPER_ENTRIES;
-            if too_large || !inner.may_whisper(self.limits.whispers, now) {
+            // Nobody could be held to it.
+            if too_large || inner.state.attributed || !inner.may_whisper(self.limits.whispers, now) {
                 return Ok(Some(Whispered::Dropped));
             }
             inner.targets(&self.mailboxes)

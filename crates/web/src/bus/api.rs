@@ -4,8 +4,8 @@ use super::codec::{In, Out, Wire, lists, wire_enum, wire_struct, written};
 use parlour_client::api::{
     Allowed, Backup, Body, Connection, Conversation, ConversationId, ConversationState, Device, Ends, Event, Expiry,
     Failure, GroupLink, GroupRole, GroupRules, GroupView, HeldKind, HeldRow, Holdings, Identity, IdentityId, Intent,
-    IntentId, Joining, KeptHistory, LinkEnd, Member, Mention, Message, MessageState, Notice, Picture, Preview, Proof,
-    Reply, Reports, Request, Showing, Status, Target, Timer, Unlisted,
+    IntentId, Interference, Joining, KeptHistory, LinkEnd, Member, Mention, Message, MessageState, Notice, Picture,
+    Preview, Proof, Reply, Reports, Request, Showing, Status, Target, Timer, Unlisted,
 };
 use parlour_proto::frames::{AccountRef, AppId, AppInfo, ReachRule, SignIn};
 use parlour_proto::ids::{AccountId, DeviceId, Digest, MessageId, RoomId, UnixMillis};
@@ -28,7 +28,7 @@ wire_struct! { Reports { delivered, read, typing } }
 wire_struct! { Mention { start, end, account } }
 wire_struct! { Conversation { id, identity, title, members, is_group, state, unread, mentioned, picture, last, last_activity, verified, group, expiry, expiry_range, kept } }
 wire_struct! { GroupRules { add, write, change, history_s } }
-wire_struct! { GroupView { role, rules, roles, invited } }
+wire_struct! { GroupView { role, rules, attributed, roles, invited } }
 wire_struct! { Preview { id, from, from_name, text, deleted, time, state, once, notice } }
 wire_struct! { Member { account, address, name, picture } }
 wire_struct! {
@@ -42,7 +42,7 @@ wire_struct! { Joining { id, since, by } }
 wire_struct! { Showing { off, quiet } }
 wire_struct! { Expiry { after_s, archive } }
 wire_struct! { Device { id, name, this, added, seen, showing } }
-wire_struct! { Status { received, unreadable, queued, held, repairs, conversations, requests, backed_up } }
+wire_struct! { Status { received, unreadable, refused, queued, held, repairs, conversations, requests, backed_up } }
 
 wire_struct! { Holdings { kinds, rows, unlisted } }
 wire_struct! { HeldKind { number, name, why, erased } }
@@ -51,7 +51,7 @@ wire_struct! { Unlisted { name, why, at_most } }
 wire_struct! { Backup { history, here, complete, since, messages, bytes, left_out } }
 
 wire_enum! { Timer { 0 Reading(seconds), 1 Sending(seconds), 2 Once } }
-wire_enum! { Notice { 0 Expiry { expiry, existing } } }
+wire_enum! { Notice { 0 Expiry { expiry, existing }, 1 Attributed { on } } }
 wire_enum! { Ends { 0 WithAccount, 1 At(at) } }
 wire_enum! { KeptHistory { 0 Off, 1 Days(days), 2 All } }
 wire_enum! { SignIn { 0 Phone, 1 Username, 2 AtHandle } }
@@ -70,6 +70,7 @@ wire_enum! {
 }
 wire_enum! { Connection { 0 Offline, 1 Waiting(until), 2 CatchingUp, 3 Online } }
 wire_enum! { ConversationState { 0 Starting, 1 Asked, 2 Request, 3 Open, 4 Repairing, 5 Closed } }
+wire_enum! { Interference { 0 Forged, 1 Repeated, 2 Withheld, 3 Keys, 4 Backup, 5 Reordered } }
 wire_enum! { LinkEnd { 0 WrongCode, 1 Gone, 2 Expired } }
 wire_enum! { MessageState { 0 Queued, 1 Sent, 2 Delivered, 3 Read, 4 Received, 5 Failed } }
 
@@ -142,6 +143,7 @@ wire_enum! {
         93 KeepAll { conversation, keep },
         96 Holdings,
         97 Archive { before, limit },
+        110 SetAttributed { conversation, attributed },
     }
 }
 
@@ -168,6 +170,7 @@ wire_enum! {
         21 Earlier { conversation },
         90 Gone { conversation, messages },
         95 Restored { identity, backup },
+        110 Interference { identity, conversation, what },
     }
 }
 

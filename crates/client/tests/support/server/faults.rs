@@ -81,6 +81,25 @@ impl Server {
         }
     }
 
+    /// The key package that a stranger gets next.
+    pub fn next_package_of(&self, account: &AccountRef) -> MemberKey {
+        let device = self.accounts[account].devices.values().next().unwrap();
+        device.pools[1].front().unwrap().member_key
+    }
+
+    /// A message as a member sealed it, under a tag of its choice; the server is blind.
+    pub fn say_sealed(&mut self, room: RoomId, id: MessageId, tag: [u8; 32], payload: Bytes) {
+        let now = self.now;
+        let r = self.rooms.get_mut(&room).unwrap();
+        r.seq += 1;
+        let body = RowBody::Message { message_id: id, tag, stamp: [2; 32], payload };
+        let row = Row { seq: 0, room, room_seq: r.seq, time: now, body };
+        let to: Vec<MailboxId> = r.entries.values().filter(|entry| !entry.asked).map(|entry| entry.mailbox).collect();
+        for mailbox in to {
+            self.deliver(mailbox, row.clone());
+        }
+    }
+
     /// An insider's commit that no member can follow: the server takes it, being blind.
     pub fn commit_rubbish(&mut self, room: RoomId) {
         self.commit_noise(room, &[]);

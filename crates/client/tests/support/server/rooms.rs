@@ -131,6 +131,8 @@ impl Server {
                     let entry = Entry { mailbox: granted.mailbox, asked: granted.asked, spent: false, rights: *rights };
                     after.insert(*member_key, entry);
                 }
+                // Attributed mode is tested with the real server (testing/sim).
+                EntryChange::Attributed { .. } => {}
                 EntryChange::Remove { member_key } => {
                     removes = true;
                     after.remove(member_key);

@@ -150,6 +150,10 @@ pub(super) enum Command {
         change: Option<AllowedName>,
         history_days: Option<u32>,
     },
+    GroupAttributed {
+        conversation: String,
+        attributed: bool,
+    },
     Leave {
         conversation: String,
     },
@@ -343,6 +347,9 @@ impl Command {
                 let group = find::conversation(ask, &conversation).await?;
                 let rules = group::rules_with(&group, add, write, change, history_days)?;
                 Intent::SetRules { conversation: group.id, rules }
+            }
+            Self::GroupAttributed { conversation, attributed } => {
+                Intent::SetAttributed { conversation: place(ask, &conversation).await?, attributed }
             }
             Self::Leave { conversation } => Intent::Leave { conversation: place(ask, &conversation).await? },
             Self::Devices {} => Intent::Devices,

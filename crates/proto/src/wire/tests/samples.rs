@@ -55,6 +55,11 @@ fn commit() -> Commit {
     }
 }
 
+/// Puts the room into attributed mode.
+fn attributed() -> Commit {
+    Commit { changes: vec![EntryChange::Attributed { on: true }], voids: Vec::new(), welcome: None, ..commit() }
+}
+
 /// With a note where there are several of one kind.
 pub(super) fn requests() -> Vec<(&'static str, Request)> {
     let handle = || "canary".to_owned();
@@ -134,6 +139,18 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
         ("_first", Request::Holdings { after: None }),
         ("", Request::Holdings { after: Some(bytes("cursor")) }),
         ("", Request::Whisper { room: ROOM, send_key: secret(), payload: bytes("canary whisper") }),
+        (
+            "",
+            Request::SignedSend {
+                room: ROOM,
+                message_id: MESSAGE,
+                send_key: secret(),
+                tag: [0x90; 32],
+                payload: bytes("payload"),
+                proof: Box::new(proof()),
+            },
+        ),
+        ("/attributed", Request::Commit(Box::new(attributed()))),
     ]
 }
 

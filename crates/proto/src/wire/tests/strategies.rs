@@ -94,6 +94,7 @@ fn change() -> impl Strategy<Value = EntryChange> {
         }),
         key().prop_map(|member_key| EntryChange::Remove { member_key }),
         key().prop_map(|new| EntryChange::Rekey { new }),
+        any::<bool>().prop_map(|on| EntryChange::Attributed { on }),
     ]
 }
 
@@ -190,6 +191,16 @@ fn outbox() -> impl Strategy<Value = Request> {
     prop_oneof![
         (room(), message(), secret(), any::<[u8; 32]>(), bytes()).prop_map(
             |(room, message_id, send_key, tag, payload)| Request::Send { room, message_id, send_key, tag, payload }
+        ),
+        (room(), message(), secret(), any::<[u8; 32]>(), bytes(), proof()).prop_map(
+            |(room, message_id, send_key, tag, payload, proof)| Request::SignedSend {
+                room,
+                message_id,
+                send_key,
+                tag,
+                payload,
+                proof: Box::new(proof)
+            }
         ),
         commit().prop_map(|commit| Request::Commit(Box::new(commit))),
         (account(), secret(), room()).prop_map(|(account, door, room)| Request::DoorClaim { account, door, room }),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl World {
-    async fn whisper(&self, epoch: u8, text: &'static [u8]) -> Result<Whispered, Refused> {
+    pub(super) async fn whisper(&self, epoch: u8, text: &'static [u8]) -> Result<Whispered, Refused> {
         let whisper = Whisper { room: ROOM, send_key: secret(epoch), payload: Bytes::from_static(text) };
         self.rooms.whisper(&whisper, self.now).await
     }

@@ -105,7 +105,18 @@ pub fn ending(message: &Message, at: Option<Local>, today: i64, words: &Strings)
 
 /// What happened, in a sentence; `who` is `None` for oneself.
 pub fn notice(notice: Notice, who: Option<&str>, words: &Strings) -> String {
-    let Notice::Expiry { expiry: Expiry { after_s, archive }, existing } = notice;
+    let (Expiry { after_s, archive }, existing) = match notice {
+        Notice::Expiry { expiry, existing } => (expiry, existing),
+        Notice::Attributed { on } => {
+            let sentence = match (on, who) {
+                (true, Some(_)) => words.notice_attributed,
+                (true, None) => words.notice_attributed_you,
+                (false, Some(_)) => words.notice_unattributed,
+                (false, None) => words.notice_unattributed_you,
+            };
+            return fill(sentence, &[("who", who.unwrap_or_default())]);
+        }
+    };
     let sentence = match (after_s, who) {
         (Some(_), Some(_)) => words.notice_on,
         (Some(_), None) => words.notice_on_you,

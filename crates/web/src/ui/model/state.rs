@@ -80,7 +80,7 @@ impl AppState {
             Event::Identities(all) => self.put_identities(all),
             Event::Typing { conversation, who, typing } => self.put_typing(*conversation, who, *typing),
             Event::Devices { .. } | Event::LinkAsked { .. } | Event::LinkEnded { .. } => {}
-            Event::Restored { .. } | Event::Earlier { .. } => {}
+            Event::Restored { .. } | Event::Earlier { .. } | Event::Interference { .. } => {}
             Event::History { .. } | Event::Draft { .. } | Event::JoinEnded { .. } => {}
             Event::Gone { conversation, messages } => self.drop_messages(*conversation, messages),
             Event::NotSent { .. } | Event::Done(..) | Event::Progress { .. } => {}

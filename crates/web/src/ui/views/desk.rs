@@ -311,6 +311,7 @@ impl Desk {
                 }
             }
             Event::Restored { .. } => self.tell(t().server_restored),
+            Event::Interference { .. } => self.tell(t().interference),
             Event::JoinEnded { joined, .. } => {
                 self.joins.update(|joins| *joins += 1);
                 if joined.is_none() {

@@ -127,10 +127,22 @@ fn rules(desk: Desk, id: ConversationId, group: &GroupView) -> impl IntoView + u
         line(t().only_admins_change, |rules| &mut rules.change),
     );
     let history = history(desk, id, now, sets);
-    let any = sets || now.history_s.is_some() || [now.add, now.write, now.change].contains(&Allowed::Admins);
-    any.then(
-        || view! { <section class="group"><h2 class="grouptitle">{t().group_rules}</h2>{lines}{history}</section> },
-    )
+    let limits = limits(desk, id, group.attributed, sets);
+    view! { <section class="group"><h2 class="grouptitle">{t().group_rules}</h2>{lines}{history}{limits}</section> }
+}
+
+/// Attributed mode: anybody turns it on, admins turn it off.
+fn limits(desk: Desk, id: ConversationId, is: bool, ends: bool) -> impl IntoView + use<> {
+    let stays = is && !ends;
+    let set = move |event| {
+        desk.please(Intent::SetAttributed { conversation: id, attributed: event_target_checked(&event) });
+    };
+    view! {
+        <label class="item">
+            <span>{t().limits}<small>{t().limits_say}</small></span>
+            <input type="checkbox" role="switch" class="switch" prop:checked=is disabled=stays on:change=set />
+        </label>
+    }
 }
 
 /// What newcomers are given of what was said before.
