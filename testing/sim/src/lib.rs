@@ -34,6 +34,7 @@ mod secrets;
 mod shrink;
 pub mod stage;
 mod store;
+mod trace;
 mod world;
 
 pub use coverage::Coverage;

@@ -33,6 +33,7 @@ use crate::{
     secrets::MARK,
     stage::Between,
     store::Watched,
+    trace,
 };
 
 /// The fastest that anything travels, milliseconds.
@@ -86,9 +87,7 @@ pub(crate) struct World {
     pub faults: Vec<String>,
     /// Counters.
     pub counts: Counts,
-    /// What went into the digest, in words, if wanted.
-    pub trace: Vec<String>,
-    /// Whether it is.
+    /// Whether all that happens is told in words.
     pub traced: bool,
     /// Time in which all slept, milliseconds.
     pub slept_ms: u64,
@@ -135,7 +134,6 @@ impl World {
             homes: Vec::new(),
             faults: Vec::new(),
             counts: Counts::default(),
-            trace: Vec::new(),
             traced: false,
             slept_ms: 0,
             most_delay: 60,
@@ -194,18 +192,14 @@ impl World {
         parts.iter().for_each(|part| self.digest.update(part));
         if self.traced {
             let sum = hex::encode(&Sha256::digest(parts.concat())[..6]);
-            self.trace.push(format!(
-                "{:>12} {what} {} B {sum}",
-                self.now() - START.0,
-                parts.iter().map(|p| p.len()).sum::<usize>()
-            ));
+            self.say(&format!("{what} {} B {sum}", parts.iter().map(|p| p.len()).sum::<usize>()));
         }
     }
 
     /// Says something in the list of all that happens.
     pub(crate) fn say(&mut self, what: &str) {
         if self.traced {
-            self.trace.push(format!("{:>12} {what}", self.now() - START.0));
+            tracing::info!("{:>12} {what}", self.now() - START.0);
         }
     }
 
@@ -410,7 +404,10 @@ impl World {
             }
         }
         self.counts.frames += 1;
-        self.note(&format!("to home {} {:?}", home, socket.role), &[&number.to_be_bytes(), &frame]);
+        if self.traced {
+            self.say(&format!("to home {home}/{} {}", socket.identity.0, trace::server(&frame_read)));
+        }
+        self.note("frame to home", &[&number.to_be_bytes(), &frame]);
         if self.homes[home].links.get(&socket) == Some(&number) {
             let frames = match &mut self.between {
                 Some(between) => between.to_client(home, socket, frame_read),
@@ -600,7 +597,10 @@ impl World {
 
     fn send_frame(&mut self, home: usize, socket: Socket, number: u64, frame: &ClientFrame) {
         let bytes = wire::encode_client(frame);
-        self.note(&format!("from home {home} {:?}", socket.role), &[&number.to_be_bytes(), &bytes]);
+        if self.traced {
+            self.say(&format!("from home {home}/{} {}", socket.identity.0, trace::client(frame)));
+        }
+        self.note("frame from home", &[&number.to_be_bytes(), &bytes]);
         if let Some(secret) = self.store.seen(|seen| seen.secrets.find(&bytes)) {
             self.faults.push(format!("{secret} in a frame of home {home}"));
         }
@@ -664,6 +664,7 @@ impl World {
                     }
                 }
                 if self.between.is_none()
+                    && self.plant.is_none()
                     && let Event::Interference { what, .. } = &event
                 {
                     self.faults.push(format!(
