@@ -664,6 +664,7 @@ impl World {
                     }
                 }
                 if self.between.is_none()
+                    && self.plant.is_none()
                     && let Event::Interference { what, .. } = &event
                 {
                     self.faults.push(format!(
