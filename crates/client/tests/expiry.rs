@@ -588,6 +588,15 @@ fn what_is_kept_is_found_in_one_place_on_every_own_device() {
     for (client, at) in [(t.ben, t.at_ben), (tablet, at_tablet)] {
         assert_eq!(archive(&mut t.w, client, None, 50), left.map(|text| (at, text.to_owned())), "{client}");
     }
+    // A page of nothing but what was taken back is no end.
+    let newest = t.say("taken back, too", None);
+    keep(&mut t, newest, true);
+    t.w.ask(t.ada, Intent::Send { to: Target::Conversation(t.at_ada), body: Body::Delete { message: newest } })
+        .unwrap();
+    t.w.run_for(2_000);
+    for (client, at) in [(t.ben, t.at_ben), (tablet, at_tablet)] {
+        assert_eq!(archive(&mut t.w, client, None, 1), [(at, left[0].to_owned())], "{client}");
+    }
     // What is kept as a whole is found there.
     t.w.ask(t.ben, Intent::KeepAll { conversation: t.at_ben, keep: true }).unwrap();
     t.say("with all else", None);

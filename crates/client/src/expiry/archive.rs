@@ -17,9 +17,11 @@ use rand_core::CryptoRngCore;
 const MOST: usize = 200;
 
 /// A query under way.
-#[derive(Default)]
 pub(crate) struct Archive {
     waiting: usize,
+    /// The time of the oldest that is looked for.
+    oldest: UnixMillis,
+    limit: usize,
     found: Vec<(ConversationId, api::Message)>,
 }
 
@@ -75,10 +77,10 @@ impl Engine {
         kept.sort_unstable_by(|one, other| other.cmp(one));
         let oldest = limit.checked_sub(1).and_then(|last| Some(kept.get(last)?.0));
         kept.retain(|(time, ..)| limit > 0 && oldest.is_none_or(|oldest| *time >= oldest));
-        if kept.is_empty() {
+        let Some((oldest, ..)) = kept.last().copied() else {
             return self.done(intent, Ok(Reply::Archive(Vec::new())));
-        }
-        self.archives.insert(intent, Archive { waiting: kept.len(), found: Vec::new() });
+        };
+        self.archives.insert(intent, Archive { waiting: kept.len(), oldest, limit, found: Vec::new() });
         for (_, conversation, message) in kept {
             let prefix = self.message_prefix(conversation, message);
             self.load_rows(prefix, Load::Archived(intent, conversation, message));
@@ -93,13 +95,22 @@ impl Engine {
         rows: &[Pair],
     ) {
         let shown = self.show_rows(message, rows).filter(|message| message.kept && !message.deleted);
+        if shown.is_none() {
+            // Its author took it back.
+            self.unindex_kept(conversation, message);
+        }
         let Some(archive) = self.archives.get_mut(&intent) else { return };
         archive.waiting -= 1;
         archive.found.extend(shown.map(|message| (conversation, message)));
         if archive.waiting > 0 {
             return;
         }
-        let mut found = self.archives.remove(&intent).unwrap_or_default().found;
+        let Some(Archive { oldest, limit, mut found, .. }) = self.archives.remove(&intent) else { return };
+        if found.is_empty() {
+            // An empty answer says that there are no older ones.
+            let prefix = archive_prefix(self.s.number, None);
+            return self.load_rows(prefix, Load::Archive(intent, Some(oldest), limit));
+        }
         found.sort_by_key(|(_, message)| std::cmp::Reverse((message.time, message.id)));
         self.done(intent, Ok(Reply::Archive(found)));
     }
