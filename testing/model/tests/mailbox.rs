@@ -1,5 +1,7 @@
 //! The mailbox's protocol holds in every interleaving within the bounds, and each planted fault is found.
 
+#![allow(clippy::print_stdout, reason = "the figures are part of the result")]
+
 use parlour_model::{
     mailbox::{Faults, Mailbox, Plant},
     reach::from_everywhere,

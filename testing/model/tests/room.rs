@@ -1,5 +1,7 @@
 //! The room's epoch protocol holds in every interleaving within the bounds, and each planted fault is found.
 
+#![allow(clippy::print_stdout, reason = "the figures are part of the result")]
+
 use parlour_model::{
     reach::from_everywhere,
     room::{Faults, Plant, Room, State},

@@ -306,8 +306,8 @@ impl State {
 
     pub(super) fn log(&mut self, model: &Room, of: u8) {
         let Some(known) = self.client(of).log.take() else { return };
-        for row in self.server.log[..usize::from(known)].to_vec() {
-            let late = self.client(of).take(model, &row);
+        for at in 0..usize::from(known) {
+            let late = self.clients[usize::from(of)].take(model, &self.server.log[at]);
             self.is_late(late);
         }
         self.client(of).behind = false;
