@@ -36,7 +36,7 @@ impl Engine {
             return;
         };
         if let Some(hello) = &hello
-            && !self.hear_hello(conversation, row.room, &from, &heard.sender, hello, &said)
+            && !self.hear_hello(conversation, row.room, &from, &heard.sender, hello, &said, rng)
         {
             self.s.counters().unreadable += 1;
             return;
@@ -125,6 +125,7 @@ impl Engine {
     }
 
     /// Verifies who the sender says to be; `false`: nothing of the message is believed. By a join nobody becomes a contact.
+    #[allow(clippy::too_many_arguments, reason = "what is known about who says it, and where")]
     fn hear_hello(
         &mut self,
         conversation: ConversationId,
@@ -133,6 +134,7 @@ impl Engine {
         sender: &parlour_e2ee::Member,
         hello: &Hello,
         said: &Heard,
+        rng: &mut dyn CryptoRngCore,
     ) -> bool {
         if self.me().is_some_and(|me| me.account == *from) {
             return true;
@@ -142,7 +144,7 @@ impl Engine {
             return false;
         }
         let in_group = self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
-        let open_here = self.s.rooms.get(&room).is_some_and(|r| !r.asked_here);
+        let mut open_here = self.s.rooms.get(&room).is_some_and(|r| !r.asked_here);
         let asked_them = self.standing(conversation).is_some_and(|s| s != ConversationState::Request);
         let Some(contact) = self.s.contacts.get_mut(from) else { return true };
         contact.name = hello.name.clone().or(contact.name.take());
@@ -170,6 +172,14 @@ impl Engine {
         if contact.conversation.is_none() {
             contact.conversation = Some(conversation);
         }
+        let member = self.s.rooms.get(&room).map(|r| r.member.clone());
+        if let Some(member) = member.filter(|_| asked_them && !open_here) {
+            // Both wrote at the same time: both want it.
+            self.open_entry(conversation, room, member, rng);
+            self.weigh(conversation);
+            open_here = true;
+        }
+        let Some(contact) = self.s.contacts.get_mut(from) else { return true };
         if hello.accepts && asked_them {
             contact.befriended = true;
             if let Some(r) = self.s.rooms.get_mut(&room) {

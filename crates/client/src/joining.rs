@@ -117,6 +117,8 @@ impl Engine {
         let said_hello = is_own || !open_there || (is_group && !by_us);
         let first = || (false, Vec::new(), Vec::new(), group.epoch());
         let (hello_sent, unreadable, missing, since) = again.unwrap_or_else(first);
+        // They may answer us, or want into a group by a link of ours: what they say first tells (see `hear_hello`).
+        let opens = opens && (is_group || by_us || !asked || !self.waits_for(conversation));
         let may_hand_over = is_group && !by_us && self.make_room_before(conversation);
         self.s.rooms.insert(
             row.room,
@@ -212,7 +214,25 @@ impl Engine {
             // Left before whoever made the link came.
             return self.s.conversations.get(&conversation).is_some_and(|c| c.is_group);
         }
+        if is_group && self.standing(conversation) == Some(crate::api::ConversationState::Closed) {
+            // Who brings us back may have come after we left: as good as who brings us into a group that is new.
+            let befriended = self.s.contacts.get(by).is_some_and(|contact| contact.befriended);
+            return self.s.conversations.get(&conversation).is_some_and(|c| c.is_group && c.members.contains(by))
+                || befriended
+                || self.is_asked(by);
+        }
         self.s.conversations.get(&conversation).is_some_and(|c| c.is_group == is_group && c.members.contains(by))
+    }
+
+    /// Whether we wrote first, and no answer is here yet.
+    pub(crate) fn waits_for(&self, conversation: ConversationId) -> bool {
+        use crate::api::ConversationState::{Asked, Starting};
+        matches!(self.standing(conversation), Some(Asked | Starting))
+    }
+
+    /// Whether we wrote to them first, and their answer is not here yet.
+    fn is_asked(&self, account: &AccountRef) -> bool {
+        self.conversation_with(account).is_some_and(|id| self.waits_for(id))
     }
 
     /// In a conversation that is new, positions are left free for what was said before; `false` in one that was here.
@@ -275,7 +295,8 @@ impl Engine {
                 _ => (conversation, true),
             };
         }
-        let opens = befriended || (is_group && self.is_awaited(by));
+        // Whoever we wrote to has a door token of ours: a group that they make before their answer is here is no stranger's.
+        let opens = befriended || (is_group && (self.is_awaited(by) || self.is_asked(by)));
         let standing = if opens { Standing::Open } else { Standing::Request };
         let conversation = self.new_conversation(is_group, standing, others.to_vec(), rng);
         if !is_group && let Some(contact) = self.s.contacts.get_mut(by) {

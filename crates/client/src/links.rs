@@ -189,7 +189,9 @@ impl Engine {
         rng: &mut dyn CryptoRngCore,
     ) -> ConversationId {
         let Some(c) = self.s.conversations.get(&conversation) else { return conversation };
-        if !matches!(c.standing, Standing::Request) {
+        let asked_here = self.s.rooms.get(&room).is_some_and(|r| r.asked_here);
+        let answers = asked_here && self.waits_for(conversation);
+        if !answers && !matches!(c.standing, Standing::Request) {
             return conversation;
         }
         if c.rooms == [room] && c.newest.is_none() && c.asking.is_none() {

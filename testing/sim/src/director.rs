@@ -53,8 +53,6 @@ pub struct Outcome {
     pub engines: usize,
     /// Frames that arrived, and that were lost.
     pub frames: (u64, u64),
-    /// All that happened, if that was wanted.
-    pub trace: Vec<String>,
     /// Messages, and how many of them were looked for at somebody's.
     pub messages: (u64, u64),
 }
@@ -87,7 +85,7 @@ impl Director {
         Self::traced(seed, plant, false)
     }
 
-    /// The same, with a list of all that happens if that is wanted.
+    /// The same, telling all that happens if that is wanted.
     #[must_use]
     pub fn traced(seed: u64, plant: Option<Plant>, traced: bool) -> Self {
         let mut director = Self {
@@ -149,7 +147,6 @@ impl Director {
             engines: self.book.seats.len(),
             frames: (self.w.counts.frames, self.w.counts.lost),
             messages: (self.book.said.len() as u64, self.looked),
-            trace: self.w.trace,
             faults: self.w.faults,
         }
     }
@@ -300,6 +297,7 @@ impl Director {
 
     /// Starts something on a seat; the intent's number.
     pub(crate) fn start(&mut self, seat: usize, intent: Intent) -> IntentId {
+        self.w.say(&format!("seat {seat} wants {intent:?}"));
         let (home, identity) = (self.book.seats[seat].home, self.book.seats[seat].identity);
         self.w.homes[home].intent(Intent::As(identity, Box::new(intent)))
     }
@@ -367,8 +365,9 @@ impl Director {
     pub(crate) fn say(&mut self, seat: usize, to: parlour_client::api::Target, note: Said, reply: Option<MessageId>) {
         let timer = if self.plant == Some(Plant::ExpiryOff) { None } else { note.timer };
         let body = Body::Text { text: note.text.clone(), in_reply_to: reply, timer };
-        let id = self.start(seat, Intent::Send { to, body });
         let home = self.book.seats[seat].home;
+        self.w.say(&format!("seat {seat} says {:?} in {:?} {to:?}", note.text, note.key));
+        let id = self.start(seat, Intent::Send { to, body });
         self.saying.insert((home, id), self.book.said.len());
         self.book.said.push(note);
     }

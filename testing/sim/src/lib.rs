@@ -33,6 +33,7 @@ mod plant;
 mod secrets;
 mod shrink;
 mod store;
+mod trace;
 mod world;
 
 pub use coverage::Coverage;

@@ -76,7 +76,6 @@ fn run(args: &Args, seed: u64, plant: Option<Plant>, coverage: &mut Coverage) ->
     let steps = steps(seed, size);
     let begun = Instant::now();
     let outcome = Director::traced(seed, plant, args.trace && args.shrink == 0).run(&steps);
-    outcome.trace.iter().for_each(|line| println!("{line}"));
     coverage.add(&outcome.coverage);
     println!(
         "seed {seed}: {:.2} simulated h in {:.1} s; {} ops, {} faults, {} + {} crashes, {} engines, {} + {} lost frames, \
@@ -107,7 +106,6 @@ fn run(args: &Args, seed: u64, plant: Option<Plant>, coverage: &mut Coverage) ->
             println!("  +{:>6} ms {:?} who {} with {} how {}", step.wait_ms, step.what, step.who, step.with, step.how);
         }
         let again = Director::traced(seed, plant, args.trace).run(&short);
-        again.trace.iter().for_each(|line| println!("{line}"));
         for fault in again.faults.iter().take(6) {
             println!("  {fault}");
         }

@@ -32,6 +32,7 @@ use crate::{
     plant::Plant,
     secrets::MARK,
     store::Watched,
+    trace,
 };
 
 /// The fastest that anything travels, milliseconds.
@@ -85,9 +86,7 @@ pub(crate) struct World {
     pub faults: Vec<String>,
     /// Counters.
     pub counts: Counts,
-    /// What went into the digest, in words, if wanted.
-    pub trace: Vec<String>,
-    /// Whether it is.
+    /// Whether all that happens is told in words.
     pub traced: bool,
     /// Time in which all slept, milliseconds.
     pub slept_ms: u64,
@@ -132,7 +131,6 @@ impl World {
             homes: Vec::new(),
             faults: Vec::new(),
             counts: Counts::default(),
-            trace: Vec::new(),
             traced: false,
             slept_ms: 0,
             most_delay: 60,
@@ -190,18 +188,14 @@ impl World {
         parts.iter().for_each(|part| self.digest.update(part));
         if self.traced {
             let sum = hex::encode(&Sha256::digest(parts.concat())[..6]);
-            self.trace.push(format!(
-                "{:>12} {what} {} B {sum}",
-                self.now() - START.0,
-                parts.iter().map(|p| p.len()).sum::<usize>()
-            ));
+            self.say(&format!("{what} {} B {sum}", parts.iter().map(|p| p.len()).sum::<usize>()));
         }
     }
 
     /// Says something in the list of all that happens.
     pub(crate) fn say(&mut self, what: &str) {
         if self.traced {
-            self.trace.push(format!("{:>12} {what}", self.now() - START.0));
+            tracing::info!("{:>12} {what}", self.now() - START.0);
         }
     }
 
@@ -406,7 +400,10 @@ impl World {
             }
         }
         self.counts.frames += 1;
-        self.note(&format!("to home {} {:?}", home, socket.role), &[&number.to_be_bytes(), &frame]);
+        if self.traced {
+            self.say(&format!("to home {home}/{} {}", socket.identity.0, trace::server(&frame_read)));
+        }
+        self.note("frame to home", &[&number.to_be_bytes(), &frame]);
         if self.homes[home].links.get(&socket) == Some(&number) {
             self.homes[home].inputs.push_back(Input::Frame(socket, frame_read));
         }
@@ -576,7 +573,10 @@ impl World {
         let Some(number) = self.homes[home].links.get(&socket).copied() else { return };
         self.spoil(home, socket, &mut frame);
         let bytes = wire::encode_client(&frame);
-        self.note(&format!("from home {home} {:?}", socket.role), &[&number.to_be_bytes(), &bytes]);
+        if self.traced {
+            self.say(&format!("from home {home}/{} {}", socket.identity.0, trace::client(&frame)));
+        }
+        self.note("frame from home", &[&number.to_be_bytes(), &bytes]);
         if let Some(secret) = self.store.seen(|seen| seen.secrets.find(&bytes)) {
             self.faults.push(format!("{secret} in a frame of home {home}"));
         }
