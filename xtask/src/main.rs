@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask up | web | test | bench | sim | layers | deny | ci`.
+//! The project's own commands: `cargo xtask up | web | test | bench | sim | fuzz | layers | deny | ci`.
 //!
 //! Small on purpose: everything that can be an ordinary cargo command is one, so that nothing here needs learning.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
+mod fuzz;
 mod layers;
 mod run;
 mod tools;
@@ -20,6 +21,7 @@ cargo xtask COMMAND
   bench --web [--quick] [--only A,B]  the same of the apps in a real browser
   sim [--seed N | --seeds A..B] [--hours H] [--coverage]
                                run engines and server in a simulated world; a failing seed prints a short list of steps
+  fuzz TARGET|all [--seconds N]  run libFuzzer on a target (a minute each unless told otherwise); needs a C++ compiler
   layers                       check who imports whom, and the house rules that no compiler holds
   deny                         check licences, duplicate and banned crates, and where crates come from
   fmt | clippy                 the formatter in check mode; clippy with warnings as errors
@@ -47,6 +49,7 @@ fn dispatch() -> Result<()> {
         "sim" => run::sim(&rest),
         "web" if rest.first().is_some_and(|what| what == "toolchain") => web::toolchain(),
         "web" => web::build(),
+        "fuzz" => fuzz::fuzz(&rest),
         "layers" => layers::check(),
         "deny" => tools::deny(),
         "fmt" => run::fmt(),

@@ -13,8 +13,8 @@ use crate::api::{Failure, Role};
 use crate::contacts::e2ee_account;
 use crate::engine::{Engine, Purpose};
 use crate::groups::MOST_ADDED;
-use crate::incoming::newest_voids;
 use crate::mls::Ready;
+use crate::order::{After, Said, after_commit, newest_voids};
 use crate::rules;
 use crate::signing;
 use crate::state::{Change as StoredChange, Chore, Joiner, Pending, Phase, Want};
@@ -334,29 +334,30 @@ impl Engine {
 
     pub(crate) fn on_commit_answer(&mut self, room: RoomId, result: Result<Answer, Problem>) {
         self.again = true;
-        let Some(pending) = self.s.work.get(&room).and_then(|work| work.pending.clone()) else { return };
+        let Some(made_on) = self.s.work.get(&room).and_then(|work| work.pending.as_ref()).map(|p| p.head) else {
+            return;
+        };
+        let head = self.s.rooms.get(&room).map_or(0, |r| r.head);
         match result {
             Ok(Answer::Accepted { room_seq, closed, .. }) => {
                 if self.need_group(&room) != Ready::Yes {
                     // Asked once more when the group is here: the same commit id gets the same answer.
                     return self.later(Purpose::Commit(room), 200);
                 }
-                if self.s.rooms.get(&room).is_some_and(|r| room_seq <= r.head) {
-                    // The server has gone back: what it takes now does not follow on what we know.
-                    return self.room_is_behind(room);
+                match after_commit(Said::Accepted(room_seq), head, made_on) {
+                    After::Merge(room_seq) => self.commit_accepted(room, room_seq),
+                    _ => return self.room_is_behind(room),
                 }
-                self.commit_accepted(room, room_seq);
                 if !closed.is_empty() {
                     self.s.work(room).wants.push(Want::Drop { member_keys: closed });
                 }
             }
             Ok(_) => self.later(Purpose::Commit(room), 5_000),
             Err(problem) => match problem.code {
-                Code::Behind if self.s.rooms.get(&room).is_some_and(|r| r.head > pending.head) => {
-                    // What moved the head is processed and did not end our epoch (void): again from here.
-                    self.redo(room);
-                }
-                Code::Behind => self.fall_behind(room),
+                Code::Behind => match after_commit(Said::Behind, head, made_on) {
+                    After::MakeAnew => self.redo(room),
+                    _ => self.fall_behind(room),
+                },
                 Code::NoSuchRoom => self.shut_out(room),
                 Code::BadSignature => self.break_room(room),
                 Code::Succeeded => self.supersede(room, problem.successor),

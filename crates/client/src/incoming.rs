@@ -17,10 +17,11 @@ use crate::api::{ConversationId, Interference};
 use crate::contacts::Trust;
 use crate::engine::{Engine, Load};
 use crate::mls::Ready;
+use crate::order::{is_first_sight, is_new_in_hand, is_open_handshake, undoes_ours, undoes_what_we_follow};
 use crate::state::{Phase, Repair as Repairing, Waiting, Want};
 use bytes::Bytes;
 use parlour_e2ee::{Group, Invalid, Member, Processed, Repair, RowMeta, StagedChange};
-use parlour_proto::frames::{EntryChange, MAX_VOIDS, Request, Rights, Row, RowBody, entries_digest};
+use parlour_proto::frames::{EntryChange, Request, Rights, Row, RowBody, entries_digest};
 use parlour_proto::ids::{MemberKey, MessageId, RoomId};
 use rand_core::CryptoRngCore;
 
@@ -51,8 +52,7 @@ pub(crate) enum Step {
 impl Engine {
     pub(crate) fn on_rows(&mut self, rows: Vec<Row>) {
         for row in rows {
-            let newest = self.mailbox.back().map_or(0, |last| last.seq);
-            if row.seq <= newest {
+            if !is_new_in_hand(self.mailbox.back().map(|last| last.seq), row.seq) {
                 continue;
             }
             let welcome = matches!(row.body, RowBody::Welcome { .. });
@@ -102,7 +102,7 @@ impl Engine {
             self.keep_waiting(row);
             return Step::Done;
         };
-        if row.room_seq <= room.watermark {
+        if !is_first_sight(room.watermark, row.room_seq) {
             let conversation = room.conversation;
             return self.take_late(row, conversation, rng);
         }
@@ -225,7 +225,7 @@ impl Engine {
     pub(crate) fn take_commit(&mut self, row: &Row, from: From, rng: &mut dyn CryptoRngCore) -> Step {
         let RowBody::Commit { commit_id, payload, next_send_key, .. } = &row.body else { return Step::Done };
         let Some(room) = self.s.rooms.get(&row.room) else { return Step::Done };
-        if row.room_seq <= room.head {
+        if !is_open_handshake(room.head, row.room_seq) {
             return Step::Done;
         }
         if from == From::Mailbox && self.is_frozen(&row.room) {
@@ -328,7 +328,7 @@ impl Engine {
     fn fits_the_room(&self, row: &Row, staged: &StagedChange) -> bool {
         let RowBody::Commit { voids, entries, .. } = &row.body else { return false };
         let ours = self.s.rooms.get(&row.room).map_or(&[][..], |room| &room.voids);
-        *entries == entries_digest(&changes_of(staged)) && voids == newest_voids(ours)
+        *entries == entries_digest(&changes_of(staged)) && undoes_ours(ours, voids)
     }
 
     /// A handshake row of the room is dealt with.
@@ -346,7 +346,7 @@ impl Engine {
         self.head_moved(room, row.room_seq);
         let Some(r) = self.s.rooms.get_mut(&room) else { return };
         let undoes_what_we_follow = match &row.body {
-            RowBody::Commit { voids, .. } => voids.iter().any(|seq| !r.voids.contains(seq)),
+            RowBody::Commit { voids, .. } => undoes_what_we_follow(&r.voids, voids),
             _ => false,
         };
         r.voids.push(row.room_seq);
@@ -473,9 +473,4 @@ fn changes_of(staged: &StagedChange) -> Vec<EntryChange> {
     let rekey = rekeyed.map(|(_, after)| EntryChange::Rekey { new: MemberKey(after.member_key()) });
     let attributed = staged.attributed.map(|on| EntryChange::Attributed { on });
     staged.removed.iter().map(remove).chain(staged.added.iter().map(add)).chain(rekey).chain(attributed).collect()
-}
-
-/// What the next commit names of the void rows: a frame takes so many.
-pub(crate) fn newest_voids(voids: &[u64]) -> &[u64] {
-    &voids[voids.len().saturating_sub(MAX_VOIDS)..]
 }

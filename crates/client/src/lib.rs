@@ -5,7 +5,7 @@
 //! - who: `signup`, `identity`, `profiles`, `contacts`, `keypackages`;
 //! - own devices: `devices` (the list), `linking` (a new one), `own` (their room), `leaves` (their leaves), `history`, `drafts`, `backup`;
 //! - out: `intents`, `sending`, `typing`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
-//! - in: `incoming` (rows, once and in order), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
+//! - in: `incoming` (rows, once and in [`order`]), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
 //! - and `conversation` (its state machine), `requests`, `groups` and their `rules`, `guests`, `links` and `joins` (who comes into one); `repair`, `rebuild` and `doubts` (whether it is us).
 //!
 //! It never awaits, reads a clock, draws ambient randomness, or names OpenMLS.
@@ -15,6 +15,7 @@
 pub mod api;
 pub mod engine;
 pub mod identities;
+pub mod order;
 pub mod rows;
 
 mod backup;

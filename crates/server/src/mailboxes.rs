@@ -5,9 +5,10 @@
 //! losing them in a crash only delivers rows once more, which engines recognise by (room, sequence).
 
 mod live;
+pub mod window;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -17,6 +18,8 @@ use std::{
 use bytes::Bytes;
 use parlour_proto::ids::{MailboxId, UnixMillis};
 use parlour_store::{Batch, PartitionId, PartitionKind, QueueId, RowBatch, Seq, Sink, Store};
+
+use window::Collected;
 
 pub use live::{Live, Notice, RoomForRows, Taken};
 
@@ -67,8 +70,7 @@ pub struct Mailboxes<S> {
     connected: Arc<Connected>,
     closed: RwLock<HashSet<[u8; 32]>>,
     closings: AtomicU64,
-    /// In order: what is written first does not depend on chance.
-    acks: Mutex<BTreeMap<MailboxId, Seq>>,
+    acks: Mutex<Collected<MailboxId>>,
 }
 
 impl<S: Store> Mailboxes<S> {
@@ -169,14 +171,12 @@ impl<S: Store> Mailboxes<S> {
 
     /// Remembers an acknowledgement for the next [`flush_acks`](Self::flush_acks).
     pub fn ack(&self, mailbox: MailboxId, seq: Seq) {
-        let mut acks = self.acks.locked();
-        let held = acks.entry(mailbox).or_default();
-        *held = (*held).max(seq);
+        self.acks.locked().add(mailbox, seq);
     }
 
     /// Where a connecting device goes on: behind what it has acknowledged and what is not yet written.
     pub fn acked(&self, mailbox: &MailboxId) -> Seq {
-        self.acks.locked().get(mailbox).copied().unwrap_or(Seq::START)
+        self.acks.locked().of(mailbox)
     }
 
     /// Writes the collected acknowledgements, if there are any.
@@ -184,18 +184,13 @@ impl<S: Store> Mailboxes<S> {
     /// # Errors
     /// The store's; they are kept for the next try.
     pub async fn flush_acks(&self) -> Result<(), Refused> {
-        let taken: Vec<(MailboxId, Seq)> = self.acks.locked().iter().map(|(mailbox, seq)| (*mailbox, *seq)).collect();
+        let taken = self.acks.locked().to_write();
         if taken.is_empty() {
             return Ok(());
         }
         let batches = taken.iter().map(|(mailbox, seq)| Batch::ack(QueueId::Mailbox(mailbox.0), *seq)).collect();
         let _ = self.store.commit(batches).await?;
-        let mut acks = self.acks.locked();
-        for (mailbox, seq) in taken {
-            if acks.get(&mailbox) == Some(&seq) {
-                acks.remove(&mailbox);
-            }
-        }
+        self.acks.locked().written(taken);
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ mod dead;
 mod fanout;
 mod log;
 mod member;
+pub mod order;
 mod send;
 pub(crate) mod state;
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! One connected mailbox: what the store's sink hands to the socket.
 //!
-//! States: *behind* (rows are read from the queue; the sink only says that there are more) and *direct* (the sink hands them
-//! over). A socket becomes direct when a read found nothing and nothing was appended since; it falls behind when it does not keep up.
+//! What concerns rows is decided by [`Handover`]; here are the lock, the waker, and what is told beside rows.
 
 use std::{
     collections::VecDeque,
@@ -13,10 +12,11 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use parlour_store::Seq;
 
+use super::window::{Handover, Limits, Next};
 use crate::sync::MutexExt as _;
 
 /// Rows handed over and not yet taken, at most.
-const MAX_ROWS: usize = 256;
+const MAX_ROWS: u32 = 256;
 /// Bytes handed over and not yet taken, at most.
 const MAX_BYTES: usize = 512 * 1024;
 
@@ -63,10 +63,7 @@ pub struct Live {
 
 #[derive(Debug)]
 struct Inner {
-    direct: bool,
-    more: bool,
-    rows: VecDeque<(Seq, Bytes)>,
-    bytes: usize,
+    rows: Handover<Bytes>,
     whispers: VecDeque<Bytes>,
     low: bool,
     list: Option<u32>,
@@ -76,10 +73,7 @@ struct Inner {
 impl Default for Inner {
     fn default() -> Self {
         Self {
-            direct: false,
-            more: true,
-            rows: VecDeque::new(),
-            bytes: 0,
+            rows: Handover::new(Limits { rows: MAX_ROWS, bytes: MAX_BYTES }),
             whispers: VecDeque::new(),
             low: false,
             list: None,
@@ -91,21 +85,8 @@ impl Default for Inner {
 impl Live {
     /// A row was appended. Called by the store's writer.
     pub(super) fn offer(&self, seq: Seq, payload: Bytes) {
-        let mut inner = self.inner.locked();
-        if inner.direct && inner.rows.len() < MAX_ROWS && inner.bytes < MAX_BYTES {
-            inner.bytes += payload.len();
-            inner.rows.push_back((seq, payload));
-            let first = inner.rows.len() == 1;
-            drop(inner);
-            if first {
-                self.waker.wake();
-            }
-            return;
-        }
-        let wake = inner.direct || !inner.more;
-        inner.direct = false;
-        inner.more = true;
-        drop(inner);
+        let bytes = payload.len();
+        let wake = self.inner.locked().rows.offer(seq, payload, bytes);
         if wake {
             self.waker.wake();
         }
@@ -114,7 +95,7 @@ impl Live {
     /// Somebody whispers. A socket that is behind is not told: it would hear it out of its time.
     pub(super) fn whisper(&self, frame: &Bytes) {
         let mut inner = self.inner.locked();
-        if !inner.direct {
+        if !inner.rows.is_direct() {
             return;
         }
         if inner.whispers.len() == MAX_WHISPERS {
@@ -163,31 +144,22 @@ impl Live {
             }
             return Poll::Ready(Taken::Whisper(frame));
         }
-        if let Some((seq, payload)) = inner.rows.pop_front() {
-            inner.bytes -= payload.len();
-            if inner.rows.is_empty() {
-                inner.rows.shrink_to(8);
-            }
-            return Poll::Ready(Taken::Row(seq, payload));
+        match inner.rows.next(Bytes::len) {
+            Some(Next::Row(seq, payload)) => Poll::Ready(Taken::Row(seq, payload)),
+            Some(Next::ReadQueue) => Poll::Ready(Taken::ReadQueue),
+            None => Poll::Pending,
         }
-        if !inner.direct && inner.more {
-            inner.more = false;
-            return Poll::Ready(Taken::ReadQueue);
-        }
-        Poll::Pending
     }
 
     /// A read of the queue found nothing: from now on rows are handed over, unless some were appended meanwhile.
     /// Tells whether that is so.
     pub fn go_direct(&self) -> bool {
-        let mut inner = self.inner.locked();
-        inner.direct = !inner.more;
-        inner.direct
+        self.inner.locked().rows.go_direct()
     }
 
     /// A read of the queue found rows: there may be more.
     pub fn read_again(&self) {
-        self.inner.locked().more = true;
+        self.inner.locked().rows.read_again();
     }
 }
 
@@ -242,7 +214,7 @@ mod tests {
             assert_eq!(take(&live), Some(Taken::Whisper(whisper(n))));
         }
         assert_eq!(take(&live), Some(Taken::Row(Seq(1), Bytes::new())));
-        for seq in 2..=2 * MAX_ROWS as u64 {
+        for seq in 2..=2 * u64::from(MAX_ROWS) {
             live.offer(Seq(seq), Bytes::new());
         }
         live.whisper(&whisper(0));
@@ -254,10 +226,10 @@ mod tests {
         let live = Live::default();
         assert_eq!(take(&live), Some(Taken::ReadQueue));
         assert!(live.go_direct());
-        for seq in 1..=2 * MAX_ROWS as u64 {
+        for seq in 1..=2 * u64::from(MAX_ROWS) {
             live.offer(Seq(seq), Bytes::new());
         }
-        for seq in 1..=MAX_ROWS as u64 {
+        for seq in 1..=u64::from(MAX_ROWS) {
             assert_eq!(take(&live), Some(Taken::Row(Seq(seq), Bytes::new())));
         }
         assert_eq!(take(&live), Some(Taken::ReadQueue));

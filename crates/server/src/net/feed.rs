@@ -16,13 +16,15 @@ use parlour_store::{QueueId, QueueLimit, QueueRow, Seq, Store, StoreError};
 use super::server::Server;
 use crate::{
     error::Refused,
-    mailboxes::{Live, Notice, RoomForRows, Taken},
+    mailboxes::{
+        Live, Notice, RoomForRows, Taken,
+        window::{Limits, Window},
+    },
     rooms::Stored,
 };
 
 /// Rows and bytes that may be unacknowledged.
-const WINDOW_ROWS: u32 = 512;
-const WINDOW_BYTES: usize = 1024 * 1024;
+const WINDOW: Limits = Limits { rows: 512, bytes: 1024 * 1024 };
 /// A frame is sent when it has so many bytes or rows.
 const FRAME_BYTES: usize = 24 * 1024;
 const FRAME_ROWS: usize = 128;
@@ -31,14 +33,6 @@ const READ: QueueLimit = QueueLimit { rows: 128, bytes: 128 * 1024 };
 
 type Resolving = Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refused>> + Send>>;
 type Reading = Pin<Box<dyn Future<Output = Result<Vec<QueueRow>, StoreError>> + Send>>;
-
-/// One pushed frame that is not acknowledged.
-#[derive(Clone, Copy, Debug)]
-struct Unacked {
-    last: Seq,
-    rows: u32,
-    bytes: u32,
-}
 
 /// What the socket has to do.
 pub(super) enum Fed {
@@ -59,12 +53,7 @@ pub(super) struct Feed<S: Store> {
     server: Arc<Server<S>>,
     pub(super) mailbox: MailboxId,
     live: Arc<Live>,
-    /// The last row taken.
-    cursor: Seq,
-    pushed: Seq,
-    unacked: VecDeque<Unacked>,
-    rows: u32,
-    bytes: usize,
+    window: Window,
     read: VecDeque<QueueRow>,
     reading: Option<Reading>,
     resolving: Option<(Seq, Resolving)>,
@@ -77,16 +66,12 @@ impl<S: Store> Feed<S> {
     /// Connects a mailbox.
     pub(super) fn connect(server: Arc<Server<S>>, mailbox: MailboxId) -> Self {
         let live = server.mailboxes.connect(mailbox);
-        let cursor = server.mailboxes.acked(&mailbox);
+        let window = Window::new(server.mailboxes.acked(&mailbox), WINDOW);
         Self {
             server,
             mailbox,
             live,
-            cursor,
-            pushed: cursor,
-            unacked: VecDeque::new(),
-            rows: 0,
-            bytes: 0,
+            window,
             read: VecDeque::new(),
             reading: None,
             resolving: None,
@@ -97,24 +82,9 @@ impl<S: Store> Feed<S> {
 
     /// Acknowledges rows; only what was pushed counts.
     pub(super) fn ack(&mut self, seq: u64) {
-        let seq = Seq(seq).min(self.pushed);
-        if seq == Seq::START {
-            return;
-        }
-        while let Some(first) = self.unacked.front().filter(|first| first.last <= seq) {
-            self.rows -= first.rows;
-            self.bytes -= first.bytes as usize;
-            self.unacked.pop_front();
-        }
-        if self.unacked.is_empty() && self.unacked.capacity() > 16 {
-            self.unacked.shrink_to(4);
-        }
+        let Some(seq) = self.window.ack(Seq(seq)) else { return };
         self.server.mailboxes.ack(self.mailbox, seq);
         self.server.acks_wait.notify_one();
-    }
-
-    fn has_room(&self) -> bool {
-        self.rows < WINDOW_ROWS && self.bytes < WINDOW_BYTES
     }
 
     /// The next thing to do.
@@ -123,10 +93,10 @@ impl<S: Store> Feed<S> {
             return Poll::Ready(later);
         }
         let mut frame = RowsWriter::default();
-        let mut last = self.cursor;
+        let mut last = self.window.cursor();
         let end = loop {
             let full = frame.rows() >= FRAME_ROWS || frame.len_bytes() >= FRAME_BYTES;
-            let room = self.has_room() && self.rows as usize + frame.rows() < WINDOW_ROWS as usize;
+            let room = self.window.has_room(frame.rows());
             if full || !room {
                 // Registers for notices, and for rows once there is room.
                 if !full && let Poll::Ready(Taken::Notice(notice)) = self.live.poll_take(cx, RoomForRows::No) {
@@ -149,10 +119,7 @@ impl<S: Store> Feed<S> {
         self.later = end;
         let rows = frame.rows() as u64;
         let frame = frame.finish();
-        self.unacked.push_back(Unacked { last, rows: rows as u32, bytes: frame.len() as u32 });
-        self.rows += rows as u32;
-        self.bytes += frame.len();
-        self.pushed = last;
+        self.window.push(last, rows as u32, frame.len() as u32);
         Poll::Ready(Fed::Rows(frame, rows))
     }
 
@@ -202,7 +169,7 @@ impl<S: Store> Feed<S> {
                 }
                 Taken::ReadQueue => {
                     let (store, queue, after) =
-                        (self.server.store.clone(), QueueId::Mailbox(self.mailbox.0), self.cursor);
+                        (self.server.store.clone(), QueueId::Mailbox(self.mailbox.0), self.window.cursor());
                     self.reading = Some(Box::pin(async move { store.queue_range(queue, after, READ).await }));
                 }
                 Taken::Whisper(frame) => return Poll::Ready(Step::Other(Fed::Whisper(frame))),
@@ -213,10 +180,9 @@ impl<S: Store> Feed<S> {
 
     /// A row as it is stored; `None` when there is nothing to push (yet).
     fn take(&mut self, seq: Seq, payload: &Bytes) -> Option<Step> {
-        if seq <= self.cursor {
+        if !self.window.take(seq) {
             return None;
         }
-        self.cursor = seq;
         let Some(stored) = Stored::parse(payload) else {
             tracing::error!("a mailbox row is not readable");
             return None;

@@ -16,7 +16,7 @@ use parlour_proto::{
 };
 use parlour_store::{KeyRange, PartitionId, PartitionKind, QueueId, QueueLimit, RowBatch, Seq, Store, UnixTime};
 
-use super::{Rooms, Stored, state::RoomState};
+use super::{Rooms, Stored, order::Sequences, state::RoomState};
 use crate::{
     error::Refused,
     keys::Keys,
@@ -66,9 +66,6 @@ const LOOK_BLOCK: usize = 64;
 /// Entries, and waiting rows of each, that are looked through for recent ids when a room is loaded.
 const LOOK_ENTRIES: usize = 16;
 const LOOK: QueueLimit = QueueLimit { rows: 1_024, bytes: 1 << 20 };
-/// Sequences reserved at once.
-const RESERVE: u64 = 1_024;
-const FIRST_RESERVE: u64 = 16;
 /// A room whose state row has less than three quarters of its time left gets it renewed when it is loaded.
 const RENEW_BELOW: (u64, u64) = (3, 4);
 
@@ -115,11 +112,7 @@ pub(super) struct Targets {
 pub(super) struct Inner {
     pub(super) state: Arc<RoomState>,
     pub(super) spoilt: bool,
-    next: u64,
-    /// Up to here sequences may be used, once the row that says so is durable.
-    bound: u64,
-    /// What is known to be durable of it.
-    durable_bound: u64,
+    sequences: Sequences,
     /// Each with whether it is known to be durable.
     recent: Vec<(Recent, bool)>,
     /// The ends of the ids in `recent`: what a send looks through, small and in one piece.
@@ -136,25 +129,20 @@ pub(super) struct Inner {
 impl Inner {
     /// Takes the next sequence, and adds the write that reserves it to `batch` unless that is durable already.
     pub(super) fn take_seq(&mut self, mut batch: RowBatch, expires: Option<UnixTime>) -> (u64, RowBatch) {
-        let seq = self.next;
-        self.next += 1;
-        if seq > self.bound {
-            self.bound = seq + if self.bound == 0 { FIRST_RESERVE } else { RESERVE } - 1;
-        }
-        if self.bound > self.durable_bound {
-            let value = self.bound.to_be_bytes().to_vec();
-            batch = batch.put(BOUND, value, Kind::RoomSeq.row(), expires);
+        let (seq, bound) = self.sequences.take();
+        if let Some(bound) = bound {
+            batch = batch.put(BOUND, bound.to_be_bytes().to_vec(), Kind::RoomSeq.row(), expires);
         }
         (seq, batch)
     }
 
     /// The reservation that was current when a now durable batch was made.
     pub(super) fn bound(&self) -> u64 {
-        self.bound
+        self.sequences.bound()
     }
 
     pub(super) fn bound_is_durable(&mut self, bound: u64) {
-        self.durable_bound = self.durable_bound.max(bound);
+        self.sequences.is_durable(bound);
     }
 
     /// A message of not long ago, and whether it is known to be durable.
@@ -408,9 +396,7 @@ impl<S: Store> Rooms<S> {
         *cell.inner.locked() = Some(Inner {
             state: Arc::new(state),
             spoilt: false,
-            next: (bound + 1).max(self.limits.first_sequence),
-            bound,
-            durable_bound: bound,
+            sequences: Sequences::loaded(bound, self.limits.first_sequence),
             recent_ids: recent.iter().map(|(recent, _)| short_id(&recent.id)).collect(),
             recent,
             asked_used,

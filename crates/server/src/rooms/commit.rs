@@ -19,6 +19,7 @@ use super::{
     log::LogRecord,
     member::{SpoilUnlessDone, verifies},
     no_such_room,
+    order::{Turn, are_newest, turn},
     state::{Entry, MAX_ENTRIES, PREVIOUS_KEY_MS, RoomState, Undo, undo_records, undos_of},
     token,
 };
@@ -88,12 +89,18 @@ impl<S: Store> Rooms<S> {
             let cell = self.cell(&commit.room, now).await?.ok_or_else(no_such_room)?;
             let _gate = cell.gate.lock().await;
             let index = self.store.get(&partition(&commit.room), &commit_key(&commit.commit_id)).await?;
-            if let Some(row) = index {
-                let answer: CommitAnswer = record::decode(&row.value, "commit answer")?;
+            let answered = index.map(|row| record::decode::<CommitAnswer>(&row.value, "commit answer")).transpose()?;
+            let state = cell.state();
+            let turn = turn(answered, commit.head, state.head);
+            if let Turn::Answered(answer) = &turn {
                 return Ok(answer.answer());
             }
-            let state = cell.state();
-            let slot = may_commit(self.acting(&state, &commit.member_key)?, &state, commit)?;
+            let slot = may_commit(self.acting(&state, &commit.member_key)?)?;
+            if let Turn::Behind(head) = turn {
+                let mut problem = Problem::new(Code::Behind, "the handshake head moved; process it and try again");
+                problem.head = head;
+                return Err(problem.into());
+            }
             let voids = self.voids(&state, commit).await?;
             let plan = plan(&state, commit, &voids, &self.keys, now, rng)?;
             for slot in &plan.joined {
@@ -110,24 +117,19 @@ impl<S: Store> Rooms<S> {
     /// The rows that the commit calls void: exactly the newest ones of the log, up to the head.
     async fn voids(&self, state: &RoomState, commit: &frames::Commit) -> Result<Vec<Void>, Refused> {
         let Some(&first) = commit.voids.iter().min() else { return Ok(Vec::new()) };
-        let named: HashSet<u64> = commit.voids.iter().copied().collect();
         let range = KeyRange { from: log_key(first), to: Some(log_key(state.head.saturating_add(1))) };
-        let rows = self.store.range(&partition(&commit.room), &range, named.len() + 1).await?;
-        let mut voids = Vec::new();
-        for row in &rows {
-            let record: LogRecord = record::decode(&row.value, "log row")?;
-            if named.contains(&record.seq) {
-                voids.push(Void {
-                    undo: undos_of(record.undo, &commit.room, &self.keys),
-                    send_key_before: Digest(record.send_key_before),
-                    attributed_before: record.attributed_before == Some(true),
-                });
-            }
-        }
-        if voids.len() != named.len() || rows.len() != named.len() {
+        let rows = self.store.range(&partition(&commit.room), &range, commit.voids.len() + 1).await?;
+        let records: Vec<LogRecord> =
+            rows.iter().map(|row| record::decode(&row.value, "log row")).collect::<Result<_, _>>()?;
+        if !are_newest(&commit.voids, &records.iter().map(|record| record.seq).collect::<Vec<_>>()) {
             return refuse(Code::Malformed, "void rows are the newest handshake rows, up to the head");
         }
-        Ok(voids)
+        let void = |record: LogRecord| Void {
+            undo: undos_of(record.undo, &commit.room, &self.keys),
+            send_key_before: Digest(record.send_key_before),
+            attributed_before: record.attributed_before == Some(true),
+        };
+        Ok(records.into_iter().map(void).collect())
     }
 
     /// `None` when the cell was spoilt meanwhile.
@@ -208,14 +210,9 @@ impl<S: Store> Rooms<S> {
 /// Who commits: the committer's slot. It must be an entry now, before void rows are undone: else whoever was removed could
 /// call its removal void, again and again. (Whoever a void row locks out waits for another member's commit; a conversation
 /// of two is rebuilt.)
-fn may_commit(entry: &Entry, state: &RoomState, commit: &frames::Commit) -> Result<u32, Refused> {
+fn may_commit(entry: &Entry) -> Result<u32, Refused> {
     if !entry.open || !entry.rights.allow(Rights::COMMIT) {
         return refuse(Code::NoRight, "the entry may not commit");
-    }
-    if commit.head != state.head {
-        let mut problem = Problem::new(Code::Behind, "the handshake head moved; process it and try again");
-        problem.head = state.head;
-        return Err(problem.into());
     }
     Ok(entry.slot)
 }
