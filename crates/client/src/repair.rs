@@ -257,6 +257,11 @@ impl Engine {
                 self.behind.remove(&room);
                 self.later(Purpose::Log(room), 5_000);
             }
+            Code::BadSignature => {
+                // Signed at a time that is not the server's: the clock was set since its hello. Another hello tells it.
+                self.give_up(Role::Outbox, rng);
+                self.later(Purpose::Log(room), 5_000);
+            }
             _ => self.later(Purpose::Log(room), 5_000),
         }
     }

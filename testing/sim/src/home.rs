@@ -41,8 +41,8 @@ pub(crate) struct Home {
     pub(crate) synced: bool,
     pub(crate) events: Vec<Event>,
     pub(crate) answers: BTreeMap<IntentId, Result<Reply, Failure>>,
-    /// What was shown since the last start, to be looked for after a crash.
-    pub(crate) shown: BTreeSet<(ConversationId, MessageId)>,
+    /// What was shown since the last start, to be looked for after a crash; and when it is over, milliseconds.
+    pub(crate) shown: BTreeMap<(ConversationId, MessageId), u64>,
     /// Messages that were sent (for a planted bug).
     pub(crate) sent: BTreeSet<MessageId>,
     pub(crate) starts: u64,
@@ -78,7 +78,7 @@ impl Home {
             synced: false,
             events: Vec::new(),
             answers: BTreeMap::new(),
-            shown: BTreeSet::new(),
+            shown: BTreeMap::new(),
             sent: BTreeSet::new(),
             starts: 0,
             next_intent: 0,

@@ -140,8 +140,10 @@ fn judge_reader(d: &mut Director, said: &Said, message: MessageId, reader: usize
         }
         let open = there.iter().find(|screen| screen.seat == seat && screen.view.state == ConversationState::Open);
         let Some(screen) = open else {
-            if steady && reader != author {
-                let state = there.iter().find(|screen| screen.seat == seat).map(|screen| screen.view.state);
+            let state = there.iter().find(|screen| screen.seat == seat).map(|screen| screen.view.state);
+            // A home put back to what it was may have forgotten that it let somebody in, or that there was anybody: it asks again.
+            let forgot = it.restored && matches!(state, None | Some(ConversationState::Request));
+            if steady && reader != author && !forgot {
                 d.w.faults.push(format!(
                     "seat {seat} has {:?} not open ({state:?}), where seat {} said {:?}",
                     said.key, said.seat, said.text

@@ -451,7 +451,8 @@ impl World {
     fn look_for_shown(&mut self, home: usize) {
         let shown = std::mem::take(&mut self.homes[home].shown);
         let mut by_conversation = BTreeMap::<_, Vec<MessageId>>::new();
-        for (conversation, message) in shown {
+        let now = self.now();
+        for ((conversation, message), _) in shown.into_iter().filter(|(_, end)| *end > now) {
             by_conversation.entry(conversation).or_default().push(message);
         }
         for (conversation, messages) in by_conversation {
@@ -655,7 +656,8 @@ impl World {
                         && message.timer.is_none()
                         && message.expires.is_none_or(|end| end.0 > it_now + 3_600_000)
                     {
-                        it.shown.insert((*conversation, message.id));
+                        let end = message.expires.map_or(u64::MAX, |end| end.0);
+                        it.shown.insert((*conversation, message.id), end);
                     }
                 }
                 if let Event::Gone { conversation, messages } = &event {

@@ -3,8 +3,8 @@
 
 use parlour_sim::{Director, Size, steps};
 
-/// Good as far as is known. What others still find is told in `people.rs`; what was mended has a test where the fault was.
-const SEEDS: [u64; 6] = [2, 7, 8, 9, 12, 17];
+/// Good as far as is known: most of them found something once. What was mended has a test where the fault was.
+const SEEDS: [u64; 12] = [1, 3, 4, 5, 6, 7, 9, 10, 13, 17, 21, 22];
 
 #[test]
 fn the_fixed_seeds_run_without_a_fault() {
