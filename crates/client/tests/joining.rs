@@ -475,69 +475,6 @@ fn a_join_and_a_request_to_write_are_two_things() {
 }
 
 #[test]
-fn joining_by_the_link_of_who_has_asked_oneself_answers_nothing() {
-    let mut c = choir(40);
-    let dan = c.w.user(3);
-    c.w.send(c.ada, &bell(3), "would you sing with us?").unwrap();
-    c.w.run_for(2_000);
-    let link = c.link(false, 3);
-    join(&mut c.w, dan, &link.text).unwrap();
-    c.w.run_for(5_000);
-    assert_eq!(groups(&mut c.w, dan).len(), 1);
-    let two =
-        |w: &mut World, of| w.conversations(of).into_iter().find(|c| !c.is_group && c.members[0].account != ben(w));
-    fn ben(w: &mut World) -> parlour_proto::frames::AccountRef {
-        w.account(1)
-    }
-    assert_eq!(two(&mut c.w, c.ada).unwrap().state, ConversationState::Asked, "nobody let her in");
-    let request = c.w.requests(dan).pop().unwrap();
-    c.w.ask(dan, Intent::Accept { request: request.id }).unwrap();
-    c.w.run_for(5_000);
-    c.w.say(dan, request.id, "I do already");
-    c.w.run_for(2_000);
-    let at_ada = two(&mut c.w, c.ada).unwrap();
-    assert_eq!(at_ada.state, ConversationState::Open);
-    assert_eq!(c.w.texts(c.ada, at_ada.id), ["would you sing with us?", "I do already"]);
-}
-
-#[test]
-fn writing_to_whose_request_waits_lets_them_in() {
-    let mut c = choir(41);
-    let dan = c.w.user(3);
-    // An invitation names nobody's address: dan cannot know that he writes to who asked.
-    c.add(&bell(3)).unwrap();
-    assert_eq!(c.w.requests(dan).len(), 1);
-    c.w.send(dan, &bell(0), "is it you?").unwrap();
-    c.w.run_for(5_000);
-    assert_eq!(c.w.requests(dan).len(), 0);
-    let two = c.w.conversations(dan).into_iter().find(|c| !c.is_group).unwrap();
-    assert_eq!(two.state, ConversationState::Open);
-    let of_ada: Vec<_> = c.w.conversations(c.ada).into_iter().filter(|c| !c.is_group).map(|c| c.id).collect();
-    assert!(of_ada.into_iter().any(|at| c.w.texts(c.ada, at) == ["is it you?"]));
-    assert_eq!(groups(&mut c.w, dan).len(), 1, "and the invitation is accepted");
-}
-
-#[test]
-fn who_came_after_one_left_may_bring_one_back() {
-    let mut c = choir(42);
-    let dan = c.w.user(3);
-    c.w.befriend(c.ada, dan, &bell(3));
-    c.w.befriend(c.ben, dan, &bell(3));
-    c.w.ask(c.ben, Intent::Leave { conversation: c.at_ben }).unwrap();
-    c.w.run_for(5_000);
-    c.add(&bell(3)).unwrap();
-    let at_dan = groups(&mut c.w, dan)[0].id;
-    let members = vec![Target::Account(c.w.account(c.ben))];
-    c.w.ask(dan, Intent::AddMembers { conversation: at_dan, members }).unwrap();
-    c.w.run_for(5_000);
-    assert_eq!(groups(&mut c.w, c.ben).len(), 1);
-    c.w.say(dan, at_dan, "here again");
-    c.w.run_for(2_000);
-    let at_ben = groups(&mut c.w, c.ben)[0].id;
-    assert!(c.w.texts(c.ben, at_ben).contains(&"here again".to_owned()));
-}
-
-#[test]
 fn blocking_who_asks_to_join_ends_it() {
     let mut c = choir(27);
     let dan = c.w.user(3);
