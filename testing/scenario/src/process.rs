@@ -2,12 +2,44 @@
 
 use crate::binary::parlour;
 use crate::site::{Site, config};
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
+
+/// Who watches what is written, and what of it has reached the disk (`power/power.c`).
+struct Power {
+    library: PathBuf,
+    image: PathBuf,
+}
+
+impl Power {
+    fn watching(scratch: &Path, data: &Path) -> Result<Self> {
+        let power = Self { library: scratch.join("power.so"), image: scratch.join("image") };
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/power/power.c");
+        let mut compiled = Command::new("cc");
+        compiled.args(["-shared", "-fPIC", "-O2", "-o"]).arg(&power.library).arg(source);
+        ensure!(compiled.args(["-ldl", "-lpthread"]).status().context("cc")?.success(), "power.c does not compile");
+        copy_dir(data, &power.image)?;
+        Ok(power)
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_dir(&entry.path(), &to)?;
+        } else {
+            std::fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
+}
 
 /// A data directory and, while it runs, the server on it. Killed and erased when dropped.
 pub struct Server {
@@ -16,6 +48,7 @@ pub struct Server {
     site: Option<Site>,
     child: Option<Child>,
     starts: u32,
+    power: Option<Power>,
 }
 
 impl Server {
@@ -44,9 +77,35 @@ impl Server {
     pub fn up_in(dir: TempDir, data: PathBuf, limits: &[(&str, u64)]) -> Result<Self> {
         std::fs::create_dir_all(&data)?;
         std::fs::write(data.join("parlour.toml"), config(&data, 0, limits))?;
-        let mut server = Self { dir, data, site: None, child: None, starts: 0 };
+        let mut server = Self { dir, data, site: None, child: None, starts: 0, power: None };
         server.start()?;
         Ok(server)
+    }
+
+    /// One whose power can be cut: what it writes is watched, and what was not synced is lost ([`Self::cut_power`]).
+    ///
+    /// # Errors
+    /// When it does not start, or there is no C compiler.
+    pub fn up_on_power() -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let data = dir.path().join("data");
+        std::fs::create_dir_all(&data)?;
+        std::fs::write(data.join("parlour.toml"), config(&data, 0, &[]))?;
+        let power = Some(Power::watching(dir.path(), &data)?);
+        let mut server = Self { dir, data, site: None, child: None, starts: 0, power };
+        server.start()?;
+        Ok(server)
+    }
+
+    /// Ends it as a power cut would: on the disk is what was synced, and nothing else.
+    ///
+    /// # Errors
+    /// When it has ended already, or nobody watched what it wrote.
+    pub fn cut_power(&mut self) -> Result<()> {
+        self.kill()?;
+        let power = self.power.as_ref().context("a server whose writing is watched")?;
+        std::fs::remove_dir_all(&self.data)?;
+        copy_dir(&power.image, &self.data)
     }
 
     /// Starts it (again), on the port it had before.
@@ -59,6 +118,10 @@ impl Server {
         let mut command = Command::new(parlour()?);
         command.arg("up").arg("--data").arg(&self.data).args(["--port", &port.to_string()]);
         command.env("RUST_LOG", "trace").env("NO_COLOR", "1");
+        if let Some(power) = &self.power {
+            command.env("LD_PRELOAD", &power.library);
+            command.env("PARLOUR_POWER_FROM", &self.data).env("PARLOUR_POWER_TO", &power.image);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(self.log_of(self.starts))?);
         let mut child = command.spawn().context("starting parlour")?;
         let stdout = child.stdout.take().context("its stdout")?;
@@ -81,7 +144,7 @@ impl Server {
         Ok(())
     }
 
-    /// Ends it as a power cut would.
+    /// Ends it by SIGKILL: what it wrote is there, synced or not.
     ///
     /// # Errors
     /// When it has ended already.

@@ -17,7 +17,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+/// If `PARLOUR_KILLS` does not say otherwise.
 const KILLS: u32 = 20;
+/// The same for the power; each takes longer.
+const CUTS: u32 = 10;
 const WIRE_PAIRS: usize = 3;
 const REAL_PAIRS: usize = 2;
 /// Messages of a wire-level writer that wait for their answer.
@@ -146,9 +149,22 @@ async fn real_writer(person: &Person, conversation: ConversationId, name: usize,
     Ok(written)
 }
 
+fn often(times: u32) -> Result<u32> {
+    std::env::var("PARLOUR_KILLS").map_or(Ok(times), |kills| Ok(kills.parse()?))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_twenty_times_under_load_every_acknowledged_message_arrives_exactly_once() -> Result<()> {
-    let mut server = Server::up()?;
+    acknowledged_is_delivered(Server::up()?, Server::kill, often(KILLS)?).await
+}
+
+/// What was written and not synced is gone, each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_power_is_cut_under_load_every_acknowledged_message_arrives_exactly_once() -> Result<()> {
+    acknowledged_is_delivered(Server::up_on_power()?, Server::cut_power, often(CUTS)?).await
+}
+
+async fn acknowledged_is_delivered(mut server: Server, end: fn(&mut Server) -> Result<()>, times: u32) -> Result<()> {
     let site = server.site();
     let load = Arc::new(Load { acknowledged: watch::channel(0).0, over: watch::channel(false).0 });
 
@@ -186,13 +202,13 @@ async fn killed_twenty_times_under_load_every_acknowledged_message_arrives_exact
     let killer = async {
         let mut rng = seeded(20);
         let mut acknowledged = load.acknowledged.subscribe();
-        for kill in 0..KILLS {
+        for kill in 0..times {
             // At a random moment of the load: somewhere between the first answers and the middle of many.
             let moment = *acknowledged.borrow() + 1 + u64::from(rng.next_u32() % 150);
             timeout(PATIENCE, acknowledged.wait_for(|count| *count >= moment))
                 .await
                 .with_context(|| format!("the load stands still before kill {kill}"))??;
-            server.kill()?;
+            end(&mut server)?;
             server.start()?;
         }
         load.over.send_replace(true);
@@ -220,7 +236,7 @@ async fn killed_twenty_times_under_load_every_acknowledged_message_arrives_exact
     for ((one, _, other, at_other), written) in real.iter().zip(written) {
         let written = written?;
         one.until_sent().await?;
-        ensure!(written.len() > 20, "only {} messages of a real pair", written.len());
+        ensure!(written.len() > 10, "only {} messages of a real pair", written.len());
         let last = written.last().context("a text")?;
         exactly_once(&written, &other.until_heard(*at_other, last).await?)?;
         let status = other.status().await?;
