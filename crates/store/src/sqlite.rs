@@ -295,6 +295,14 @@ impl Store for SqliteStore {
         ready(self.0.shared.queue_rows(queue, after, limit))
     }
 
+    fn queue_latest(
+        &self,
+        queue: QueueId,
+        limit: QueueLimit,
+    ) -> impl Future<Output = Result<Vec<QueueRow>, StoreError>> + Send {
+        ready(self.0.shared.latest_queue_rows(queue, limit))
+    }
+
     fn queue_len(&self, queue: QueueId) -> impl Future<Output = Result<u64, StoreError>> + Send {
         let today = self.0.shared.clock.now().day();
         ready(Ok(self.0.shared.index().len(queue, today)))
