@@ -2,7 +2,7 @@
 
 use crate::api::{ConversationId, ConversationState, Event, Failure, Interference};
 use crate::contacts::{Trust, address_key, proto_account};
-use crate::early::Early;
+use crate::early::{Early, PATIENCE_MS};
 use crate::engine::{Engine, Load};
 use crate::messages::{Note, Said};
 use crate::saying::{self, Heard, Hello, Known};
@@ -64,14 +64,15 @@ impl Engine {
             // In a group somebody may be heard before the roster that introduces them.
             Trust::Unknown if !known && !is_request => {
                 if matches!(said, Heard::Profile { .. }) {
-                    let early = Early { row: row.clone(), conversation, message, stamp, heard, since: self.now };
+                    let early = Early { row: row.clone(), conversation, message, stamp, heard, until: None };
                     return self.keep_early(early, true);
                 }
             }
             // Or a device that somebody we know has linked since.
             Trust::Unknown if known && !is_me && self.is_group_room(&row.room) && !was_early => {
                 let again = matches!(said, Heard::Again { .. });
-                let early = Early { row: row.clone(), conversation, message, stamp, heard, since: self.now };
+                let until = Some(self.now.plus_ms(PATIENCE_MS));
+                let early = Early { row: row.clone(), conversation, message, stamp, heard, until };
                 return self.keep_early(early, again);
             }
             // Another own device brought us in, and what it knows of them is still to come.
@@ -447,10 +448,10 @@ impl Engine {
             if !open || self.best_room(conversation).is_none() {
                 continue;
             }
+            let unreadable = self.s.rooms.get_mut(&room).map(|r| std::mem::take(&mut r.unreadable)).unwrap_or_default();
+            let (waiting, messages): (Vec<_>, Vec<_>) =
+                unreadable.into_iter().partition(|message| self.is_early(message));
             let Some(r) = self.s.rooms.get_mut(&room) else { continue };
-            let (waiting, messages): (Vec<_>, Vec<_>) = std::mem::take(&mut r.unreadable)
-                .into_iter()
-                .partition(|message| self.early.iter().any(|early| early.message == *message));
             r.unreadable = waiting;
             r.missing.extend(&messages);
             let surplus = r.missing.len().saturating_sub(512);

@@ -53,6 +53,8 @@ const STOP_TIME: Duration = Duration::from_secs(3);
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 /// What became due while the server was down does not wait for that: one that is started anew each half hour sweeps, too.
 const SWEEP_FIRST: Duration = Duration::from_secs(60);
+/// After somebody was deleted: once for all of a minute.
+const SWEEP_SOON: Duration = Duration::from_secs(60);
 /// How often what is in memory only is gone through.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -416,7 +418,10 @@ async fn sweep<S: Store>(server: Arc<Server<S>>) {
     let mut rooms_swept = None;
     let mut pause = SWEEP_FIRST;
     loop {
-        server.ambient.sleep(std::mem::replace(&mut pause, SWEEP_EVERY)).await;
+        tokio::select! {
+            () = server.ambient.sleep(std::mem::replace(&mut pause, SWEEP_EVERY)) => {}
+            () = server.accounts.deleted.notified() => server.ambient.sleep(SWEEP_SOON).await,
+        }
         let now = server.ambient.now();
         if let Err(error) = server.keys.rotate(now, &mut server.ambient.rng()) {
             tracing::error!(%error, "rotating keys");
