@@ -68,6 +68,29 @@ record! {
     }
 }
 
+/// What a received message says of its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ends {
+    Once,
+    /// So long after it was read.
+    Read { seconds: u32 },
+    /// So long after it was sent, which is the time of its row: all agree on that, and its author's clock may be wrong.
+    Sent { seconds: u32 },
+    /// At an instant by its author's clock.
+    At { unix_s: u32 },
+}
+
+impl Ends {
+    pub(crate) fn new(expires: Expires, lasts: Option<u32>) -> Self {
+        match (expires, lasts) {
+            (Expires::AfterReading { seconds: 0 }, _) => Self::Once,
+            (Expires::AfterReading { seconds }, _) => Self::Read { seconds },
+            (Expires::At { .. }, Some(seconds)) => Self::Sent { seconds },
+            (Expires::At { unix_s }, None) => Self::At { unix_s },
+        }
+    }
+}
+
 impl StoredTimer {
     pub(crate) fn new(timer: Timer) -> Result<Self, Failure> {
         let fits = |seconds: u32| {
@@ -177,18 +200,23 @@ impl Engine {
         &self,
         room: &RoomId,
         time: UnixMillis,
-        says: Option<Expires>,
+        says: Option<Ends>,
     ) -> (Option<StoredTimer>, Option<UnixMillis>) {
         let policy = self.over_at(room, time);
         let longest = time.plus_ms(u64::from(MOST_TIMER_S) * 1_000);
         let first = |end: UnixMillis| Some(policy.map_or(end, |policy| policy.min(end)));
         match says {
             None => (None, policy),
-            Some(Expires::AfterReading { seconds: 0 }) => (Some(StoredTimer::Once), first(longest)),
-            Some(Expires::AfterReading { seconds }) => {
+            Some(Ends::Once) => (Some(StoredTimer::Once), first(longest)),
+            Some(Ends::Read { seconds }) => {
                 (Some(StoredTimer::Reading { seconds: seconds.clamp(LEAST_TIMER_S, MOST_TIMER_S) }), policy)
             }
-            Some(Expires::At { unix_s }) => {
+            Some(Ends::Sent { seconds }) => {
+                let timer = StoredTimer::Sending { seconds: seconds.clamp(LEAST_TIMER_S, MOST_TIMER_S) };
+                let end = timer.end_of_own(time);
+                (Some(timer), end.and_then(first))
+            }
+            Some(Ends::At { unix_s }) => {
                 let end = UnixMillis(u64::from(unix_s) * 1_000).clamp(time, longest);
                 let seconds = u32::try_from(end.since(time) / 1_000).unwrap_or(MOST_TIMER_S);
                 (Some(StoredTimer::Sending { seconds: seconds.max(1) }), first(end))

@@ -1,14 +1,14 @@
-//! What is said, as content, and back. Beside the parts of [`parlour_proto::content`] its three
+//! What is said, as content, and back. Beside the parts of [`parlour_proto::content`] its
 //! [extensions](parlour_proto::content::extension) are used.
 //!
 //! A hello rides on the first text, because one message is all that passes to an `asked` entry. Asking for unreadable
 //! messages again is a report with status `error`.
 
-use crate::expiry::unix_s;
+use crate::expiry::{Ends, StoredTimer, unix_s};
 use crate::rows::codec::{Dec, Enc, Stored as _, record};
 use crate::state::{Saying, StoredPicture};
 use bytes::Bytes;
-use parlour_proto::content::extension::{AGAIN, HELLO, ROSTER};
+use parlour_proto::content::extension::{AGAIN, HELLO, LASTS, ROSTER};
 use parlour_proto::content::{
     Content, ContentError, Control, Expires, ExtensionName, ExtensionValue, Introduction, Part, Picture, Report,
     Status, clean_name,
@@ -44,7 +44,7 @@ pub(crate) enum Heard {
     Text {
         text: String,
         in_reply_to: Option<MessageId>,
-        ends: Option<Expires>,
+        ends: Option<Ends>,
     },
     Edit {
         message: MessageId,
@@ -130,6 +130,9 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
             content.body = Part::text(text);
             content.in_reply_to = *in_reply_to;
             content.expires = timer.as_ref().map(|timer| timer.expires(around.now));
+            if let Some(StoredTimer::Sending { seconds }) = timer {
+                extension(&mut content, LASTS, |out| seconds.put(out))?;
+            }
         }
         Saying::Edit { message, text } => {
             content.body = Part::text(text);
@@ -192,12 +195,13 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
     }
     let again = find(&content, AGAIN).and_then(|value| MessageId::take(&mut Dec::new(value)).ok());
     let roster = find(&content, ROSTER).and_then(|value| Vec::take(&mut Dec::new(value)).ok());
+    let lasts = find(&content, LASTS).and_then(|value| u32::take(&mut Dec::new(value)).ok());
     let (in_reply_to, ends) = (content.in_reply_to, content.expires);
     let heard = match (content.body, content.replaces) {
         (Part::Text(text), Some(message)) => Heard::Edit { message, text: text.text },
         (Part::Text(text), None) => match again {
             Some(message) => Heard::Again { message, text: text.text, in_reply_to, ends },
-            None => Heard::Text { text: text.text, in_reply_to, ends },
+            None => Heard::Text { text: text.text, in_reply_to, ends: ends.map(|ends| Ends::new(ends, lasts)) },
         },
         (Part::Delete, Some(message)) => Heard::Delete { message },
         (Part::Reaction { emoji }, _) => {

@@ -448,6 +448,19 @@ fn a_timer_from_sending_runs_for_everybody_at_once_and_in_bounds() {
 }
 
 #[test]
+fn a_timer_from_sending_lasts_as_long_whatever_its_authors_clock_says() {
+    for (seed, ahead) in [(514, DAY as i64 - 1), (515, -(DAY as i64 - 1))] {
+        let mut t = two(seed);
+        t.w.clients[t.ada].ahead = ahead;
+        t.say("a minute", Some(Timer::Sending(60)));
+        t.w.run_for(30_000);
+        assert_eq!(t.texts().1, ["hello", "a minute"], "{ahead}");
+        t.w.run_for(30_000);
+        assert_eq!(t.texts().1, ["hello"], "{ahead}");
+    }
+}
+
+#[test]
 fn what_can_be_seen_once_is_seen_once() {
     let mut t = two(514);
     let tablet = link(&mut t.w, t.ben);

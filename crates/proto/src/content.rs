@@ -38,6 +38,8 @@ pub mod extension {
     pub const AGAIN: &str = "parlour.again";
     /// `[[account, root, [link…]]…]`, with a group's title: who is there, and how to verify them.
     pub const ROSTER: &str = "parlour.roster";
+    /// Seconds, with an end at an instant: so long after the time of its row the message is over, whatever its author's clock said.
+    pub const LASTS: &str = "parlour.lasts";
 }
 
 /// The largest content, bytes.
