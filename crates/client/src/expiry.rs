@@ -73,11 +73,17 @@ record! {
 pub(crate) enum Ends {
     Once,
     /// So long after it was read.
-    Read { seconds: u32 },
+    Read {
+        seconds: u32,
+    },
     /// So long after it was sent, which is the time of its row: all agree on that, and its author's clock may be wrong.
-    Sent { seconds: u32 },
+    Sent {
+        seconds: u32,
+    },
     /// At an instant by its author's clock.
-    At { unix_s: u32 },
+    At {
+        unix_s: u32,
+    },
 }
 
 impl Ends {
@@ -110,6 +116,11 @@ impl StoredTimer {
             Self::Sending { seconds } => Timer::Sending(seconds),
             Self::Once => Timer::Once,
         }
+    }
+
+    /// Whether each reader's time is their own.
+    pub(crate) fn counts_from_reading(&self) -> bool {
+        matches!(self, Self::Reading { .. } | Self::Once)
     }
 
     /// As it is written into a message that is sealed now.
@@ -356,12 +367,12 @@ mod tests {
             let (timer, expires) = engine.ending(&room, time, Some(says));
             (timer.map(|timer| timer.shown()), expires.map(|end| end.since(time)))
         };
-        assert_eq!(ending(Expires::At { unix_s: 1 }), (Some(Timer::Sending(1)), Some(0)), "in the past: over at once");
-        assert_eq!(ending(Expires::At { unix_s: u32::MAX }), (Some(Timer::Sending(MOST_TIMER_S)), Some(DAY_MS)));
-        let most = Expires::AfterReading { seconds: u32::MAX };
+        assert_eq!(ending(Ends::At { unix_s: 1 }), (Some(Timer::Sending(1)), Some(0)), "in the past: over at once");
+        assert_eq!(ending(Ends::At { unix_s: u32::MAX }), (Some(Timer::Sending(MOST_TIMER_S)), Some(DAY_MS)));
+        let most = Ends::Read { seconds: u32::MAX };
         assert_eq!(ending(most), (Some(Timer::Reading(MOST_TIMER_S)), Some(DAY_MS)), "not past the policy's");
-        assert_eq!(ending(Expires::AfterReading { seconds: 1 }), (Some(Timer::Reading(LEAST_TIMER_S)), Some(DAY_MS)));
-        assert_eq!(ending(Expires::AfterReading { seconds: 0 }), (Some(Timer::Once), Some(DAY_MS)));
+        assert_eq!(ending(Ends::Read { seconds: 1 }), (Some(Timer::Reading(LEAST_TIMER_S)), Some(DAY_MS)));
+        assert_eq!(ending(Ends::Once), (Some(Timer::Once), Some(DAY_MS)));
     }
 
     #[test]

@@ -4,12 +4,13 @@ use crate::api::{ConversationId, ConversationState, Event, Failure, Interference
 use crate::contacts::{Trust, address_key, proto_account};
 use crate::early::{Early, PATIENCE_MS};
 use crate::engine::{Engine, Load};
+use crate::expiry::{Ends, StoredTimer};
 use crate::messages::{Note, Said};
 use crate::saying::{self, Heard, Hello, Known};
 use crate::state::{Asking, Saying, Want};
 use bytes::Bytes;
 use parlour_proto::address::Address;
-use parlour_proto::content::{Expires, Report, Status};
+use parlour_proto::content::{Report, Status};
 use parlour_proto::frames::{AccountRef, Row};
 use parlour_proto::ids::{MessageId, RoomId, UnixMillis};
 use rand_core::CryptoRngCore;
@@ -133,14 +134,12 @@ impl Engine {
                     self.put_said(conversation, message, None, said);
                 }
             }
-            Heard::Again { message: original, text, in_reply_to, ends } => {
-                let asked = self.take_missing(conversation, original);
-                let said = self.said_again(row, text, in_reply_to, evidence, stamp, ends);
-                if asked {
-                    self.put_said(conversation, original, None, said);
-                } else {
-                    self.said_unasked(conversation, row.room, original, None, said);
-                }
+            Heard::Again { message: original, text, in_reply_to, ends, over } => {
+                let (timer, mut expires) = self.ending_again(&row.room, row.time, ends, over);
+                let own = timer.as_ref().and_then(|timer| timer.end_of_own(row.time));
+                expires = [expires, own].into_iter().flatten().min();
+                let said = Said { text, in_reply_to, time: row.time, evidence, stamp, timer, expires };
+                self.hear_again(conversation, row.room, original, None, said);
             }
             // What was delivered to another device, and how we want to be seen.
             Heard::Profile { .. } | Heard::Own(_) | Heard::Invitation(_) | Heard::Join(_) => {}
@@ -288,15 +287,10 @@ impl Engine {
                 self.put_said(conversation, message, Some(from), said);
                 self.delivered.entry((conversation, row.room)).or_default().push(message);
             }
-            Heard::Again { message: original, text, in_reply_to, ends } => {
-                let asked = self.take_missing(conversation, original);
-                let said = self.said_again(row, text, in_reply_to, evidence, stamp, ends);
-                if asked {
-                    self.put_said(conversation, original, Some(from), said);
-                    self.delivered.entry((conversation, row.room)).or_default().push(original);
-                } else {
-                    self.said_unasked(conversation, row.room, original, Some(by), said);
-                }
+            Heard::Again { message: original, text, in_reply_to, ends, over } => {
+                let (timer, expires) = self.ending_again(&row.room, row.time, ends, over);
+                let said = Said { text, in_reply_to, time: row.time, evidence, stamp, timer, expires };
+                self.hear_again(conversation, row.room, original, Some(from), said);
             }
             Heard::Edit { message, text } => self.note(conversation, message, &Note::Edit { by, text }),
             Heard::Delete { message } => self.note(conversation, message, &Note::Delete { by }),
@@ -322,24 +316,44 @@ impl Engine {
     }
 
     /// What was said before is over when it would have been.
-    fn said_again(
+    fn ending_again(
         &self,
-        row: &Row,
-        text: String,
-        in_reply_to: Option<MessageId>,
-        evidence: Bytes,
-        stamp: [u8; 32],
-        ends: Option<Expires>,
-    ) -> Said {
-        let policy = self.over_at(&row.room, row.time);
-        let expires = match ends {
-            Some(Expires::At { unix_s }) => {
-                let end = UnixMillis(u64::from(unix_s) * 1_000);
-                Some(policy.map_or(end, |policy| policy.min(end)))
+        room: &RoomId,
+        time: UnixMillis,
+        ends: Option<Ends>,
+        over: Option<u32>,
+    ) -> (Option<StoredTimer>, Option<UnixMillis>) {
+        let (timer, policy, end) = match ends {
+            Some(Ends::At { unix_s }) => (None, self.over_at(room, time), Some(unix_s)),
+            ends => {
+                let (timer, policy) = self.ending(room, time, ends);
+                (timer, policy, over)
             }
-            _ => policy,
         };
-        Said { text, in_reply_to, time: row.time, evidence, stamp, timer: None, expires }
+        let end = end.map(|unix_s| UnixMillis(u64::from(unix_s) * 1_000));
+        (timer, [policy, end].into_iter().flatten().min())
+    }
+
+    /// A message is said again: it is taken if it was missed, and if nothing is stored under its id. One with a timer has left nothing
+    /// behind where it has been read: it is taken only where it was asked for.
+    fn hear_again(
+        &mut self,
+        conversation: ConversationId,
+        room: RoomId,
+        original: MessageId,
+        from: Option<&AccountRef>,
+        said: Said,
+    ) {
+        if self.take_missing(conversation, original) {
+            let counters = self.s.counters();
+            counters.unreadable = counters.unreadable.saturating_sub(1);
+            self.put_said(conversation, original, from, said);
+            if from.is_some() {
+                self.delivered.entry((conversation, room)).or_default().push(original);
+            }
+        } else if said.timer.is_none() {
+            self.said_unasked(conversation, room, original, from.cloned(), said);
+        }
     }
 
     fn take_missing(&mut self, conversation: ConversationId, message: MessageId) -> bool {
