@@ -432,9 +432,9 @@ async fn sweep<S: Store>(server: Arc<Server<S>>) {
         }
         let today = UnixTime(now.seconds()).day();
         if rooms_swept != Some(today) {
-            match server.rooms.drop_dead_tokens(now).await {
+            match server.rooms.tend_tokens(now, &mut server.ambient.rng()).await {
                 Ok(_) => rooms_swept = Some(today),
-                Err(error) => tracing::error!(%error, "dropping dead tokens"),
+                Err(error) => tracing::error!(%error, "tending tokens"),
             }
         }
         if let Err(error) = server.accounts.close_idle(now).await {

@@ -444,7 +444,7 @@ impl<S: Store> Rooms<S> {
 
 /// The key that seals a fan-out's shared payload is the store's; its name must not tell the room.
 pub(super) fn payload_id(keys: &Keys, room: &RoomId, seq: u64) -> parlour_store::PayloadId {
-    let name = keys.sealing.mac(b"payload", &[&room.0, &seq.to_be_bytes()]);
+    let name = keys.relation.mac(b"payload", &[&room.0, &seq.to_be_bytes()]);
     let mut id = [0; 16];
     id.copy_from_slice(&name[..16]);
     parlour_store::PayloadId(id)
