@@ -26,6 +26,8 @@ const HOURS: i64 = 6 * 24;
 const SHORT: f64 = 0.75;
 const PAIRS: usize = 3;
 const MIB: f64 = 1_048_576.0;
+/// It is emptied from 16 MiB on.
+const LARGEST_LOG: f64 = 24.0;
 
 struct Traffic {
     hour: AtomicI64,
@@ -204,7 +206,8 @@ async fn in_six_days_of_traffic_neither_memory_nor_files_grow() -> Result<()> {
     let grown = |of: fn(&Weight) -> f64, slack: f64| most(second, of) - (most(first, of) * 1.1 + slack);
     ensure!(grown(|weight| weight.memory, 6.0) < 0.0, "memory grows: {told}");
     ensure!(grown(|weight| weight.database, 1.0) < 0.0, "the database grows: {told}");
-    ensure!(grown(|weight| weight.log, 1.0) < 0.0, "the log grows: {told}");
+    // The log is emptied when nothing comes for seconds, or when it is large: anything below that is by chance.
+    ensure!(most(&weights, |weight| weight.log) < LARGEST_LOG, "the log grows: {told}");
     ensure!(second.iter().all(|weight| weight.keys <= 4), "keys of days stay: {told}");
     // What nobody fetches did go (writers never read their own copies): else nothing was to be seen.
     ensure!(server.stop()? == 0, "it stops in order");
