@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     address::{Addresses, Slot},
-    http,
+    descriptors, http,
     io::Io,
     line::Line,
     socket::{Socket, web_socket},
@@ -308,6 +308,8 @@ async fn accept<S: Store>(
 ) {
     let addresses = Arc::new(Addresses::default());
     let mut connections = JoinSet::new();
+    let room = descriptors::for_connections();
+    let mut is_full = false;
     let work = core.background().map(tokio::spawn);
     let server = core.0;
     loop {
@@ -315,16 +317,23 @@ async fn accept<S: Store>(
             () = stop.notified() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => match addresses.enter(peer.ip(), most) {
-                    Some(slot) => {
-                        connections.spawn(connection(server.clone(), stream, tls.clone(), slot));
+                Ok((stream, peer)) => {
+                    while connections.try_join_next().is_some() {}
+                    let was_full = std::mem::replace(&mut is_full, connections.len() >= room);
+                    if is_full && !was_full {
+                        tracing::warn!(room, "as many connections as this process has descriptors for");
                     }
-                    None => {
-                        server.metrics.refused_connections.fetch_add(1, Ordering::Relaxed);
+                    match addresses.enter(peer.ip(), most).filter(|_| !is_full) {
+                        Some(slot) => {
+                            connections.spawn(connection(server.clone(), stream, tls.clone(), slot));
+                        }
+                        None => {
+                            server.metrics.refused_connections.fetch_add(1, Ordering::Relaxed);
+                        }
                     }
-                },
+                }
                 Err(error) => {
-                    // Out of file descriptors: let some connections end.
+                    // The machine's descriptors, not ours, are used up: let some connections end.
                     tracing::warn!(%error, "accepting connections");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
