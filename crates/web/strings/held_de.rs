@@ -1,14 +1,14 @@
 //! Was der Server hat, auf Deutsch: seine eigenen Worte sind englisch, die Nummern seiner Arten bleiben gleich.
 
 /// Name, why it is kept, and what erases it before its end.
-pub type Kind = [&'static str; 3];
+pub(super) type Kind = [&'static str; 3];
 
 const ACCOUNT: &str = "das Löschen des Kontos";
 const USED: &str = "Verbrauchen oder Widerrufen";
 const DEVICE: &str = "das Entfernen des Geräts";
 
 /// A kind by its number.
-pub fn kind(number: u32) -> Option<Kind> {
+pub(super) fn kind(number: u32) -> Option<Kind> {
     Some(match number {
         1 => ["Konto", "Damit App, Wurzelschlüssel und Alter des Kontos zu finden sind", ACCOUNT],
         2 => ["Glied der Geräteliste", "Andere prüfen Geräte an der ganzen Kette", ACCOUNT],
@@ -66,7 +66,7 @@ pub fn kind(number: u32) -> Option<Kind> {
 }
 
 /// Something that cannot be listed, by the server's name for it: what it is, and why it cannot be listed.
-pub fn besides(name: &str) -> Option<[&'static str; 2]> {
+pub(super) fn besides(name: &str) -> Option<[&'static str; 2]> {
     let starts = |with| name.starts_with(with);
     Some(if starts("entries in rooms") {
         [

@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stdout, reason = "the figures are part of the result")]
 
+mod common;
+
 use parlour_model::{
     mailbox::{Faults, Mailbox, Plant},
     reach::from_everywhere,
@@ -13,22 +15,7 @@ const NONE: Faults = Faults { breaks: 0, deaths: 0, crashes: 0, again: 0 };
 /// All properties in all states, and the end within reach of each.
 fn holds(name: &str, rows: u64, faults: Faults) {
     let model = Mailbox { rows, faults, plant: None };
-    let began = std::time::Instant::now();
-    let checker = model.checker().spawn_dfs().join();
-    assert!(checker.is_done());
-    for property in model.properties() {
-        let found = checker.discovery(property.name);
-        if property.expectation.discovery_is_failure() {
-            let way = found.map(|path| path.into_actions());
-            assert!(way.is_none(), "{name}: it is not so that {}:\n{way:?}", property.name);
-        } else {
-            assert!(found.is_some(), "{name}: it never happens that {}", property.name);
-        }
-    }
-    let reached = from_everywhere(&model, |state| state.is_done(&model));
-    assert_eq!(reached.states, checker.unique_state_count());
-    println!("{name}: {} states, {} steps, {:.1?}", reached.states, reached.steps, began.elapsed());
-    assert!(reached.stuck.is_none(), "{name}: from here the end is never reached:\n{:?}", reached.stuck);
+    common::holds(name, &model, |state| state.is_done(&model), &[]);
 }
 
 #[test]

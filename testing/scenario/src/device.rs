@@ -2,7 +2,7 @@
 
 use crate::site::{Site, app};
 use crate::wire::{Role, Wire};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use ed25519_dalek::{Signer as _, SigningKey};
 use parlour_proto::device_list::{Action, Draft};
@@ -241,5 +241,44 @@ pub fn proof_at(key: &SigningKey, what: &str, room: &RoomId, detail: &[u8], time
         member_key: MemberKey(key.verifying_key().to_bytes()),
         time,
         signature: key.sign(&entry_bytes(what, room, time, detail)).to_bytes(),
+    }
+}
+
+/// Two accounts that nobody knows, in a room of their own, both entries open.
+pub struct RoomOfTwo {
+    /// Who made it, signed in.
+    pub one: Device,
+    /// Their socket.
+    pub one_inbox: Wire,
+    /// Whom they added, signed in.
+    pub other: Device,
+    /// Their socket.
+    pub other_inbox: Wire,
+    /// The key of the other's entry.
+    pub other_key: SigningKey,
+    /// The room, as its maker knows it.
+    pub room: WireRoom,
+    /// For its messages and commits.
+    pub outbox: Wire,
+}
+
+impl RoomOfTwo {
+    /// Signs both up by their numbers; the other has so many key packages.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn of(site: Site, one: &str, other: &str, packages: usize) -> Result<Self> {
+        let (one, mut one_inbox) = Device::sign_up(site, one).await?;
+        let (mut other, mut other_inbox) = Device::sign_up(site, other).await?;
+        other.publish(&mut other_inbox, Pool::Stranger, packages).await?;
+        let mut outbox = Wire::connect(site, Role::Outbox).await?;
+        let id = RoomId::random(&mut OsRng);
+        let claimed = claim(&mut one_inbox, &other.number, id).await??;
+        let mut room = WireRoom::create_as(&mut one_inbox, id).await?;
+        room.add(&mut outbox, &claimed).await?;
+        let other_key = other.member(&claimed.devices[0].member_key).context("its own key")?.clone();
+        let request = Request::OpenEntry { room: id, proof: proof(&other_key, "open", &id, &[]) };
+        outbox.granted(request).await?;
+        Ok(Self { one, one_inbox, other, other_inbox, other_key, room, outbox })
     }
 }

@@ -2,16 +2,15 @@
 //! the server comes back to itself when the shortage ends.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use parlour_proto::frames::{Answer, Pool, Push, Request, RowBody};
-use parlour_proto::ids::{MessageId, RoomId};
+use parlour_proto::frames::{Answer, Push, Request, RowBody};
+use parlour_proto::ids::MessageId;
 use parlour_proto::problem::Code;
-use parlour_scenario::device::{Device, WireRoom, claim, proof};
+use parlour_scenario::device::{Device, RoomOfTwo, WireRoom};
 use parlour_scenario::person::{Person, befriend, exactly_once, talk};
 use parlour_scenario::process::{Circumstances, Clock, Server, SlowDisk};
 use parlour_scenario::site::Site;
-use parlour_scenario::wire::{Role, Wire};
+use parlour_scenario::wire::Wire;
 use parlour_scenario::{PATIENCE, http};
-use rand_core::OsRng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -32,16 +31,9 @@ struct Pair {
 
 impl Pair {
     async fn in_a_room(site: Site, number: usize) -> Result<Self> {
-        let (_, mut one_inbox) = Device::sign_up(site, &format!("+49300010{number:02}")).await?;
-        let (mut other, mut inbox) = Device::sign_up(site, &format!("+49300011{number:02}")).await?;
-        other.publish(&mut inbox, Pool::Stranger, 2).await?;
-        let mut outbox = Wire::connect(site, Role::Outbox).await?;
-        let id = RoomId::random(&mut OsRng);
-        let claimed = claim(&mut one_inbox, &other.number, id).await??;
-        let mut room = WireRoom::create_as(&mut one_inbox, id).await?;
-        room.add(&mut outbox, &claimed).await?;
-        let key = other.member(&claimed.devices[0].member_key).context("its own key")?;
-        outbox.granted(Request::OpenEntry { room: id, proof: proof(key, "open", &id, &[]) }).await?;
+        let of = |prefix: &str| format!("+{prefix}{number:02}");
+        let two = RoomOfTwo::of(site, &of("49300010"), &of("49300011"), 2).await?;
+        let RoomOfTwo { room, outbox, other, other_inbox: inbox, .. } = two;
         Ok(Self { room, outbox, other, inbox, acknowledged: BTreeMap::new(), seen: BTreeMap::new() })
     }
 

@@ -4,10 +4,10 @@
 use anyhow::{Context as _, Result, ensure};
 use ed25519_dalek::SigningKey;
 use parlour_client::api::ConversationId;
-use parlour_proto::frames::{Answer, EntryChange, Pool, Push, Request, RowBody, ServerFrame, Who};
+use parlour_proto::frames::{Answer, EntryChange, Push, Request, RowBody, ServerFrame, Who};
 use parlour_proto::ids::{MessageId, RoomId, Secret, UnixMillis};
 use parlour_proto::problem::Code;
-use parlour_scenario::device::{Device, WireRoom, additions, claim, noise, proof, proof_at, sign_commit};
+use parlour_scenario::device::{Device, RoomOfTwo, WireRoom, additions, claim, noise, proof, proof_at, sign_commit};
 use parlour_scenario::person::{Person, befriend, talk};
 use parlour_scenario::process::Server;
 use parlour_scenario::site::{Site, app};
@@ -235,32 +235,8 @@ async fn ten_thousand_half_open_connections() -> Result<()> {
     unharmed(&mut server)
 }
 
-/// A stranger with key packages, and a room that another stranger opened with it.
-struct Strangers {
-    one: Device,
-    one_inbox: Wire,
-    other: Device,
-    other_inbox: Wire,
-    outbox: Wire,
-    room: WireRoom,
-    other_key: SigningKey,
-}
-
-impl Strangers {
-    async fn in_a_room(site: Site, number: usize) -> Result<Self> {
-        let (one, mut one_inbox) = Device::sign_up(site, &format!("+493000030{number}")).await?;
-        let (mut other, mut other_inbox) = Device::sign_up(site, &format!("+493000040{number}")).await?;
-        other.publish(&mut other_inbox, Pool::Stranger, 20).await?;
-        let mut outbox = Wire::connect(site, Role::Outbox).await?;
-        let id = RoomId::random(&mut OsRng);
-        let claimed = claim(&mut one_inbox, &other.number, id).await??;
-        let mut room = WireRoom::create_as(&mut one_inbox, id).await?;
-        room.add(&mut outbox, &claimed).await?;
-        let other_key = other.member(&claimed.devices[0].member_key).context("its own key")?.clone();
-        let request = Request::OpenEntry { room: id, proof: proof(&other_key, "open", &id, &[]) };
-        outbox.granted(request).await?;
-        Ok(Self { one, one_inbox, other, other_inbox, outbox, room, other_key })
-    }
+async fn strangers(site: Site, number: usize) -> Result<RoomOfTwo> {
+    RoomOfTwo::of(site, &format!("+493000030{number}"), &format!("+493000040{number}"), 20).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -268,7 +244,7 @@ async fn slow_reader() -> Result<()> {
     let mut server = Server::up()?;
     let site = server.site();
     let witnesses = Witnesses::on(&server).await?;
-    let mut s = Strangers::in_a_room(site, 1).await?;
+    let mut s = strangers(site, 1).await?;
     drop(s.other_inbox);
     // Signs in, and never reads again.
     let deaf = s.other.sign_in(site).await?;
@@ -348,7 +324,7 @@ async fn used_and_expired_proofs() -> Result<()> {
     ensure!(second.refused(forged).await? == Code::Expired);
 
     // Signing in: a signature is for one nonce.
-    let mut s = Strangers::in_a_room(site, 2).await?;
+    let mut s = strangers(site, 2).await?;
     let replay = s.one.authenticate(&s.one_inbox.nonce);
     ensure!(second.refused(replay).await? == Code::NotAuthenticated);
 
@@ -381,7 +357,7 @@ async fn used_and_expired_proofs() -> Result<()> {
 async fn token_used_in_another_room() -> Result<()> {
     let mut server = Server::up()?;
     let site = server.site();
-    let mut s = Strangers::in_a_room(site, 3).await?;
+    let mut s = strangers(site, 3).await?;
     let commit = |room: &WireRoom, changes| Request::Commit(Box::new(room.commit(changes).0));
     let (here, there) = (RoomId::random(&mut OsRng), RoomId::random(&mut OsRng));
     let claimed = claim(&mut s.one_inbox, &s.other.number, here).await??;
@@ -435,7 +411,7 @@ async fn token_used_in_another_room() -> Result<()> {
 async fn wrong_keys_removed_members_and_replays() -> Result<()> {
     let mut server = Server::up()?;
     let site = server.site();
-    let mut s = Strangers::in_a_room(site, 4).await?;
+    let mut s = strangers(site, 4).await?;
 
     // A wrong send key; a room that is none.
     let Request::Send { room, message_id, tag, payload, send_key } = s.room.message(10) else { unreachable!("a send") };

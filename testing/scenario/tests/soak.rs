@@ -4,14 +4,13 @@
 //! `PARLOUR_SOAK=30 cargo test -p parlour-scenario --test soak` takes half an hour for the same days, with as much more traffic.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use parlour_proto::frames::{Answer, Pool, Push, Request, RowBody, ServerFrame};
-use parlour_proto::ids::{MessageId, RoomId};
+use parlour_proto::frames::{Answer, Push, Request, RowBody, ServerFrame};
+use parlour_proto::ids::MessageId;
 use parlour_scenario::PATIENCE;
-use parlour_scenario::device::{Device, WireRoom, claim, proof};
+use parlour_scenario::device::{Device, RoomOfTwo, WireRoom};
 use parlour_scenario::process::{Circumstances, Clock, Server};
 use parlour_scenario::site::{Site, config};
 use parlour_scenario::wire::{Role, Wire};
-use rand_core::OsRng;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -138,16 +137,8 @@ fn most(weights: &[Weight], of: fn(&Weight) -> f64) -> f64 {
 
 /// A room of two of which the second never reads, or reads always.
 async fn pair(site: Site, number: usize) -> Result<(WireRoom, Device)> {
-    let (_, mut one_inbox) = Device::sign_up(site, &format!("+49300020{number:02}")).await?;
-    let (mut other, mut other_inbox) = Device::sign_up(site, &format!("+49300021{number:02}")).await?;
-    other.publish(&mut other_inbox, Pool::Stranger, 1).await?;
-    let mut outbox = Wire::connect(site, Role::Outbox).await?;
-    let id = RoomId::random(&mut OsRng);
-    let claimed = claim(&mut one_inbox, &other.number, id).await??;
-    let mut room = WireRoom::create_as(&mut one_inbox, id).await?;
-    room.add(&mut outbox, &claimed).await?;
-    let key = other.member(&claimed.devices[0].member_key).context("its own key")?;
-    outbox.granted(Request::OpenEntry { room: id, proof: proof(key, "open", &id, &[]) }).await?;
+    let of = |prefix: &str| format!("+{prefix}{number:02}");
+    let RoomOfTwo { room, other, .. } = RoomOfTwo::of(site, &of("49300020"), &of("49300021"), 1).await?;
     Ok((room, other))
 }
 

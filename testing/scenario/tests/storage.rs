@@ -1,10 +1,10 @@
 //! Disks that are full, and databases of another time.
 
 use anyhow::{Context as _, Result, bail, ensure};
-use parlour_proto::frames::{Answer, Pool, Request, RowBody};
+use parlour_proto::frames::{Answer, Request, RowBody};
 use parlour_proto::ids::{MessageId, RoomId};
 use parlour_proto::problem::Code;
-use parlour_scenario::device::{Device, WireRoom, claim, noise, proof};
+use parlour_scenario::device::{Device, RoomOfTwo, WireRoom, noise};
 use parlour_scenario::host::Host;
 use parlour_scenario::http;
 use parlour_scenario::person::{Person, befriend, exactly_once};
@@ -56,25 +56,14 @@ async fn fill(outbox: &mut Wire, room: &WireRoom) -> Result<(Vec<MessageId>, Cod
     bail!("the disk takes everything")
 }
 
-/// A room of two strangers, and the inboxes.
-async fn strangers(site: Site) -> Result<(WireRoom, Wire, Device, Wire, Wire)> {
-    let (_, mut one_inbox) = Device::sign_up(site, "+4930000301").await?;
-    let (mut other, mut other_inbox) = Device::sign_up(site, "+4930000302").await?;
-    other.publish(&mut other_inbox, Pool::Stranger, 2).await?;
-    let mut outbox = Wire::connect(site, Role::Outbox).await?;
-    let id = RoomId::random(&mut OsRng);
-    let claimed = claim(&mut one_inbox, &other.number, id).await??;
-    let mut room = WireRoom::create_as(&mut one_inbox, id).await?;
-    room.add(&mut outbox, &claimed).await?;
-    let key = other.member(&claimed.devices[0].member_key).context("its own key")?;
-    outbox.granted(Request::OpenEntry { room: id, proof: proof(key, "open", &id, &[]) }).await?;
-    Ok((room, one_inbox, other, other_inbox, outbox))
+async fn strangers(site: Site) -> Result<RoomOfTwo> {
+    RoomOfTwo::of(site, "+4930000301", "+4930000302", 2).await
 }
 
 /// Fills the disk, and holds the server to its word: nothing more is taken, everything that was taken is given out, and
 /// once `relief` has come writing goes on.
 async fn full_and_back(site: Site, relief: impl FnOnce() -> Result<()>) -> Result<()> {
-    let (room, mut one_inbox, other, other_inbox, mut outbox) = strangers(site).await?;
+    let RoomOfTwo { room, mut one_inbox, other, other_inbox, mut outbox, .. } = strangers(site).await?;
     drop(other_inbox);
     let (acknowledged, code) = fill(&mut outbox, &room).await?;
     ensure!(code == Code::Full, "{code:?}");
@@ -212,7 +201,7 @@ async fn filled_by_others_to_the_last_byte_it_still_deletes() -> Result<()> {
     let mut server = Server::up_in(dir, disk.join("data"), &[])?;
     let reserve = server.data().join("reserve");
     ensure!(std::fs::metadata(&reserve)?.len() == 4 * MIB, "a sixteenth of the disk is kept back");
-    let (room, _one_inbox, other, other_inbox, mut outbox) = strangers(server.site()).await?;
+    let RoomOfTwo { room, one_inbox: _inbox, other, other_inbox, mut outbox, .. } = strangers(server.site()).await?;
     drop(other_inbox);
     for _ in 0..20 {
         outbox.granted(room.message(30_000)).await?;
