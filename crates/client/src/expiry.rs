@@ -73,11 +73,17 @@ record! {
 pub(crate) enum Ends {
     Once,
     /// So long after it was read.
-    Read { seconds: u32 },
+    Read {
+        seconds: u32,
+    },
     /// So long after it was sent, which is the time of its row: all agree on that, and its author's clock may be wrong.
-    Sent { seconds: u32 },
+    Sent {
+        seconds: u32,
+    },
     /// At an instant by its author's clock.
-    At { unix_s: u32 },
+    At {
+        unix_s: u32,
+    },
 }
 
 impl Ends {

@@ -389,6 +389,7 @@ impl Engine {
 
     /// A message that could not be read: its sender is asked for it when the room works again.
     pub(crate) fn unreadable(&mut self, room: RoomId, message: MessageId) {
+        tracing::debug!(?room, ?message, "a message that cannot be read");
         self.s.counters().unreadable += 1;
         self.again = true;
         if let Some(r) = self.s.rooms.get_mut(&room)

@@ -533,3 +533,27 @@ fn a_device_that_goes_at_once_has_told_the_others_what_it_did() {
     assert!(matches!(w.reply(new, parting), Some(Ok(Reply::Ok))));
     assert!(devices(&mut w, old).iter().any(|device| device.name == "Pantry"));
 }
+
+#[test]
+fn a_group_that_one_left_and_comes_back_to_is_one_on_a_device_linked_in_between() {
+    let (mut w, users, groups) = group(83, 3);
+    let (ada, ben) = (users[0], users[1]);
+    w.say(ben, groups[1], "before");
+    w.run_for(2_000);
+    w.ask(ben, Intent::Leave { conversation: groups[1] }).unwrap();
+    w.run_for(5_000);
+    let tablet = link(&mut w, ben);
+    w.run_for(20_000);
+    let intent = Intent::CreateGroupLink { conversation: groups[0], approve: false, uses: 3, ttl_s: 3_600 };
+    let Ok(Reply::GroupLink(link)) = w.ask(ada, intent) else { panic!() };
+    w.ask(tablet, Intent::JoinByLink { link: link.text }).unwrap();
+    w.run_for(20_000);
+    w.say(ada, groups[0], "after");
+    w.run_for(2_000);
+    for home in [ben, tablet] {
+        let of_group: Vec<_> = w.conversations(home).into_iter().filter(|c| c.is_group).collect();
+        assert_eq!(of_group.len(), 1, "{of_group:?}");
+        assert_eq!(of_group[0].state, ConversationState::Open);
+        assert_eq!(w.texts(home, of_group[0].id), ["before", "after"]);
+    }
+}
