@@ -28,6 +28,10 @@ impl Engine {
             // Declined or left; or joined by this very Welcome before.
             return Step::Done;
         }
+        if self.list_wanted {
+            // An own device that is newer than the list that is known here may have made it.
+            return Step::Wait;
+        }
         let usable = |r: &Room| matches!(r.phase, Phase::Building | Phase::Live | Phase::Superseded);
         if self.s.rooms.get(&row.room).is_some_and(usable) {
             // Joined by this very Welcome before; or somebody wants to put another group in the place of one that works.

@@ -557,3 +557,48 @@ fn a_group_that_one_left_and_comes_back_to_is_one_on_a_device_linked_in_between(
         assert_eq!(w.texts(home, of_group[0].id), ["before", "after"]);
     }
 }
+
+#[test]
+fn what_is_said_between_an_acceptance_and_another_device_hearing_of_it_is_on_both() {
+    let mut w = World::new(84);
+    let (ada, ben) = (w.user(1), w.user(2));
+    let tablet = link(&mut w, ben);
+    w.send(ada, &bell(2), "hello").unwrap();
+    w.run_for(2_000);
+    w.ask(tablet, Intent::GoOffline).unwrap();
+    let request = w.requests(ben).pop().unwrap().id;
+    w.ask(ben, Intent::Accept { request }).unwrap();
+    w.run_for(2_000);
+    let at_ada = w.only_conversation(ada).id;
+    w.say(ada, at_ada, "meanwhile");
+    w.run_for(2_000);
+    w.sync(tablet);
+    w.run_for(20_000);
+    w.say(ada, at_ada, "after");
+    w.run_for(2_000);
+    for home in [ben, tablet] {
+        let at = w.only_conversation(home).id;
+        assert_eq!(w.texts(home, at), ["hello", "meanwhile", "after"]);
+    }
+}
+
+#[test]
+fn a_device_that_was_off_while_another_one_was_linked_suspects_nobody() {
+    let (mut w, users, groups) = group(85, 2);
+    let ben = users[1];
+    let tablet = link(&mut w, ben);
+    w.ask(ben, Intent::GoOffline).unwrap();
+    let phone = link(&mut w, tablet);
+    w.run_for(5_000);
+    let members = vec![Target::Account(w.account(users[0]))];
+    w.ask(phone, Intent::CreateGroup { title: "of the newest".into(), members }).unwrap();
+    w.run_for(10_000);
+    w.sync(ben);
+    w.run_for(20_000);
+    assert_eq!(w.status(ben).refused, 0);
+    let open = |c: &&Conversation| c.is_group && c.state == ConversationState::Open;
+    assert_eq!(w.conversations(ben).iter().filter(open).count(), 2);
+    w.say(users[0], groups[0], "still here");
+    w.run_for(2_000);
+    assert!(w.texts(ben, groups[1]).contains(&"still here".to_owned()));
+}

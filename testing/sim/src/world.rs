@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use parlour_client::api::{Changes, Event, Input, Intent, MessageState, Reply, Role, Socket};
+use parlour_client::api::{Changes, ConversationState, Event, Input, Intent, MessageState, Reply, Role, Socket};
 use parlour_proto::{
     frames::{ClientFrame, Push, Request, ServerFrame},
     ids::{MessageId, UnixMillis},
@@ -668,6 +668,12 @@ impl World {
                         let end = message.expires.map_or(u64::MAX, |end| end.0);
                         it.shown.insert((*conversation, message.id), end);
                     }
+                }
+                if let Event::Conversation(shown) = &event
+                    && shown.state == ConversationState::Closed
+                {
+                    // Who blocks a request keeps nothing of it.
+                    it.shown.retain(|(conversation, _), _| *conversation != shown.id);
                 }
                 if let Event::Gone { conversation, messages } = &event {
                     for message in messages {
