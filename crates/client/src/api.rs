@@ -749,7 +749,7 @@ pub struct Request {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Status {
     pub received: u64,
-    /// Messages that came and could not be shown.
+    /// Messages that came and could not be shown, nor were sent once more.
     pub unreadable: u64,
     /// What came and was refused, being forged, altered, repeated or not fitting ([`Event::Interference`]).
     pub refused: u64,

@@ -17,8 +17,8 @@ const MOST: usize = 256;
 /// So many bytes of them.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 
-/// An introduction comes within this, or what was heard is refused: the user is told.
-const PATIENCE_MS: u64 = 120_000;
+/// An introduction comes within this, or a message is refused: the user is told.
+pub(crate) const PATIENCE_MS: u64 = 120_000;
 
 /// A message of somebody who was not introduced yet.
 pub(crate) struct Early {
@@ -27,7 +27,8 @@ pub(crate) struct Early {
     pub(crate) message: MessageId,
     pub(crate) stamp: [u8; 32],
     pub(crate) heard: Message,
-    pub(crate) since: UnixMillis,
+    /// When it is given up; `None`: no sooner than others need its place, and nobody is told.
+    pub(crate) until: Option<UnixMillis>,
 }
 
 impl Engine {
@@ -39,7 +40,9 @@ impl Engine {
                 r.unreadable.push(early.message);
             }
         }
-        self.wake_at(early.since.plus_ms(PATIENCE_MS));
+        if let Some(until) = early.until {
+            self.wake_at(until);
+        }
         self.early.push_back(early);
         let bytes = |early: &Early| early.heard.content.len();
         while self.early.len() > MOST || self.early.iter().map(bytes).sum::<usize>() > MOST_BYTES {
@@ -57,7 +60,7 @@ impl Engine {
         let now = self.now;
         for early in std::mem::take(&mut self.early) {
             let verified = self.trust(&early.heard.sender) == Trust::Verified;
-            let over = now >= early.since.plus_ms(PATIENCE_MS);
+            let over = early.until.is_some_and(|until| now >= until);
             if !verified && !over {
                 self.early.push_back(early);
                 continue;
@@ -69,8 +72,8 @@ impl Engine {
             }
             self.hear_now(&row, conversation, message, stamp, heard, true, rng);
         }
-        if let Some(first) = self.early.front() {
-            self.wake_at(first.since.plus_ms(PATIENCE_MS));
+        if let Some(next) = self.early.iter().filter_map(|early| early.until).min() {
+            self.wake_at(next);
         }
     }
 }

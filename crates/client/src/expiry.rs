@@ -118,6 +118,11 @@ impl StoredTimer {
         }
     }
 
+    /// Whether each reader's time is their own.
+    pub(crate) fn counts_from_reading(&self) -> bool {
+        matches!(self, Self::Reading { .. } | Self::Once)
+    }
+
     /// As it is written into a message that is sealed now.
     pub(crate) fn expires(&self, now: UnixMillis) -> Expires {
         match *self {
@@ -362,12 +367,12 @@ mod tests {
             let (timer, expires) = engine.ending(&room, time, Some(says));
             (timer.map(|timer| timer.shown()), expires.map(|end| end.since(time)))
         };
-        assert_eq!(ending(Expires::At { unix_s: 1 }), (Some(Timer::Sending(1)), Some(0)), "in the past: over at once");
-        assert_eq!(ending(Expires::At { unix_s: u32::MAX }), (Some(Timer::Sending(MOST_TIMER_S)), Some(DAY_MS)));
-        let most = Expires::AfterReading { seconds: u32::MAX };
+        assert_eq!(ending(Ends::At { unix_s: 1 }), (Some(Timer::Sending(1)), Some(0)), "in the past: over at once");
+        assert_eq!(ending(Ends::At { unix_s: u32::MAX }), (Some(Timer::Sending(MOST_TIMER_S)), Some(DAY_MS)));
+        let most = Ends::Read { seconds: u32::MAX };
         assert_eq!(ending(most), (Some(Timer::Reading(MOST_TIMER_S)), Some(DAY_MS)), "not past the policy's");
-        assert_eq!(ending(Expires::AfterReading { seconds: 1 }), (Some(Timer::Reading(LEAST_TIMER_S)), Some(DAY_MS)));
-        assert_eq!(ending(Expires::AfterReading { seconds: 0 }), (Some(Timer::Once), Some(DAY_MS)));
+        assert_eq!(ending(Ends::Read { seconds: 1 }), (Some(Timer::Reading(LEAST_TIMER_S)), Some(DAY_MS)));
+        assert_eq!(ending(Ends::Once), (Some(Timer::Once), Some(DAY_MS)));
     }
 
     #[test]

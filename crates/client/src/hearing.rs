@@ -2,14 +2,15 @@
 
 use crate::api::{ConversationId, ConversationState, Event, Failure, Interference};
 use crate::contacts::{Trust, address_key, proto_account};
-use crate::early::Early;
+use crate::early::{Early, PATIENCE_MS};
 use crate::engine::{Engine, Load};
+use crate::expiry::{Ends, StoredTimer};
 use crate::messages::{Note, Said};
 use crate::saying::{self, Heard, Hello, Known};
 use crate::state::{Asking, Saying, Want};
 use bytes::Bytes;
 use parlour_proto::address::Address;
-use parlour_proto::content::{Expires, Report, Status};
+use parlour_proto::content::{Report, Status};
 use parlour_proto::frames::{AccountRef, Row};
 use parlour_proto::ids::{MessageId, RoomId, UnixMillis};
 use rand_core::CryptoRngCore;
@@ -64,14 +65,15 @@ impl Engine {
             // In a group somebody may be heard before the roster that introduces them.
             Trust::Unknown if !known && !is_request => {
                 if matches!(said, Heard::Profile { .. }) {
-                    let early = Early { row: row.clone(), conversation, message, stamp, heard, since: self.now };
+                    let early = Early { row: row.clone(), conversation, message, stamp, heard, until: None };
                     return self.keep_early(early, true);
                 }
             }
             // Or a device that somebody we know has linked since.
             Trust::Unknown if known && !is_me && self.is_group_room(&row.room) && !was_early => {
                 let again = matches!(said, Heard::Again { .. });
-                let early = Early { row: row.clone(), conversation, message, stamp, heard, since: self.now };
+                let until = Some(self.now.plus_ms(PATIENCE_MS));
+                let early = Early { row: row.clone(), conversation, message, stamp, heard, until };
                 return self.keep_early(early, again);
             }
             // Another own device brought us in, and what it knows of them is still to come.
@@ -135,14 +137,12 @@ impl Engine {
                     self.put_said(conversation, message, None, said);
                 }
             }
-            Heard::Again { message: original, text, in_reply_to, ends } => {
-                let asked = self.take_missing(conversation, original);
-                let said = self.said_again(row, text, in_reply_to, evidence, stamp, ends);
-                if asked {
-                    self.put_said(conversation, original, None, said);
-                } else {
-                    self.said_unasked(conversation, row.room, original, None, said);
-                }
+            Heard::Again { message: original, text, in_reply_to, ends, over } => {
+                let (timer, mut expires) = self.ending_again(&row.room, row.time, ends, over);
+                let own = timer.as_ref().and_then(|timer| timer.end_of_own(row.time));
+                expires = [expires, own].into_iter().flatten().min();
+                let said = Said { text, in_reply_to, time: row.time, evidence, stamp, timer, expires };
+                self.hear_again(conversation, row.room, original, None, said);
             }
             // What was delivered to another device, and how we want to be seen.
             Heard::Profile { .. } | Heard::Own(_) | Heard::Invitation(_) | Heard::Join(_) => {}
@@ -290,15 +290,10 @@ impl Engine {
                 self.put_said(conversation, message, Some(from), said);
                 self.delivered.entry((conversation, row.room)).or_default().push(message);
             }
-            Heard::Again { message: original, text, in_reply_to, ends } => {
-                let asked = self.take_missing(conversation, original);
-                let said = self.said_again(row, text, in_reply_to, evidence, stamp, ends);
-                if asked {
-                    self.put_said(conversation, original, Some(from), said);
-                    self.delivered.entry((conversation, row.room)).or_default().push(original);
-                } else {
-                    self.said_unasked(conversation, row.room, original, Some(by), said);
-                }
+            Heard::Again { message: original, text, in_reply_to, ends, over } => {
+                let (timer, expires) = self.ending_again(&row.room, row.time, ends, over);
+                let said = Said { text, in_reply_to, time: row.time, evidence, stamp, timer, expires };
+                self.hear_again(conversation, row.room, original, Some(from), said);
             }
             Heard::Edit { message, text } => self.note(conversation, message, &Note::Edit { by, text }),
             Heard::Delete { message } => self.note(conversation, message, &Note::Delete { by }),
@@ -324,24 +319,44 @@ impl Engine {
     }
 
     /// What was said before is over when it would have been.
-    fn said_again(
+    fn ending_again(
         &self,
-        row: &Row,
-        text: String,
-        in_reply_to: Option<MessageId>,
-        evidence: Bytes,
-        stamp: [u8; 32],
-        ends: Option<Expires>,
-    ) -> Said {
-        let policy = self.over_at(&row.room, row.time);
-        let expires = match ends {
-            Some(Expires::At { unix_s }) => {
-                let end = UnixMillis(u64::from(unix_s) * 1_000);
-                Some(policy.map_or(end, |policy| policy.min(end)))
+        room: &RoomId,
+        time: UnixMillis,
+        ends: Option<Ends>,
+        over: Option<u32>,
+    ) -> (Option<StoredTimer>, Option<UnixMillis>) {
+        let (timer, policy, end) = match ends {
+            Some(Ends::At { unix_s }) => (None, self.over_at(room, time), Some(unix_s)),
+            ends => {
+                let (timer, policy) = self.ending(room, time, ends);
+                (timer, policy, over)
             }
-            _ => policy,
         };
-        Said { text, in_reply_to, time: row.time, evidence, stamp, timer: None, expires }
+        let end = end.map(|unix_s| UnixMillis(u64::from(unix_s) * 1_000));
+        (timer, [policy, end].into_iter().flatten().min())
+    }
+
+    /// A message is said again: it is taken if it was missed, and if nothing is stored under its id. One with a timer has left nothing
+    /// behind where it has been read: it is taken only where it was asked for.
+    fn hear_again(
+        &mut self,
+        conversation: ConversationId,
+        room: RoomId,
+        original: MessageId,
+        from: Option<&AccountRef>,
+        said: Said,
+    ) {
+        if self.take_missing(conversation, original) {
+            let counters = self.s.counters();
+            counters.unreadable = counters.unreadable.saturating_sub(1);
+            self.put_said(conversation, original, from, said);
+            if from.is_some() {
+                self.delivered.entry((conversation, room)).or_default().push(original);
+            }
+        } else if said.timer.is_none() {
+            self.said_unasked(conversation, room, original, from.cloned(), said);
+        }
     }
 
     fn take_missing(&mut self, conversation: ConversationId, message: MessageId) -> bool {
@@ -450,10 +465,10 @@ impl Engine {
             if !open || self.best_room(conversation).is_none() {
                 continue;
             }
+            let unreadable = self.s.rooms.get_mut(&room).map(|r| std::mem::take(&mut r.unreadable)).unwrap_or_default();
+            let (waiting, messages): (Vec<_>, Vec<_>) =
+                unreadable.into_iter().partition(|message| self.is_early(message));
             let Some(r) = self.s.rooms.get_mut(&room) else { continue };
-            let (waiting, messages): (Vec<_>, Vec<_>) = std::mem::take(&mut r.unreadable)
-                .into_iter()
-                .partition(|message| self.early.iter().any(|early| early.message == *message));
             r.unreadable = waiting;
             r.missing.extend(&messages);
             let surplus = r.missing.len().saturating_sub(512);

@@ -350,14 +350,20 @@ impl Engine {
             return self.load_rows(prefix, Load::Again(conversation, original));
         }
         let Some((stored, notes, _)) = parts(rows.iter()) else { return };
-        if self.is_over(stored.expires, stored.kept) || stored.timer.is_some() {
+        // What is seen once may have been, on another device: nothing of that would be left.
+        if self.is_over(stored.expires, stored.kept) || matches!(stored.timer, Some(StoredTimer::Once)) {
             return;
         }
+        let timer = stored.timer.as_ref().filter(|timer| timer.counts_from_reading()).cloned();
         let message = self.assemble(id, &stored, &notes);
         if message.from.is_none() && !message.deleted && self.s.conversations.contains(&conversation) {
             let text = mention::said(&message.text, &message.mentions);
-            let expires = message.expires;
-            let saying = Saying::Again { message: id, text, in_reply_to: message.in_reply_to, expires };
+            // One's own end of what counts from reading is not the readers'.
+            let expires = match (&timer, self.best_room(conversation)) {
+                (Some(_), Some(room)) => self.over_at(&room, stored.time),
+                _ => message.expires,
+            };
+            let saying = Saying::Again { message: id, text, in_reply_to: message.in_reply_to, expires, timer };
             let again = self.say(conversation, saying, None, 0, rng);
             let mut key = self.message_prefix(conversation, again);
             key.push(b'a');

@@ -18,6 +18,14 @@ use parlour_proto::ids::{MessageId, Secret, UnixMillis};
 use rand_core::CryptoRngCore;
 
 record! {
+    /// What was said before under this id is said once more.
+    struct Again {
+        message: MessageId,
+        over: Option<u32>,
+    }
+}
+
+record! {
     /// Who somebody is: root and device list to verify, the rest as they say.
     struct Hello {
         root: [u8; 32],
@@ -62,7 +70,9 @@ pub(crate) enum Heard {
         message: MessageId,
         text: String,
         in_reply_to: Option<MessageId>,
-        ends: Option<Expires>,
+        ends: Option<Ends>,
+        /// In seconds of unix time: when it is over at the latest.
+        over: Option<u32>,
     },
     Roster {
         known: Vec<Known>,
@@ -165,11 +175,13 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
         Saying::Invitation { .. } => content.body = Part::Control(Control::Invitation { title: around.title }),
         Saying::Join { secret } => content.body = Part::Control(Control::Join { secret: secret.clone() }),
         Saying::Title { title } => content.body = Part::Control(Control::GroupTitle { title: title.clone() }),
-        Saying::Again { message, text, in_reply_to, expires } => {
+        Saying::Again { message, text, in_reply_to, expires, timer } => {
             content.body = Part::text(text);
             content.in_reply_to = *in_reply_to;
-            content.expires = expires.map(|end| Expires::At { unix_s: unix_s(end) });
-            extension(&mut content, AGAIN, |out| message.put(out))?;
+            let end = expires.map(unix_s);
+            let counted = timer.as_ref().map(|timer| timer.expires(around.now));
+            content.expires = counted.or(end.map(|unix_s| Expires::At { unix_s }));
+            extension(&mut content, AGAIN, |out| Again { message: *message, over: end }.put(out))?;
         }
         Saying::Roster { .. } => {
             content.body = Part::Control(Control::GroupTitle { title: around.title });
@@ -193,14 +205,17 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
         hello.name = hello.name.as_deref().and_then(clean_name);
         hello.address = hello.address.as_deref().and_then(clean_name);
     }
-    let again = find(&content, AGAIN).and_then(|value| MessageId::take(&mut Dec::new(value)).ok());
+    let again = find(&content, AGAIN).and_then(|value| Again::take(&mut Dec::new(value)).ok());
     let roster = find(&content, ROSTER).and_then(|value| Vec::take(&mut Dec::new(value)).ok());
     let lasts = find(&content, LASTS).and_then(|value| u32::take(&mut Dec::new(value)).ok());
     let (in_reply_to, ends) = (content.in_reply_to, content.expires);
     let heard = match (content.body, content.replaces) {
         (Part::Text(text), Some(message)) => Heard::Edit { message, text: text.text },
         (Part::Text(text), None) => match again {
-            Some(message) => Heard::Again { message, text: text.text, in_reply_to, ends },
+            Some(Again { message, over }) => {
+                let ends = ends.map(|ends| Ends::new(ends, None));
+                Heard::Again { message, text: text.text, in_reply_to, ends, over }
+            }
             None => Heard::Text { text: text.text, in_reply_to, ends: ends.map(|ends| Ends::new(ends, lasts)) },
         },
         (Part::Delete, Some(message)) => Heard::Delete { message },

@@ -4,37 +4,8 @@
 mod support;
 
 use parlour_client::api::*;
+use support::choir::Choir;
 use support::*;
-
-/// Ada's group, with Ben in it (both know each other).
-struct Choir {
-    w: World,
-    ada: usize,
-    ben: usize,
-    at_ada: ConversationId,
-    at_ben: ConversationId,
-}
-
-fn choir(seed: u64) -> Choir {
-    let (w, users, groups) = group(seed, 2);
-    Choir { w, ada: users[0], ben: users[1], at_ada: groups[0], at_ben: groups[1] }
-}
-
-impl Choir {
-    fn add(&mut self, address: &str) {
-        let members = vec![Target::Address(address.to_owned())];
-        self.w.ask(self.ada, Intent::AddMembers { conversation: self.at_ada, members }).unwrap();
-        self.w.run_for(3_000);
-    }
-
-    fn link(&mut self) -> GroupLink {
-        let intent = Intent::CreateGroupLink { conversation: self.at_ada, approve: false, uses: 3, ttl_s: 3_600 };
-        match self.w.ask(self.ada, intent) {
-            Ok(Reply::GroupLink(link)) => link,
-            other => panic!("{other:?}"),
-        }
-    }
-}
 
 fn groups(w: &mut World, client: usize) -> Vec<Conversation> {
     w.conversations(client).into_iter().filter(|c| c.is_group && c.state == ConversationState::Open).collect()
@@ -42,12 +13,12 @@ fn groups(w: &mut World, client: usize) -> Vec<Conversation> {
 
 #[test]
 fn joining_by_the_link_of_who_has_asked_oneself_answers_nothing() {
-    let mut c = choir(40);
+    let mut c = Choir::new(40);
     let dan = c.w.user(3);
     let ben = c.w.account(c.ben);
     c.w.send(c.ada, &bell(3), "would you sing with us?").unwrap();
     c.w.run_for(2_000);
-    let link = c.link();
+    let link = c.link(false, 3);
     c.w.ask(dan, Intent::JoinByLink { link: link.text }).unwrap();
     c.w.run_for(5_000);
     assert_eq!(groups(&mut c.w, dan).len(), 1);
@@ -65,10 +36,10 @@ fn joining_by_the_link_of_who_has_asked_oneself_answers_nothing() {
 
 #[test]
 fn writing_to_whose_request_waits_lets_them_in() {
-    let mut c = choir(41);
+    let mut c = Choir::new(41);
     let dan = c.w.user(3);
     // An invitation names nobody's address: dan cannot know that he writes to who asked.
-    c.add(&bell(3));
+    c.add(&bell(3)).unwrap();
     assert_eq!(c.w.requests(dan).len(), 1);
     c.w.send(dan, &bell(0), "is it you?").unwrap();
     c.w.run_for(5_000);
@@ -102,13 +73,13 @@ fn writing_to_whose_invitation_one_declined_accepts_it() {
 
 #[test]
 fn who_came_after_one_left_may_bring_one_back() {
-    let mut c = choir(42);
+    let mut c = Choir::new(42);
     let dan = c.w.user(3);
     c.w.befriend(c.ada, dan, &bell(3));
     c.w.befriend(c.ben, dan, &bell(3));
     c.w.ask(c.ben, Intent::Leave { conversation: c.at_ben }).unwrap();
     c.w.run_for(5_000);
-    c.add(&bell(3));
+    c.add(&bell(3)).unwrap();
     let at_dan = groups(&mut c.w, dan)[0].id;
     let members = vec![Target::Account(c.w.account(c.ben))];
     c.w.ask(dan, Intent::AddMembers { conversation: at_dan, members }).unwrap();

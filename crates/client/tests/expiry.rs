@@ -429,6 +429,33 @@ fn a_timer_runs_from_reading_on_all_of_a_readers_devices_and_from_sending_for_it
     }
 }
 
+/// Ben's device has lost its group state and cannot read what comes; his tablet can.
+#[test]
+fn what_has_a_timer_and_could_not_be_read_is_sent_once_more_with_its_timer() {
+    for (seed, timer) in [(530, Timer::Reading(600)), (531, Timer::Sending(600)), (532, Timer::Once)] {
+        let mut t = two(seed);
+        let tablet = link(&mut t.w, t.ben);
+        t.w.wipe_mls(t.ben);
+        t.w.run_for(5_000);
+        let message = t.say("while it lasts", Some(timer));
+        t.w.run_for(20_000);
+        let at_ben = t.w.messages(t.ben, t.at_ben).into_iter().find(|shown| shown.id == message);
+        if timer == Timer::Once {
+            // It may have been seen on the tablet, and nothing of that would be left.
+            assert!(at_ben.is_none());
+            continue;
+        }
+        assert_eq!(at_ben.and_then(|shown| shown.timer).is_some(), matches!(timer, Timer::Reading(_)));
+        t.w.ask(t.ben, Intent::MarkRead { conversation: t.at_ben }).unwrap();
+        t.w.run_for(500_000);
+        assert_eq!(t.texts().1, ["hello", "while it lasts"], "{timer:?}");
+        t.w.run_for(150_000);
+        for client in [t.ada, t.ben, tablet] {
+            assert_eq!(t.w.all_texts(client), ["hello"], "{timer:?}");
+        }
+    }
+}
+
 #[test]
 fn a_timer_from_sending_runs_for_everybody_at_once_and_in_bounds() {
     let mut t = two(513);

@@ -7,32 +7,12 @@ use parlour_client::api::*;
 use parlour_proto::address::Invite;
 use parlour_proto::frames::{AppId, ReachRule};
 use parlour_proto::ids::Secret;
+use support::choir::Choir;
 use support::*;
 
 const DAY_MS: u64 = 24 * 3_600_000;
 
-/// Ada's group, with Ben in it (both know each other).
-struct Choir {
-    w: World,
-    ada: usize,
-    ben: usize,
-    at_ada: ConversationId,
-    at_ben: ConversationId,
-}
-
-fn choir(seed: u64) -> Choir {
-    let (w, users, groups) = group(seed, 2);
-    Choir { w, ada: users[0], ben: users[1], at_ada: groups[0], at_ben: groups[1] }
-}
-
 impl Choir {
-    fn add(&mut self, address: &str) -> Result<Reply, Failure> {
-        let members = vec![Target::Address(address.to_owned())];
-        let reply = self.w.ask(self.ada, Intent::AddMembers { conversation: self.at_ada, members });
-        self.w.run_for(3_000);
-        reply
-    }
-
     fn invited(&mut self) -> usize {
         let group = self.w.conversations(self.ada).into_iter().find(|c| c.id == self.at_ada).unwrap();
         group.group.map_or(0, |view| view.invited.len())
@@ -41,14 +21,6 @@ impl Choir {
     fn members(&mut self) -> usize {
         let group = self.w.conversations(self.ada).into_iter().find(|c| c.id == self.at_ada).unwrap();
         group.members.len()
-    }
-
-    fn link(&mut self, approve: bool, uses: u32) -> GroupLink {
-        let intent = Intent::CreateGroupLink { conversation: self.at_ada, approve, uses, ttl_s: 3_600 };
-        match self.w.ask(self.ada, intent) {
-            Ok(Reply::GroupLink(link)) => link,
-            other => panic!("{other:?}"),
-        }
     }
 
     fn links(&mut self, client: usize, group: ConversationId) -> Vec<GroupLink> {
@@ -113,7 +85,7 @@ fn tablet(w: &mut World, of: usize) -> usize {
 
 #[test]
 fn a_stranger_who_is_added_is_asked_and_comes_in_by_accepting() {
-    let mut c = choir(1);
+    let mut c = Choir::new(1);
     let cleo = c.w.user(2);
     let before = c.w.conversations(c.ada).len();
     let Ok(Reply::Conversation(shown)) = c.add(&bell(2)) else { panic!() };
@@ -173,7 +145,7 @@ fn somebody_seen_in_a_group_can_be_asked_into_another_one() {
 
 #[test]
 fn nobody_there_is_told_at_once_and_leaves_nothing() {
-    let mut c = choir(4);
+    let mut c = Choir::new(4);
     let before = c.w.conversations(c.ada).len();
     assert_eq!(c.add(&bell(77)).unwrap_err(), Failure::NotReachable);
     assert_eq!((c.invited(), c.w.conversations(c.ada).len()), (0, before));
@@ -184,7 +156,7 @@ fn nobody_there_is_told_at_once_and_leaves_nothing() {
 #[test]
 fn an_acceptance_weeks_later_counts_and_one_after_thirty_days_does_not() {
     for (days, comes) in [(25, true), (31, false)] {
-        let mut c = choir(5);
+        let mut c = Choir::new(5);
         let cleo = c.w.user(2);
         c.add(&bell(2)).unwrap();
         let request = c.w.requests(cleo).pop().unwrap().id;
@@ -204,7 +176,7 @@ fn an_acceptance_weeks_later_counts_and_one_after_thirty_days_does_not() {
 #[test]
 fn an_invitation_ends_when_it_is_taken_back_or_the_adder_may_not_add_or_leaves() {
     for end in 0..4 {
-        let mut c = choir(6);
+        let mut c = Choir::new(6);
         let cleo = c.w.user(2);
         // Ben asks: he is no admin.
         let members = vec![Target::Address(bell(2))];
@@ -231,7 +203,7 @@ fn an_invitation_ends_when_it_is_taken_back_or_the_adder_may_not_add_or_leaves()
 
 #[test]
 fn who_declines_is_not_added_and_the_adder_is_not_told() {
-    let mut c = choir(7);
+    let mut c = Choir::new(7);
     let cleo = c.w.user(2);
     c.add(&bell(2)).unwrap();
     let request = c.w.requests(cleo).pop().unwrap().id;
@@ -243,7 +215,7 @@ fn who_declines_is_not_added_and_the_adder_is_not_told() {
 
 #[test]
 fn an_acceptance_at_one_device_brings_in_both_and_any_device_of_the_adder_does_it() {
-    let mut c = choir(8);
+    let mut c = Choir::new(8);
     let cleo = c.w.user(2);
     let (ada_s, cleo_s) = (tablet(&mut c.w, c.ada), tablet(&mut c.w, cleo));
     c.add(&bell(2)).unwrap();
@@ -269,7 +241,7 @@ fn an_acceptance_at_one_device_brings_in_both_and_any_device_of_the_adder_does_i
 
 #[test]
 fn a_link_brings_somebody_in_and_makes_nobody_a_contact() {
-    let mut c = choir(20);
+    let mut c = Choir::new(20);
     let dan = c.w.user(3);
     let account = c.w.account(dan);
     let before = (c.w.conversations(c.ada).len(), c.w.server.doors(&account));
@@ -299,7 +271,7 @@ fn a_link_brings_somebody_in_and_makes_nobody_a_contact() {
 
 #[test]
 fn with_approval_it_is_a_request_that_lets_in_or_not() {
-    let mut c = choir(21);
+    let mut c = Choir::new(21);
     let (dan, eve) = (c.w.user(3), c.w.user(4));
     c.w.ask(dan, Intent::SetName { name: "Dan".into() }).unwrap();
     let link = c.link(true, 5);
@@ -329,7 +301,7 @@ fn a_secret_that_is_wrong_or_worth_nothing_looks_like_nobody_looking() {
     // 0 another secret, 1 revoked (by a device whose server does not know yet), 2 too old, 3 the maker may not add any more,
     // 4 the maker was removed, 5 used up.
     for end in 0..6 {
-        let mut c = choir(22);
+        let mut c = Choir::new(22);
         let dan = c.w.user(3);
         let ben_s = c.w.account(c.ben);
         let intent = Intent::CreateGroupLink { conversation: c.at_ben, approve: end % 2 == 0, uses: 1, ttl_s: 3_600 };
@@ -376,7 +348,7 @@ fn a_secret_that_is_wrong_or_worth_nothing_looks_like_nobody_looking() {
 
 #[test]
 fn what_nobody_answers_ends_after_thirty_days_or_when_one_stops_waiting() {
-    let mut c = choir(23);
+    let mut c = Choir::new(23);
     let (dan, eve) = (c.w.user(3), c.w.user(4));
     let accounts = [c.w.account(dan), c.w.account(eve)];
     let link = c.link(true, 9);
@@ -404,7 +376,7 @@ fn what_nobody_answers_ends_after_thirty_days_or_when_one_stops_waiting() {
 
 #[test]
 fn opening_a_link_twice_or_from_within_does_no_harm() {
-    let mut c = choir(24);
+    let mut c = Choir::new(24);
     let dan = c.w.user(3);
     let link = c.link(true, 9);
     join(&mut c.w, dan, &link.text).unwrap();
@@ -433,7 +405,7 @@ fn opening_a_link_twice_or_from_within_does_no_harm() {
 
 #[test]
 fn a_friend_joins_by_the_conversation_that_is_there() {
-    let mut c = choir(25);
+    let mut c = Choir::new(25);
     let dan = c.w.user(3);
     let (at_dan, at_ada) = c.w.befriend(dan, c.ada, &bell(0));
     let link = c.link(true, 1);
@@ -452,7 +424,7 @@ fn a_friend_joins_by_the_conversation_that_is_there() {
 
 #[test]
 fn a_join_and_a_request_to_write_are_two_things() {
-    let mut c = choir(26);
+    let mut c = Choir::new(26);
     let dan = c.w.user(3);
     c.w.send(dan, &bell(0), "may I write?").unwrap();
     c.w.run_for(2_000);
@@ -476,7 +448,7 @@ fn a_join_and_a_request_to_write_are_two_things() {
 
 #[test]
 fn blocking_who_asks_to_join_ends_it() {
-    let mut c = choir(27);
+    let mut c = Choir::new(27);
     let dan = c.w.user(3);
     let link = c.link(true, 3);
     join(&mut c.w, dan, &link.text).unwrap();
@@ -489,7 +461,7 @@ fn blocking_who_asks_to_join_ends_it() {
 
 #[test]
 fn the_token_of_a_link_reaches_where_strangers_do_not_get() {
-    let mut c = choir(28);
+    let mut c = Choir::new(28);
     let dan = c.w.home();
     c.w.ask(dan, sign_up("den", "dan")).unwrap();
     c.w.sync(dan);
@@ -503,7 +475,7 @@ fn the_token_of_a_link_reaches_where_strangers_do_not_get() {
 
 #[test]
 fn what_is_written_to_who_made_the_link_is_not_lost() {
-    let mut c = choir(29);
+    let mut c = Choir::new(29);
     let dan = c.w.user(3);
     let link = c.link(true, 1);
     join(&mut c.w, dan, &link.text).unwrap();
@@ -521,7 +493,7 @@ fn what_is_written_to_who_made_the_link_is_not_lost() {
 #[test]
 fn all_own_devices_know_a_link_and_one_of_them_acts() {
     for away in 0..3 {
-        let mut c = choir(30);
+        let mut c = Choir::new(30);
         let dan = c.w.user(3);
         let link = c.link(false, 3);
         let (ada_s, dan_s) = (tablet(&mut c.w, c.ada), tablet(&mut c.w, dan));
@@ -560,7 +532,7 @@ fn all_own_devices_know_a_link_and_one_of_them_acts() {
 
 #[test]
 fn a_choice_at_one_device_is_made_for_all() {
-    let mut c = choir(31);
+    let mut c = Choir::new(31);
     let (dan, eve) = (c.w.user(3), c.w.user(4));
     let link = c.link(true, 3);
     let ada_s = tablet(&mut c.w, c.ada);
@@ -577,7 +549,7 @@ fn a_choice_at_one_device_is_made_for_all() {
 
 #[test]
 fn revoking_all_invites_revokes_links() {
-    let mut c = choir(32);
+    let mut c = Choir::new(32);
     let dan = c.w.user(3);
     let link = c.link(false, 3);
     c.w.ask(c.ada, Intent::RevokeInvites).unwrap();
@@ -588,7 +560,7 @@ fn revoking_all_invites_revokes_links() {
 
 #[test]
 fn many_come_by_one_link_and_no_more_than_it_allows() {
-    let mut c = choir(33);
+    let mut c = Choir::new(33);
     let link = c.link(false, 4);
     let crowd: Vec<usize> = (10..17).map(|n| c.w.user(n)).collect();
     for client in &crowd {
@@ -604,7 +576,7 @@ fn many_come_by_one_link_and_no_more_than_it_allows() {
 
 #[test]
 fn who_left_or_was_removed_may_come_back_by_the_link_until_it_is_revoked() {
-    let mut c = choir(34);
+    let mut c = Choir::new(34);
     let dan = c.w.user(3);
     let account = c.w.account(dan);
     let link = c.link(false, 9);
@@ -636,7 +608,7 @@ fn who_left_or_was_removed_may_come_back_by_the_link_until_it_is_revoked() {
 
 #[test]
 fn no_frame_holds_a_link_s_secret_and_no_other_app_hears_of_a_handle() {
-    let mut c = choir(35);
+    let mut c = Choir::new(35);
     let dan = c.w.user(3);
     c.w.recorded = Some(Default::default());
     let link = c.link(true, 2);
@@ -658,7 +630,7 @@ fn no_frame_holds_a_link_s_secret_and_no_other_app_hears_of_a_handle() {
 #[test]
 fn whoever_brings_in_must_be_the_one_who_made_the_link() {
     // Dan waits for Ada; Eve, who is a stranger to him and has his address, is still one.
-    let mut c = choir(36);
+    let mut c = Choir::new(36);
     let (dan, eve) = (c.w.user(3), c.w.user(4));
     let link = c.link(true, 2);
     join(&mut c.w, dan, &link.text).unwrap();
@@ -716,7 +688,7 @@ fn what_comes_is_in_the_backup() {
 
 /// Joins with approval and invitations, in which somebody dies before every effect in turn.
 fn crashes(dying: usize, seed: u64) {
-    let mut base = choir(seed);
+    let mut base = Choir::new(seed);
     base.w.user(2);
     base.w.user(3);
     let link = base.link(true, 1);

@@ -10,7 +10,7 @@ use parlour_server::retention::unstored::{FILES, MEMORY, Unstored, file_of};
 use parlour_server::retention::{Kept, Kind, Lifetime, Lifetimes, queue_kept};
 use parlour_store::{QueueKind, UnixDay};
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const DAY_S: u64 = 86_400;
 const UNDECLARED: &str = "UNDECLARED";
@@ -20,8 +20,8 @@ const ROUNDING_S: u64 = 3_600;
 /// Prints what is stored.
 pub(crate) fn audit(args: &AuditArgs) -> Result<(), Trouble> {
     let out = Out::new(args.json, false);
-    let lifetimes = lifetimes(args)?;
-    let disk = Disk::open(&args.data).map_err(Trouble::failure)?;
+    let (data, lifetimes) = in_force(args)?;
+    let disk = Disk::open(&data).map_err(Trouble::failure)?;
     let census = disk.census().map_err(Trouble::failure)?;
     let today = UnixDay(u32::try_from(parlour_shell::clock::now().seconds() / DAY_S).unwrap_or(u32::MAX));
     let mut lines: Vec<(Kept, Count)> =
@@ -33,7 +33,7 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(), Trouble> {
             .map(|(kind, count)| (kept(*kind), *count)),
     );
     if !args.json {
-        head(out, &args.data);
+        head(out, &data);
     }
     for (kept, count) in &lines {
         out.object(&object(kept, count, &lifetimes, today));
@@ -48,14 +48,18 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(), Trouble> {
     judge(&lines, &disk.strange_tables().map_err(Trouble::failure)?)
 }
 
-/// What is in force: of the configuration that is named, or lies in the directory.
-fn lifetimes(args: &AuditArgs) -> Result<Lifetimes, Trouble> {
-    let beside = args.data.join(FILE_NAME);
-    let Some(path) = args.config.clone().or_else(|| beside.is_file().then_some(beside)) else {
-        return Ok(Lifetimes::default());
-    };
-    let config = Config::load(&path).map_err(Trouble::failure)?;
-    config.retention.lifetimes().map_err(|mut faults| Trouble::failure(faults.swap_remove(0)))
+/// The data directory, and the lifetimes that are in force in it: of the configuration that is named, or lies there.
+fn in_force(args: &AuditArgs) -> Result<(PathBuf, Lifetimes), Trouble> {
+    let beside = args.data.as_ref().map(|data| data.join(FILE_NAME)).filter(|path| path.is_file());
+    let config =
+        args.config.clone().or(beside).map(|path| Config::load(&path)).transpose().map_err(Trouble::failure)?;
+    let lifetimes = config.as_ref().map(|config| config.retention.lifetimes()).transpose();
+    let lifetimes = lifetimes.map_err(|mut faults| Trouble::failure(faults.swap_remove(0)))?.unwrap_or_default();
+    let data = args.data.clone().or(config.map(|config| config.data));
+    Ok((
+        data.ok_or_else(|| Trouble::failure(anyhow::anyhow!("which data directory? Give --data or --config.")))?,
+        lifetimes,
+    ))
 }
 
 /// Fails for what is not declared, and for what would live longer than declared.

@@ -78,9 +78,9 @@ pub(crate) struct ConfigArgs {
 
 #[derive(Args)]
 pub(crate) struct AuditArgs {
-    /// The server's data directory; the server may be running
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    /// The server's data directory; the server may be running. Default: what the configuration says
+    #[arg(long, value_name = "DIR", required_unless_present = "config")]
+    pub(crate) data: Option<PathBuf>,
     /// The configuration whose lifetimes are in force; default: DIR/parlour.toml, and without it the ceilings
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

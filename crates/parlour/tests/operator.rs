@@ -69,8 +69,9 @@ fn audit_tells_each_kind_while_the_server_runs() {
     assert!(of("file").iter().any(|line| line["name"] == "keys/day-*.key" && line["files"] == 1));
     assert_eq!(of("other_file"), Vec::<serde_json::Value>::new());
 
+    // The configuration says where the data is.
     let mut audit = parlour();
-    audit.args(["audit", "--data"]).arg(server.data());
+    audit.args(["audit", "--config"]).arg(server.data().join("parlour.toml"));
     let text = end(audit).ok().stdout;
     assert!(
         text.contains("waiting mailbox row") && text.contains("30 days") && text.contains("In memory only"),

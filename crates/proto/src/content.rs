@@ -34,7 +34,8 @@ use std::fmt;
 pub mod extension {
     /// `[root, [link…], accepts, door?, name?, address?]`, with the first message into a room: who I am, verifiable.
     pub const HELLO: &str = "parlour.hello";
-    /// A message id: this text was said before, and is sent once more for who could not read it.
+    /// `[message, over?]`: this text was said before under that id, and is sent once more for who could not read it. It is over at
+    /// `over` (seconds of unix time) at the latest.
     pub const AGAIN: &str = "parlour.again";
     /// `[[account, root, [link…]]…]`, with a group's title: who is there, and how to verify them.
     pub const ROSTER: &str = "parlour.roster";

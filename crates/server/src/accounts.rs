@@ -21,6 +21,7 @@ use parlour_proto::{
     problem::{Code, Problem},
 };
 use parlour_store::{KeyRange, PartitionId, PartitionKind, Store};
+use tokio::sync::Notify;
 
 pub use sign_in::{LoginState, NewAccount, RegisterState};
 
@@ -124,6 +125,8 @@ pub struct Accounts<S> {
     attempts: Buckets<HandleId>,
     names_tried: Buckets<IpAddr>,
     lifetimes: Lifetimes,
+    /// Somebody was deleted: what is left of them in the files is not to wait for the hour.
+    pub(crate) deleted: Notify,
 }
 
 impl<S: Store> Accounts<S> {
@@ -147,6 +150,7 @@ impl<S: Store> Accounts<S> {
             attempts: Buckets::new(attempts),
             names_tried: Buckets::new(Rate::per(config.limits.names_per_address_per_hour, 3_600)),
             lifetimes,
+            deleted: Notify::new(),
         }
     }
 

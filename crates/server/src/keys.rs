@@ -1,5 +1,8 @@
 //! The server's own secrets. They live in `DATA/keys` (mode 0600), outside the database: a copy of the database alone opens
 //! nothing. Day keys for franking are destroyed after 30 days (`DESIGN.md` §6).
+//!
+//! The key that seals mailbox tokens is a new one every 30 days. The daily walk through the rooms seals their tokens under it
+//! ([`Rooms::tend_tokens`](crate::rooms::Rooms::tend_tokens)); the key before is destroyed when nothing can need it any more.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -22,6 +25,10 @@ use crate::{Rng, error::Refused, sync::RwLockExt as _};
 
 /// Days that a franking key lives: as long as a report may come.
 pub const FRANKING_DAYS: u64 = 30;
+/// Days that a key seals tokens.
+const SEALING_DAYS: u64 = 30;
+/// Days that it is kept after that: what a commit replaced lies in the handshake log as long.
+const SEALING_KEPT_DAYS: u64 = 31;
 const DAY_MS: u64 = 86_400_000;
 
 /// A 32-byte secret, wiped when dropped.
@@ -61,12 +68,13 @@ pub enum KeyError {
     /// A file does not hold what it should.
     #[error("{0} is not a key file of this release")]
     Damaged(PathBuf),
+    /// The keys of mailbox tokens are missing.
+    #[error("{0} has a server.key, and no seal-*.key: put back what was there beside it")]
+    NoSealing(PathBuf),
 }
 
 /// All secrets of the server.
 pub struct Keys {
-    /// Seals mailbox tokens in rooms.
-    pub sealing: Key,
     /// Seals grants.
     pub grant: Key,
     /// Names handles in the directory.
@@ -75,6 +83,9 @@ pub struct Keys {
     pub relation: Key,
     /// OPAQUE: without it nothing in the password records can be guessed offline.
     pub opaque: ServerSetup,
+    /// They seal mailbox tokens in rooms, by the day of their making; the newest seals, all open. Day 0: of `server.key`, where
+    /// an earlier release had it.
+    sealing: RwLock<BTreeMap<u64, Key>>,
     franking: RwLock<BTreeMap<u64, Key>>,
     dir: Option<PathBuf>,
 }
@@ -91,19 +102,24 @@ impl Keys {
         fs::create_dir_all(dir).map_err(|source| io_error(dir, source))?;
         restrict_dir(dir)?;
         let path = dir.join("server.key");
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => Zeroizing::new(bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let bytes = Self::fresh(rng);
-                write_secret(&path, &bytes)?;
-                bytes
-            }
+        let (bytes, is_new) = match fs::read(&path) {
+            Ok(bytes) => (Zeroizing::new(bytes), false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Self::fresh(rng), true),
             Err(source) => return Err(io_error(&path, source)),
         };
-        let mut keys = Self::parse(&bytes).ok_or(KeyError::Damaged(path))?;
-        keys.franking = RwLock::new(read_franking(dir)?);
+        let mut keys = Self::parse(&bytes).ok_or_else(|| KeyError::Damaged(path.clone()))?;
+        keys.franking = RwLock::new(read_by_day(dir, "frank-")?);
+        keys.sealing.writing().extend(read_by_day(dir, "seal-")?);
         keys.dir = Some(dir.to_owned());
+        if !is_new && keys.sealing.reading().is_empty() {
+            // A new one would open no token: every room would be taken for nobody's.
+            return Err(KeyError::NoSealing(dir.to_owned()));
+        }
         keys.rotate(now, rng)?;
+        if is_new {
+            // Last: as long as it is not there, the others are nobody's.
+            write_secret(&path, &bytes)?;
+        }
         Ok(keys)
     }
 
@@ -116,7 +132,8 @@ impl Keys {
 
     fn fresh(rng: &mut Rng) -> Zeroizing<Vec<u8>> {
         let mut out = Zeroizing::new(MAGIC.to_vec());
-        for _ in 0..4 {
+        out.extend([0; 32]);
+        for _ in 0..3 {
             out.extend(Key::random(rng).0);
         }
         out.extend_from_slice(&ServerSetup::new(rng).to_bytes());
@@ -128,8 +145,9 @@ impl Keys {
         let (secrets, setup) = rest.split_at_checked(128)?;
         let mut keys = secrets.chunks_exact(32).map(|chunk| chunk.try_into().map(Key));
         let mut next = || keys.next()?.ok();
+        let sealing = next()?;
         Some(Self {
-            sealing: next()?,
+            sealing: RwLock::new((sealing.0 != [0; 32]).then_some((0, sealing)).into_iter().collect()),
             grant: next()?,
             directory: next()?,
             relation: next()?,
@@ -153,7 +171,8 @@ impl Keys {
         Ok(found.is_none_or(|row| row.value[..] == self.check()))
     }
 
-    /// Makes the franking keys of today and tomorrow, and destroys those that are older than [`FRANKING_DAYS`].
+    /// Makes the franking keys of today and tomorrow, and destroys those that are older than [`FRANKING_DAYS`]; makes a new sealing
+    /// key when the newest one is 30 days old.
     ///
     /// # Errors
     /// [`KeyError`] when a file can't be written.
@@ -161,21 +180,67 @@ impl Keys {
         let today = now.0 / DAY_MS;
         let mut franking = self.franking.writing();
         for day in [today, today + 1] {
-            if let Entry::Vacant(vacant) = franking.entry(day) {
-                let key = Key::random(rng);
-                if let Some(dir) = &self.dir {
-                    write_secret(&dir.join(format!("frank-{day}.key")), &key.0)?;
-                }
-                vacant.insert(key);
-            }
+            self.make(&mut franking, "frank-", day, rng)?;
         }
         let old: Vec<u64> = franking.range(..today.saturating_sub(FRANKING_DAYS)).map(|(day, _)| *day).collect();
         for day in old {
-            franking.remove(&day);
+            self.destroy(&mut franking, "frank-", day)?;
+        }
+        drop(franking);
+        let mut sealing = self.sealing.writing();
+        if sealing.keys().next_back().is_none_or(|newest| newest + SEALING_DAYS <= today) {
+            // Day 0 is an earlier release's.
+            self.make(&mut sealing, "seal-", today.max(1), rng)?;
+        }
+        Ok(())
+    }
+
+    fn make(&self, keys: &mut BTreeMap<u64, Key>, name: &str, day: u64, rng: &mut Rng) -> Result<(), KeyError> {
+        if let Entry::Vacant(vacant) = keys.entry(day) {
+            let key = Key::random(rng);
             if let Some(dir) = &self.dir {
-                let path = dir.join(format!("frank-{day}.key"));
-                overwrite_and_remove(&path)?;
+                write_secret(&dir.join(format!("{name}{day}.key")), &key.0)?;
             }
+            vacant.insert(key);
+        }
+        Ok(())
+    }
+
+    fn destroy(&self, keys: &mut BTreeMap<u64, Key>, name: &str, day: u64) -> Result<(), KeyError> {
+        if let Some(dir) = &self.dir {
+            overwrite_and_remove(&dir.join(format!("{name}{day}.key")))?;
+        }
+        keys.remove(&day);
+        Ok(())
+    }
+
+    /// The key that seals tokens now.
+    pub(crate) fn seals(&self) -> Key {
+        let sealing = self.sealing.reading();
+        sealing.values().next_back().expect("keys that are opened have a sealing key").clone()
+    }
+
+    /// What one of the sealing keys opens, the newest first.
+    pub(crate) fn opens<T>(&self, open: impl Fn(&Key) -> Option<T>) -> Option<T> {
+        self.sealing.reading().values().rev().find_map(open)
+    }
+
+    /// Whether there are tokens under an earlier key, perhaps.
+    pub(crate) fn has_old_seals(&self) -> bool {
+        self.sealing.reading().len() > 1
+    }
+
+    /// No token is sealed under an earlier key any more: destroys those that nothing in a log can need, either.
+    pub(crate) fn retire_seals(&self, now: UnixMillis) -> Result<(), KeyError> {
+        let today = now.0 / DAY_MS;
+        let mut sealing = self.sealing.writing();
+        let days: Vec<u64> = sealing.keys().copied().collect();
+        let old = days.windows(2).filter(|pair| pair[1] + SEALING_KEPT_DAYS <= today).map(|pair| pair[0]);
+        for day in old {
+            if let Some(path) = self.dir.as_ref().filter(|_| day == 0).map(|dir| dir.join("server.key")) {
+                blank_sealing(&path)?;
+            }
+            self.destroy(&mut sealing, "seal-", day)?;
         }
         Ok(())
     }
@@ -219,12 +284,13 @@ fn stamp_with(key: &Key, tag: &[u8; 32], room: &RoomId, id: &MessageId, time: Un
     mac.finalize().into_bytes().into()
 }
 
-fn read_franking(dir: &Path) -> Result<BTreeMap<u64, Key>, KeyError> {
+/// Keys of one name, by their days.
+fn read_by_day(dir: &Path, kind: &str) -> Result<BTreeMap<u64, Key>, KeyError> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(dir).map_err(|source| io_error(dir, source))? {
         let path = entry.map_err(|source| io_error(dir, source))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let day = name.strip_prefix("frank-").and_then(|rest| rest.strip_suffix(".key"));
+        let day = name.strip_prefix(kind).and_then(|rest| rest.strip_suffix(".key"));
         let Some(day) = day.and_then(|day| day.parse().ok()) else { continue };
         let bytes = Zeroizing::new(fs::read(&path).map_err(|source| io_error(&path, source))?);
         let key = bytes.as_slice().try_into().map_err(|_| KeyError::Damaged(path.clone()))?;
@@ -245,6 +311,17 @@ fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), KeyError> {
         path.parent().map_or(Ok(()), |dir| fs::File::open(dir)?.sync_all())
     };
     write().map_err(|source| io_error(path, source))
+}
+
+/// Overwrites the sealing key that an earlier release has in `server.key`, in its place: the other keys are not touched.
+fn blank_sealing(path: &Path) -> Result<(), KeyError> {
+    use std::os::unix::fs::FileExt as _;
+    let blank = || {
+        let file = fs::OpenOptions::new().write(true).open(path)?;
+        file.write_all_at(&[0; 32], MAGIC.len() as u64)?;
+        file.sync_all()
+    };
+    blank().map_err(|source| io_error(path, source))
 }
 
 fn overwrite_and_remove(path: &Path) -> Result<(), KeyError> {
@@ -287,7 +364,7 @@ mod tests {
         let at = dir.path().join("keys");
         let first = Keys::open(&at, UnixMillis(0), &mut rng(1)).unwrap();
         let second = Keys::open(&at, UnixMillis(0), &mut rng(2)).unwrap();
-        assert_eq!(first.sealing.0, second.sealing.0);
+        assert_eq!(first.seals().0, second.seals().0);
         for entry in fs::read_dir(&at).unwrap() {
             let mode = entry.unwrap().metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o077, 0);
@@ -305,5 +382,65 @@ mod tests {
         assert!(keys.verify_stamp(&stamp, &tag, &room, &id, UnixMillis(5)));
         keys.rotate(UnixMillis(31 * DAY_MS), &mut rng(3)).unwrap();
         assert!(!keys.verify_stamp(&stamp, &tag, &room, &id, UnixMillis(5)));
+    }
+
+    #[test]
+    fn a_sealing_key_seals_for_thirty_days_and_is_destroyed_when_nothing_needs_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let on = |day: u64| UnixMillis(day * DAY_MS);
+        let files = || {
+            let names =
+                fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<String> = names.filter(|name| name.starts_with("seal-")).collect();
+            names.sort();
+            names
+        };
+        let keys = Keys::open(dir.path(), on(100), &mut rng(1)).unwrap();
+        let first = keys.seals();
+        keys.rotate(on(129), &mut rng(2)).unwrap();
+        assert!(keys.seals().0 == first.0 && !keys.has_old_seals());
+        keys.rotate(on(130), &mut rng(3)).unwrap();
+        assert!(keys.seals().0 != first.0 && keys.has_old_seals());
+        assert_eq!(keys.opens(|key| (key.0 == first.0).then_some(())), Some(()));
+        assert_eq!(files(), ["seal-100.key", "seal-130.key"]);
+        keys.retire_seals(on(160)).unwrap();
+        assert!(keys.has_old_seals(), "what lies in logs may need it");
+        keys.rotate(on(160), &mut rng(4)).unwrap();
+        keys.retire_seals(on(161)).unwrap();
+        assert_eq!(files(), ["seal-130.key", "seal-160.key"]);
+        let again = Keys::open(dir.path(), on(161), &mut rng(5)).unwrap();
+        assert_eq!(again.seals().0, keys.seals().0);
+        // A clock that jumps far ahead makes a new key, and destroys none at once.
+        again.rotate(on(40_000), &mut rng(6)).unwrap();
+        again.retire_seals(on(40_000)).unwrap();
+        assert_eq!(files(), ["seal-160.key", "seal-40000.key"]);
+    }
+
+    #[test]
+    fn without_any_sealing_key_nothing_is_opened_and_nothing_made_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Keys::open(dir.path(), UnixMillis(0), &mut rng(1)).unwrap());
+        fs::remove_file(dir.path().join("seal-1.key")).unwrap();
+        let opened = Keys::open(dir.path(), UnixMillis(0), &mut rng(2));
+        assert!(matches!(opened, Err(KeyError::NoSealing(_))));
+        assert!(!dir.path().join("seal-1.key").exists());
+    }
+
+    #[test]
+    fn the_sealing_key_of_an_earlier_release_opens_until_it_is_blanked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server.key");
+        let mut bytes = Keys::fresh(&mut rng(1));
+        bytes[8..40].copy_from_slice(&[7; 32]);
+        fs::write(&path, &*bytes).unwrap();
+        let keys = Keys::open(dir.path(), UnixMillis(200 * DAY_MS), &mut rng(2)).unwrap();
+        assert_ne!(keys.seals().0, [7; 32]);
+        assert_eq!(keys.opens(|key| (key.0 == [7; 32]).then_some(())), Some(()));
+        let others = [keys.grant.0, keys.directory.0, keys.relation.0];
+        keys.retire_seals(UnixMillis(231 * DAY_MS)).unwrap();
+        let again = Keys::open(dir.path(), UnixMillis(231 * DAY_MS), &mut rng(3)).unwrap();
+        assert_eq!(again.opens(|key| (key.0 == [7; 32]).then_some(())), None);
+        assert_eq!([again.grant.0, again.directory.0, again.relation.0], others);
+        assert_eq!(fs::read(&path).unwrap()[8..40], [0; 32]);
     }
 }

@@ -16,7 +16,7 @@ pub struct Metrics {
     pub outboxes: AtomicU64,
     /// Open connections, whatever they are.
     pub connections: AtomicU64,
-    /// Connections refused for being too many from one address.
+    /// Connections refused for being too many, from one address or at all.
     pub refused_connections: AtomicU64,
     /// Frames that came.
     pub frames: AtomicU64,

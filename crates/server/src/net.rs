@@ -5,6 +5,7 @@
 //! Network addresses are used for limits while a connection is open, and are neither stored nor logged.
 
 mod address;
+mod descriptors;
 mod feed;
 mod http;
 mod io;

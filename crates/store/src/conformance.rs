@@ -64,6 +64,7 @@ macro_rules! conformance {
             a_range_is_deleted_also_where_it_was_just_written, scan_finds_a_kind_in_all_partitions,
             the_census_counts_what_is_there, rows_survive_a_close_and_a_crash, commits_keep_the_order_of_the_calls;
             queues: rows_come_in_the_order_of_the_appends, a_limit_gives_at_least_one_row,
+                the_newest_rows_come_without_the_older_ones,
             an_acknowledgement_is_cumulative_and_lasts, positions_are_never_reused,
             an_acknowledgement_ahead_of_time_spares_later_rows, a_shared_payload_serves_all_its_rows,
             a_shared_payload_can_come_again, the_sink_hears_in_order_what_is_durable,

@@ -146,6 +146,14 @@ impl Store for MemoryStore {
         ready(self.with(|model, now| model.queue_range(queue, after, limit, now)))
     }
 
+    fn queue_latest(
+        &self,
+        queue: QueueId,
+        limit: QueueLimit,
+    ) -> impl Future<Output = Result<Vec<QueueRow>, StoreError>> + Send {
+        ready(self.with(|model, now| model.queue_latest(queue, limit, now)))
+    }
+
     fn queue_len(&self, queue: QueueId) -> impl Future<Output = Result<u64, StoreError>> + Send {
         ready(self.with(|model, now| model.queue_len(queue, now)))
     }

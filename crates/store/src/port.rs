@@ -41,6 +41,13 @@ pub trait Store: Clone + Send + Sync + 'static {
         limit: QueueLimit,
     ) -> impl Future<Output = Result<Vec<QueueRow>, StoreError>> + Send;
 
+    /// The newest rows of `queue`, oldest first, within `limit`.
+    fn queue_latest(
+        &self,
+        queue: QueueId,
+        limit: QueueLimit,
+    ) -> impl Future<Output = Result<Vec<QueueRow>, StoreError>> + Send;
+
     /// How many rows wait in `queue`.
     fn queue_len(&self, queue: QueueId) -> impl Future<Output = Result<u64, StoreError>> + Send;
 

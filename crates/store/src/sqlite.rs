@@ -13,6 +13,7 @@
 
 mod census;
 mod copy;
+mod gaps;
 mod index;
 mod keys;
 mod queues;
@@ -48,6 +49,7 @@ pub use self::{
     stats::StoreStats,
 };
 use self::{
+    gaps::Gaps,
     index::Index,
     keys::{Keys, from_io, make_dir},
     queues::Numbers,
@@ -123,6 +125,8 @@ struct Shared {
     sink: Mutex<Option<Arc<dyn Sink>>>,
     counters: Counters,
     waiting: AtomicUsize,
+    /// Dropped after the readers, and the writing thread has no connection any more when it drops its share of this.
+    gaps: Gaps,
     lock: Mutex<Option<File>>,
 }
 
@@ -153,6 +157,7 @@ impl SqliteStore {
             sink: Mutex::new(None),
             counters,
             waiting: AtomicUsize::new(0),
+            gaps: Gaps::open(&data.join("store.db")).map_err(from_io)?,
             lock: Mutex::new(Some(lock)),
         });
         File::open(data).and_then(|dir| dir.sync_all()).map_err(from_io)?;
@@ -293,6 +298,14 @@ impl Store for SqliteStore {
         limit: QueueLimit,
     ) -> impl Future<Output = Result<Vec<QueueRow>, StoreError>> + Send {
         ready(self.0.shared.queue_rows(queue, after, limit))
+    }
+
+    fn queue_latest(
+        &self,
+        queue: QueueId,
+        limit: QueueLimit,
+    ) -> impl Future<Output = Result<Vec<QueueRow>, StoreError>> + Send {
+        ready(self.0.shared.latest_queue_rows(queue, limit))
     }
 
     fn queue_len(&self, queue: QueueId) -> impl Future<Output = Result<u64, StoreError>> + Send {

@@ -456,7 +456,7 @@ pub static DE: Strings = Strings {
     archive_let_go: "Wird nicht mehr behalten",
     held: "Was der Server über dich hat",
     held_says: "Jede Zeile, und wann sie weg ist.",
-    held_lead: "Alles, was der Server speichert und zu deinem Konto findet, in seinen eigenen (englischen) Worten. Nichts davon öffnet eine Nachricht.",
+    held_lead: "Alles, was der Server speichert und zu deinem Konto findet. Nichts davon öffnet eine Nachricht.",
     held_erased: "Früher weg durch: {by}.",
     held_besides: "Außerdem, was der Server von dir hat und zu deinem Konto nicht finden kann:",
     held_most: "Höchstens {time}.",

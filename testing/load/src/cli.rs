@@ -32,6 +32,9 @@ pub(crate) struct Cli {
     /// Where data directories are made (erased afterwards); must not be in memory.
     #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
     pub(crate) data_root: PathBuf,
+    /// Where the run `capacity` writes its plots and figures.
+    #[arg(long, value_name = "DIR", default_value = "target/capacity")]
+    pub(crate) plots: PathBuf,
     /// Runs of which the median is taken.
     #[arg(long, default_value_t = 3)]
     pub(crate) runs: usize,

@@ -34,7 +34,7 @@ use clap::Parser as _;
 use cli::Cli;
 use metric::Report;
 use process::ServerBin;
-use runs::{deliver, fanout, first_message, group, idle, large, latency, offline, start, sweep};
+use runs::{capacity, deliver, fanout, first_message, group, idle, large, latency, offline, start, sweep};
 use std::process::ExitCode;
 
 /// Progress for people, on standard error.
@@ -60,6 +60,7 @@ const RUNS: &[(&[&str], Run)] = &[
     (large::FIGURES, large::run),
     (idle::FIGURES, idle::run),
     (sweep::FIGURES, sweep::run),
+    (capacity::FIGURES, capacity::run),
 ];
 
 fn main() -> ExitCode {
@@ -78,7 +79,7 @@ fn measure(cli: &Cli) -> Result<bool> {
     let path = cli.server_bin.canonicalize().with_context(|| format!("no {}", cli.server_bin.display()))?;
     let bin = ServerBin { path, data_root: cli.data_root.clone() };
     bin.check()?;
-    // 5,000 connections here, and as many in the server, which inherits the limit.
+    // Thousands of connections here, and as many in the server, which inherits the limit.
     let limit = rlimit::increase_nofile_limit(65_536)?;
     note!("measuring {} with data under {}, {limit} descriptors", bin.path.display(), bin.data_root.display());
     note!(

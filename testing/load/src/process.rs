@@ -10,6 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Where and what to start.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerBin {
@@ -57,6 +60,7 @@ pub(crate) struct Server {
     transport: Transport,
     certificate: TestCertificate,
     child: Option<Child>,
+    patience: Duration,
 }
 
 impl Server {
@@ -69,7 +73,15 @@ impl Server {
         let certificate = TestCertificate::make(dir.path())?;
         // A port that was free a moment ago; loopback only.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        Ok(Self { bin: bin.clone(), dir, port, transport: Transport::Plain, certificate, child: None })
+        Ok(Self {
+            bin: bin.clone(),
+            dir,
+            port,
+            transport: Transport::Plain,
+            certificate,
+            child: None,
+            patience: PATIENCE,
+        })
     }
 
     /// Prepares and starts one, plain.
@@ -82,10 +94,15 @@ impl Server {
         Ok(server)
     }
 
+    /// Lets a start take so long.
+    pub(crate) fn be_patient(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     /// Starts it; gives the time from spawning to the first frame on the first connection.
     ///
     /// # Errors
-    /// When it ends, or accepts nothing within 30 seconds; its last words are in the error.
+    /// When it ends, or accepts nothing within 30 seconds (or what [`Server::be_patient`] says); its last words are in the error.
     pub(crate) fn start(&mut self, transport: Transport) -> Result<Duration> {
         self.stop()?;
         self.transport = transport;
@@ -106,7 +123,7 @@ impl Server {
                 return Ok(started.elapsed());
             }
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-            if ended.is_some() || started.elapsed() > Duration::from_secs(30) {
+            if ended.is_some() || started.elapsed() > self.patience {
                 bail!("the server did not come up: {ended:?}\n{}", std::fs::read_to_string(self.log())?);
             }
             std::thread::sleep(Duration::from_micros(200));
@@ -135,7 +152,7 @@ impl Server {
     /// How clients reach it.
     pub(crate) fn endpoint(&self) -> Endpoint {
         let tls = (self.transport == Transport::Tls).then(|| self.certificate.client());
-        Endpoint { addr: self.addr(), tls }
+        Endpoint { addr: self.addr(), tls, source: None }
     }
 
     /// As a shell takes it.
@@ -302,7 +319,10 @@ impl Used {
 
 /// User and system time of a process: the scheduler's nanoseconds of all its threads, or, when threads have ended,
 /// the kernel's total in ticks of 10 ms, whichever is more.
-fn cpu_of(pid: u32) -> Result<Duration> {
+///
+/// # Errors
+/// When there is no such process.
+pub(crate) fn cpu_of(pid: u32) -> Result<Duration> {
     let mut ns = 0;
     for task in std::fs::read_dir(format!("/proc/{pid}/task")).context("the server is gone")? {
         let text = std::fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();

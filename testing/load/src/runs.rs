@@ -1,5 +1,6 @@
 //! The measurements, one module each.
 
+pub(crate) mod capacity;
 pub(crate) mod deliver;
 pub(crate) mod fanout;
 pub(crate) mod first_message;

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use parlour_proto::frames::{Answer, ClientFrame, Push, Request, ServerFrame};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::client::client_with_config;
@@ -23,6 +24,15 @@ pub(crate) struct Endpoint {
     pub(crate) addr: SocketAddr,
     /// Client side of TLS, if the server speaks it.
     pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// The address to come from: each has ports of its own.
+    pub(crate) source: Option<Ipv4Addr>,
+}
+
+impl Endpoint {
+    /// The same, from an address.
+    pub(crate) fn from(&self, source: Ipv4Addr) -> Self {
+        Self { source: Some(source), ..self.clone() }
+    }
 }
 
 /// Plain or TLS over TCP.
@@ -81,12 +91,20 @@ pub(crate) enum Role {
     Outbox,
 }
 
+fn tcp(to: &Endpoint) -> std::io::Result<TcpStream> {
+    let Some(source) = to.source else { return TcpStream::connect(to.addr) };
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    socket.connect(&to.addr.into())?;
+    Ok(socket.into())
+}
+
 /// Connects and reads the server's Hello; gives the socket and the nonce to sign.
 ///
 /// # Errors
 /// When the server does not answer, or not like that.
 pub(crate) fn connect(to: &Endpoint, role: Role) -> Result<(Ws, [u8; 32])> {
-    let tcp = TcpStream::connect(to.addr).context("connecting")?;
+    let tcp = tcp(to).context("connecting")?;
     tcp.set_nodelay(true)?;
     tcp.set_read_timeout(Some(Duration::from_secs(20)))?;
     let path = match role {

@@ -3,14 +3,16 @@
 use crate::PATIENCE;
 use crate::site::{Site, app};
 use anyhow::{Context as _, Result, bail};
+use parlour_client::Identities;
 use parlour_client::api::{
     Body, Conversation, ConversationId, ConversationState, Device, Event, Intent, Message, MessageState, Proof, Reply,
     Status, Target,
 };
+use parlour_client::rows::EAGER;
 use parlour_proto::frames::{AccountRef, ReachRule};
 use parlour_proto::ids::MessageId;
 use parlour_shell::rows::Rows;
-use parlour_shell::runner::IntentError;
+use parlour_shell::runner::{IntentError, StartError};
 use parlour_shell::{Endpoint, Events, Home, Runner, Unlock};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -133,21 +135,40 @@ impl Person {
     /// # Errors
     /// When the server or the engine refuses.
     pub async fn sign_up(place: &Place, app_name: &str, handle: &str, password: &str) -> Result<Self> {
-        let mut person = Self::start(place).await?;
+        Self::start(place).await?.signed_up(app_name, handle, password).await
+    }
+
+    /// The same in a home that the command line can open, with so few key packages that it stays small.
+    ///
+    /// # Errors
+    /// When the server or the engine refuses.
+    pub async fn sign_up_small(place: &Place, app_name: &str, handle: &str, password: &str) -> Result<Self> {
+        let home = place.open()?;
+        home.set_server(&parlour_shell::home::Server { url: place.site.url(), ca_pem: None })?;
+        let open = |rows: &mut dyn Rows| {
+            let opened = Identities::open(rows.load(EAGER)?);
+            opened.map(|opened| opened.with_pools(2)).map_err(|error| StartError::Engine(error.to_string()))
+        };
+        let endpoint = Endpoint::parse(&place.site.url(), None)?;
+        let (runner, events) = Runner::start_with(home.rows()?, endpoint, home.clone(), open).await?;
+        Self::running(runner, events, place).await?.signed_up(app_name, handle, password).await
+    }
+
+    async fn signed_up(mut self, app_name: &str, handle: &str, password: &str) -> Result<Self> {
         let handle = handle.to_owned();
         let proof = if app_name == "bell" {
-            person.ask(Intent::RequestCode { app: app(app_name), handle: handle.clone() }).await?;
-            Proof::Code(place.site.code(&handle).await?)
+            self.ask(Intent::RequestCode { app: app(app_name), handle: handle.clone() }).await?;
+            Proof::Code(self.place.site.code(&handle).await?)
         } else {
             Proof::Password(password.to_owned().into())
         };
-        match person.ask(Intent::SignUp { app: app(app_name), handle, proof }).await? {
-            Reply::SignedUp { address, .. } => person.address = address,
+        match self.ask(Intent::SignUp { app: app(app_name), handle, proof }).await? {
+            Reply::SignedUp { address, .. } => self.address = address,
             other => bail!("signing up gave {other:?}"),
         }
-        person.ask(Intent::SetReports { delivered: false, read: false, typing: false }).await?;
-        person.sync().await?;
-        Ok(person)
+        self.ask(Intent::SetReports { delivered: false, read: false, typing: false }).await?;
+        self.sync().await?;
+        Ok(self)
     }
 
     /// Signs up on Bell.

@@ -3,10 +3,13 @@
 use crate::binary::parlour;
 use crate::site::{Site, config};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Who watches what is written, and what of it has reached the disk (`power/power.c`).
@@ -17,17 +20,129 @@ struct Power {
 
 impl Power {
     fn watching(scratch: &Path, data: &Path) -> Result<Self> {
-        let power = Self { library: scratch.join("power.so"), image: scratch.join("image") };
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/power/power.c");
-        let mut compiled = Command::new("cc");
-        compiled.args(["-shared", "-fPIC", "-O2", "-o"]).arg(&power.library).arg(source);
-        ensure!(compiled.args(["-ldl", "-lpthread"]).status().context("cc")?.success(), "power.c does not compile");
+        let power = Self { library: preloaded(scratch, "power")?, image: scratch.join("image") };
         copy_dir(data, &power.image)?;
         Ok(power)
     }
 }
 
-fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+/// Compiles one of `power/*.c` for preloading.
+fn preloaded(scratch: &Path, name: &str) -> Result<PathBuf> {
+    let library = scratch.join(format!("{name}.so"));
+    let source = format!("{}/power/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    let mut compiled = Command::new("cc");
+    compiled.args(["-shared", "-fPIC", "-O2", "-o"]).arg(&library).arg(source);
+    ensure!(compiled.args(["-ldl", "-lpthread"]).status().context("cc")?.success(), "{name}.c does not compile");
+    Ok(library)
+}
+
+/// Two numbers that preloaded code looks at: the test sets it while the process runs.
+struct Dial {
+    library: PathBuf,
+    variable: &'static str,
+    path: PathBuf,
+    file: File,
+}
+
+impl Dial {
+    fn make(scratch: &Path, name: &str, variable: &'static str) -> Result<Self> {
+        std::fs::create_dir_all(scratch)?;
+        let library = preloaded(scratch, name)?;
+        let path = scratch.join(format!("{name}.dial"));
+        let file = File::create(&path)?;
+        let dial = Self { library, variable, path, file };
+        dial.set(0, 0)?;
+        dial.set(1, 0)?;
+        Ok(dial)
+    }
+
+    fn set(&self, place: u64, value: i64) -> Result<()> {
+        Ok(self.file.write_all_at(&value.to_ne_bytes(), 8 * place)?)
+    }
+
+    fn preload(&self) -> [(&'static str, OsString); 2] {
+        [("LD_PRELOAD", self.library.clone().into()), (self.variable, self.path.clone().into())]
+    }
+}
+
+/// The time of processes: the machine's, moved by a test (`power/clock.c`).
+pub struct Clock(Dial);
+
+impl Clock {
+    /// A clock that shows the machine's time; its files are in `scratch`.
+    ///
+    /// # Errors
+    /// When there is no C compiler.
+    pub fn make(scratch: &Path) -> Result<Self> {
+        Ok(Self(Dial::make(scratch, "clock", "PARLOUR_CLOCK")?))
+    }
+
+    /// Sets the time of day so many seconds ahead of the machine's (behind, if negative), for processes that run, too; timers
+    /// do not see it.
+    ///
+    /// # Errors
+    /// When its file cannot be written.
+    pub fn set_ahead(&self, seconds: i64) -> Result<()> {
+        self.0.set(0, seconds)
+    }
+
+    /// Lets so much time pass, since it was made: for the time of day, and for timers.
+    ///
+    /// # Errors
+    /// When its file cannot be written.
+    pub fn pass(&self, seconds: i64) -> Result<()> {
+        self.0.set(1, seconds)?;
+        self.0.set(0, seconds)
+    }
+
+    /// What makes a command live by it.
+    pub fn environment(&self) -> [(&'static str, OsString); 2] {
+        self.0.preload()
+    }
+}
+
+/// A disk whose syncs take longer (`power/slow.c`).
+pub struct SlowDisk(Dial);
+
+impl SlowDisk {
+    /// One as fast as it is; its files are in `scratch`.
+    ///
+    /// # Errors
+    /// When there is no C compiler.
+    pub fn make(scratch: &Path) -> Result<Self> {
+        Ok(Self(Dial::make(scratch, "slow", "PARLOUR_SLOW")?))
+    }
+
+    /// Lets each sync take so many milliseconds more.
+    ///
+    /// # Errors
+    /// When its file cannot be written.
+    pub fn set_late(&self, milliseconds: i64) -> Result<()> {
+        self.0.set(0, milliseconds)
+    }
+
+    /// What makes a command write to it.
+    pub fn environment(&self) -> [(&'static str, OsString); 2] {
+        self.0.preload()
+    }
+}
+
+/// Under what a server runs, beside its configuration.
+#[derive(Default)]
+pub struct Circumstances {
+    /// Environment variables.
+    pub environment: Vec<(&'static str, OsString)>,
+    /// How many descriptors it may have open.
+    pub descriptors: Option<u64>,
+    /// Its log level instead of `trace`, which takes its time and its room.
+    pub log: Option<&'static str>,
+}
+
+/// Copies a directory with all that is in it.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn copy_dir(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
@@ -49,6 +164,7 @@ pub struct Server {
     child: Option<Child>,
     starts: u32,
     power: Option<Power>,
+    circumstances: Circumstances,
 }
 
 impl Server {
@@ -75,9 +191,25 @@ impl Server {
     /// # Errors
     /// When it does not start.
     pub fn up_in(dir: TempDir, data: PathBuf, limits: &[(&str, u64)]) -> Result<Self> {
+        Self::up_under(dir, data, limits, Circumstances::default())
+    }
+
+    /// The same under circumstances.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn up_under(dir: TempDir, data: PathBuf, limits: &[(&str, u64)], circumstances: Circumstances) -> Result<Self> {
         std::fs::create_dir_all(&data)?;
         std::fs::write(data.join("parlour.toml"), config(&data, 0, limits))?;
-        let mut server = Self { dir, data, site: None, child: None, starts: 0, power: None };
+        Self::up_on(dir, data, circumstances)
+    }
+
+    /// One on a data directory that is there, with its configuration.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn up_on(dir: TempDir, data: PathBuf, circumstances: Circumstances) -> Result<Self> {
+        let mut server = Self { dir, data, site: None, child: None, starts: 0, power: None, circumstances };
         server.start()?;
         Ok(server)
     }
@@ -92,7 +224,8 @@ impl Server {
         std::fs::create_dir_all(&data)?;
         std::fs::write(data.join("parlour.toml"), config(&data, 0, &[]))?;
         let power = Some(Power::watching(dir.path(), &data)?);
-        let mut server = Self { dir, data, site: None, child: None, starts: 0, power };
+        let mut server =
+            Self { dir, data, site: None, child: None, starts: 0, power, circumstances: Circumstances::default() };
         server.start()?;
         Ok(server)
     }
@@ -115,9 +248,18 @@ impl Server {
     pub fn start(&mut self) -> Result<()> {
         self.starts += 1;
         let port = self.site.map_or(0, |site| site.addr.port());
-        let mut command = Command::new(parlour()?);
+        let mut command = match self.circumstances.descriptors {
+            None => Command::new(parlour()?),
+            Some(most) => {
+                // Of the limits of a child process the standard library knows nothing; a shell does.
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\"")]).arg(parlour()?);
+                shell
+            }
+        };
         command.arg("up").arg("--data").arg(&self.data).args(["--port", &port.to_string()]);
-        command.env("RUST_LOG", "trace").env("NO_COLOR", "1");
+        command.env("RUST_LOG", self.circumstances.log.unwrap_or("trace")).env("NO_COLOR", "1");
+        command.envs(self.circumstances.environment.iter().cloned());
         if let Some(power) = &self.power {
             command.env("LD_PRELOAD", &power.library);
             command.env("PARLOUR_POWER_FROM", &self.data).env("PARLOUR_POWER_TO", &power.image);
@@ -204,6 +346,19 @@ impl Server {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
         let kib: u64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
         Ok(kib * 1024)
+    }
+
+    /// How long it has worked: user and system time of all its threads.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn cpu(&self) -> Result<Duration> {
+        let pid = self.child.as_ref().context("the server runs")?.id();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // Behind the command's name, which may contain anything, utime and stime are the 12th and 13th; ticks of 10 ms.
+        let after = stat.rsplit(") ").next().unwrap_or_default();
+        let ticks = after.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(ticks * 10))
     }
 
     /// All that it logged, over all its starts.

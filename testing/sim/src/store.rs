@@ -203,6 +203,14 @@ impl Store for Watched {
         self.inner.queue_range(queue, after, limit)
     }
 
+    fn queue_latest(
+        &self,
+        queue: QueueId,
+        limit: QueueLimit,
+    ) -> impl Future<Output = Result<Vec<QueueRow>, StoreError>> + Send {
+        self.inner.queue_latest(queue, limit)
+    }
+
     fn queue_len(&self, queue: QueueId) -> impl Future<Output = Result<u64, StoreError>> + Send {
         self.inner.queue_len(queue)
     }

@@ -498,7 +498,13 @@ choice! {
         /// Please send these again.
         9 Missing { messages: Vec<MessageId>, },
         /// An earlier message once more, for who could not read it.
-        10 Again { message: MessageId, text: String, in_reply_to: Option<MessageId>, expires: Option<UnixMillis>, },
+        10 Again {
+            message: MessageId,
+            text: String,
+            in_reply_to: Option<MessageId>,
+            expires: Option<UnixMillis>,
+            timer: Option<StoredTimer>,
+        },
         /// Who is in a group, and its title.
         11 Roster { accounts: Vec<AccountRef>, },
         /// How I want to be seen, as it is when this is sealed.

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by several test binaries, each uses a part")]
 
+pub mod choir;
 pub mod impostor;
 pub mod insider;
 pub mod server;

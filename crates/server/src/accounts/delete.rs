@@ -87,6 +87,7 @@ impl<S: Store> Accounts<S> {
         }
         let done = RowBatch::new(account_partition(id)).delete(DELETION);
         let _ = self.store.commit(vec![done.into()]).await?;
+        self.deleted.notify_one();
         Ok(())
     }
 

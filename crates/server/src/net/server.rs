@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     address::{Addresses, Slot},
-    http,
+    descriptors, http,
     io::Io,
     line::Line,
     socket::{Socket, web_socket},
@@ -53,6 +53,8 @@ const STOP_TIME: Duration = Duration::from_secs(3);
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 /// What became due while the server was down does not wait for that: one that is started anew each half hour sweeps, too.
 const SWEEP_FIRST: Duration = Duration::from_secs(60);
+/// After somebody was deleted: once for all of a minute.
+const SWEEP_SOON: Duration = Duration::from_secs(60);
 /// How often what is in memory only is gone through.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -306,6 +308,8 @@ async fn accept<S: Store>(
 ) {
     let addresses = Arc::new(Addresses::default());
     let mut connections = JoinSet::new();
+    let room = descriptors::for_connections();
+    let mut is_full = false;
     let work = core.background().map(tokio::spawn);
     let server = core.0;
     loop {
@@ -313,16 +317,23 @@ async fn accept<S: Store>(
             () = stop.notified() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => match addresses.enter(peer.ip(), most) {
-                    Some(slot) => {
-                        connections.spawn(connection(server.clone(), stream, tls.clone(), slot));
+                Ok((stream, peer)) => {
+                    while connections.try_join_next().is_some() {}
+                    let was_full = std::mem::replace(&mut is_full, connections.len() >= room);
+                    if is_full && !was_full {
+                        tracing::warn!(room, "as many connections as this process has descriptors for");
                     }
-                    None => {
-                        server.metrics.refused_connections.fetch_add(1, Ordering::Relaxed);
+                    match addresses.enter(peer.ip(), most).filter(|_| !is_full) {
+                        Some(slot) => {
+                            connections.spawn(connection(server.clone(), stream, tls.clone(), slot));
+                        }
+                        None => {
+                            server.metrics.refused_connections.fetch_add(1, Ordering::Relaxed);
+                        }
                     }
-                },
+                }
                 Err(error) => {
-                    // Out of file descriptors: let some connections end.
+                    // The machine's descriptors, not ours, are used up: let some connections end.
                     tracing::warn!(%error, "accepting connections");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -416,7 +427,10 @@ async fn sweep<S: Store>(server: Arc<Server<S>>) {
     let mut rooms_swept = None;
     let mut pause = SWEEP_FIRST;
     loop {
-        server.ambient.sleep(std::mem::replace(&mut pause, SWEEP_EVERY)).await;
+        tokio::select! {
+            () = server.ambient.sleep(std::mem::replace(&mut pause, SWEEP_EVERY)) => {}
+            () = server.accounts.deleted.notified() => server.ambient.sleep(SWEEP_SOON).await,
+        }
         let now = server.ambient.now();
         if let Err(error) = server.keys.rotate(now, &mut server.ambient.rng()) {
             tracing::error!(%error, "rotating keys");
@@ -427,9 +441,9 @@ async fn sweep<S: Store>(server: Arc<Server<S>>) {
         }
         let today = UnixTime(now.seconds()).day();
         if rooms_swept != Some(today) {
-            match server.rooms.drop_dead_tokens(now).await {
+            match server.rooms.tend_tokens(now, &mut server.ambient.rng()).await {
                 Ok(_) => rooms_swept = Some(today),
-                Err(error) => tracing::error!(%error, "dropping dead tokens"),
+                Err(error) => tracing::error!(%error, "tending tokens"),
             }
         }
         if let Err(error) = server.accounts.close_idle(now).await {

@@ -139,7 +139,7 @@ pub const FILES: &[File] = &[
     file("reserve", "nothing, in 8 MiB", FOREVER, "a full disk", "deleting needs room"),
     file(
         "keys/server.key",
-        "key of handles, tokens and passwords",
+        "key of handles, grants and passwords",
         FOREVER,
         "-",
         "without it the rows are worth nothing",
@@ -151,6 +151,13 @@ pub const FILES: &[File] = &[
         Span::Words("when no row of that day may live"),
         "-",
         "an old copy of the database stays shut",
+    ),
+    file(
+        "keys/seal-*.key",
+        "key of mailbox tokens in rooms",
+        Span::Words("30 days, and 31 more to open what was sealed"),
+        "-",
+        "an old copy of the rooms stays shut",
     ),
     file("keys/frank-*.key", "key that stamps one day's messages", Span::Words("30 days"), "-", "reports of abuse"),
     file("parlour.toml", "the configuration", FOREVER, "the operator", "the operator wrote it"),
@@ -173,7 +180,14 @@ mod tests {
 
     #[test]
     fn files_are_known_by_their_paths() {
-        for known in ["store.db", "store.db-wal", "keys/day-20500.key", "keys/frank-1.key", "parlour.toml"] {
+        for known in [
+            "store.db",
+            "store.db-wal",
+            "keys/day-20500.key",
+            "keys/frank-1.key",
+            "keys/seal-20500.key",
+            "parlour.toml",
+        ] {
             assert!(file_of(known).is_some(), "{known}");
         }
         for unknown in ["access.log", "keys/day-.key", "keys/day-x.key", "keys/other.key", "day-1.key", ""] {

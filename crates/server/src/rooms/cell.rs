@@ -14,7 +14,7 @@ use parlour_proto::{
     ids::{MailboxId, MessageId, RoomId, UnixMillis},
     wire,
 };
-use parlour_store::{KeyRange, PartitionId, PartitionKind, QueueId, QueueLimit, RowBatch, Seq, Store, UnixTime};
+use parlour_store::{KeyRange, PartitionId, PartitionKind, QueueId, QueueLimit, RowBatch, Store, UnixTime};
 
 use super::{Rooms, Stored, order::Sequences, state::RoomState};
 use crate::{
@@ -414,7 +414,7 @@ impl<S: Store> Rooms<S> {
     async fn waiting_ids(&self, room: &RoomId, state: &RoomState) -> Result<Vec<(Recent, bool)>, Refused> {
         let mut found = BTreeMap::new();
         for entry in state.entries.iter().filter(|entry| !entry.dead).take(LOOK_ENTRIES) {
-            let rows = self.store.queue_range(QueueId::Mailbox(entry.mailbox.0), Seq::START, LOOK).await?;
+            let rows = self.store.queue_latest(QueueId::Mailbox(entry.mailbox.0), LOOK).await?;
             found.extend(rows.iter().filter_map(|row| Recent::of_row(&row.payload, room)).map(|one| (one.seq, one)));
         }
         let newest = found.len().saturating_sub(RECENT);
@@ -444,7 +444,7 @@ impl<S: Store> Rooms<S> {
 
 /// The key that seals a fan-out's shared payload is the store's; its name must not tell the room.
 pub(super) fn payload_id(keys: &Keys, room: &RoomId, seq: u64) -> parlour_store::PayloadId {
-    let name = keys.sealing.mac(b"payload", &[&room.0, &seq.to_be_bytes()]);
+    let name = keys.relation.mac(b"payload", &[&room.0, &seq.to_be_bytes()]);
     let mut id = [0; 16];
     id.copy_from_slice(&name[..16]);
     parlour_store::PayloadId(id)

@@ -83,11 +83,15 @@ impl World {
     }
 
     async fn send(&self, id: u8, epoch: u8, text: &[u8]) -> Result<u64, Refused> {
+        self.send_as(MessageId([id; 16]), epoch, text).await
+    }
+
+    async fn send_as(&self, message_id: MessageId, epoch: u8, text: &[u8]) -> Result<u64, Refused> {
         let send = Send {
             room: ROOM,
-            message_id: MessageId([id; 16]),
+            message_id,
             send_key: secret(epoch),
-            tag: [id; 32],
+            tag: [message_id.0[0]; 32],
             payload: Bytes::copy_from_slice(text),
             by: None,
         };
@@ -584,4 +588,17 @@ async fn in_another_life_of_the_data_no_sequence_comes_again() {
     let later = restored.restart().await;
     assert!(later.send(4, 0, b"third").await.unwrap() > first_sequence + 1);
     assert_eq!(later.texts(&ada).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_repetition_across_a_restart_is_known_behind_a_thousand_waiting_rows() {
+    let world = World::new().await;
+    let ada = Member::new(1);
+    world.create(&ada).await;
+    for number in 0..1_100_u128 {
+        world.send_as(MessageId(number.to_be_bytes()), 0, b"waits").await.unwrap();
+    }
+    let stored = world.send(1, 0, b"its answer was lost").await.unwrap();
+    let later = world.restart().await;
+    assert_eq!(later.send(1, 0, b"its answer was lost").await.unwrap(), stored);
 }

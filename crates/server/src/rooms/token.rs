@@ -1,4 +1,4 @@
-//! Sealed mailbox tokens: XChaCha20-Poly1305 under the sealing key with a random nonce, bound to room and member key, so that
+//! Sealed mailbox tokens: XChaCha20-Poly1305 under the newest sealing key with a random nonce, bound to room and member key, so that
 //! a token moved into another room, or to another member, opens nothing (`DESIGN.md` §6).
 
 use chacha20poly1305::{
@@ -17,13 +17,18 @@ const NONCE: usize = 24;
 
 /// Seals a mailbox for one entry of one room.
 pub(crate) fn seal(keys: &Keys, room: &RoomId, member: &MemberKey, mailbox: &MailboxId, rng: &mut Rng) -> Vec<u8> {
-    seal_with(&keys.sealing, b"token", room, member, &mailbox.0, rng)
+    seal_with(&keys.seals(), b"token", room, member, &mailbox.0, rng)
 }
 
 /// The mailbox of a token; `None` if it was not made for this room and member.
 pub(crate) fn open(keys: &Keys, room: &RoomId, member: &MemberKey, token: &[u8]) -> Option<MailboxId> {
-    let plain = open_with(&keys.sealing, b"token", room, member, token)?;
+    let plain = keys.opens(|key| open_with(key, b"token", room, member, token))?;
     plain.as_slice().try_into().ok()
+}
+
+/// Whether a token is sealed under the newest key.
+pub(crate) fn is_current(keys: &Keys, room: &RoomId, member: &MemberKey, token: &[u8]) -> bool {
+    open_with(&keys.seals(), b"token", room, member, token).is_some()
 }
 
 /// Seals anything to a room and a member key.

@@ -41,6 +41,24 @@ pub async fn a_limit_gives_at_least_one_row<F: Factory>(factory: &F) {
     assert_eq!(read(0, 1).await, 0);
 }
 
+/// The newest rows are given in their order, as many as the limits allow, at least one, and no acknowledged one.
+pub async fn the_newest_rows_come_without_the_older_ones<F: Factory>(factory: &F) {
+    let store = factory.open();
+    let seqs = applied(&store, (0..5).map(|number| append(mailbox(1), &[number], &[0; 99]))).await;
+    let read = async |rows, bytes| {
+        let rows = store.queue_latest(mailbox(1), QueueLimit { rows, bytes }).await.expect("readable");
+        rows.iter().map(|row| row.head[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(read(3, usize::MAX).await, [2, 3, 4]);
+    assert_eq!(read(9, 200).await, [3, 4]);
+    assert_eq!(read(9, 1).await, [4]);
+    assert_eq!(read(0, 1).await.len(), 0);
+    assert_eq!(read(9, usize::MAX).await, [0, 1, 2, 3, 4]);
+    assert_eq!(store.queue_latest(mailbox(2), ALL).await.expect("readable").len(), 0);
+    applied(&store, [Batch::ack(mailbox(1), seqs[2])]).await;
+    assert_eq!(read(9, usize::MAX).await, [3, 4]);
+}
+
 /// An acknowledgement deletes all rows up to its position, and they stay deleted.
 pub async fn an_acknowledgement_is_cumulative_and_lasts<F: Factory>(factory: &F) {
     let store = factory.open();

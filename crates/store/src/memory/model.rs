@@ -126,7 +126,7 @@ impl Model {
             .collect()
     }
 
-    fn live_queue_rows(&self, queue: QueueId, now: UnixTime) -> impl Iterator<Item = &QueueRow> {
+    fn live_queue_rows(&self, queue: QueueId, now: UnixTime) -> impl DoubleEndedIterator<Item = &QueueRow> {
         let rows = self.queues.get(&queue).into_iter().flat_map(BTreeMap::values);
         rows.filter(move |held| held.row.expires > now.day()).map(|held| &held.row)
     }
@@ -136,15 +136,12 @@ impl Model {
     }
 
     pub(super) fn queue_range(&self, queue: QueueId, after: Seq, limit: QueueLimit, now: UnixTime) -> Vec<QueueRow> {
-        let mut rows: Vec<QueueRow> = Vec::new();
-        let mut bytes = 0;
-        for row in self.live_queue_rows(queue, now).filter(|row| row.seq > after).take(limit.rows) {
-            bytes += row.head.len() + row.payload.len();
-            if bytes > limit.bytes && !rows.is_empty() {
-                break;
-            }
-            rows.push(row.clone());
-        }
+        within(limit, self.live_queue_rows(queue, now).filter(|row| row.seq > after))
+    }
+
+    pub(super) fn queue_latest(&self, queue: QueueId, limit: QueueLimit, now: UnixTime) -> Vec<QueueRow> {
+        let mut rows = within(limit, self.live_queue_rows(queue, now).rev());
+        rows.reverse();
         rows
     }
 
@@ -212,4 +209,17 @@ impl Model {
         self.queues.retain(|_, rows| !rows.is_empty());
         swept
     }
+}
+
+fn within<'a>(limit: QueueLimit, rows: impl Iterator<Item = &'a QueueRow>) -> Vec<QueueRow> {
+    let mut taken: Vec<QueueRow> = Vec::new();
+    let mut bytes = 0;
+    for row in rows.take(limit.rows) {
+        bytes += row.head.len() + row.payload.len();
+        if bytes > limit.bytes && !taken.is_empty() {
+            break;
+        }
+        taken.push(row.clone());
+    }
+    taken
 }

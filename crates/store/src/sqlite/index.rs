@@ -146,18 +146,15 @@ impl Index {
     pub(super) fn range(&self, queue: QueueId, after: Seq, limit: QueueLimit, today: UnixDay) -> Vec<Entry> {
         let Some(held) = self.queues.get(&queue) else { return Vec::new() };
         let first = held.rows.partition_point(|entry| entry.seq <= after);
-        let mut bytes = 0usize;
-        held.rows
-            .range(first..)
-            .filter(|entry| entry.expires > today)
-            .take(limit.rows)
-            .enumerate()
-            .take_while(|(index, entry)| {
-                bytes = bytes.saturating_add(entry.len as usize);
-                *index == 0 || bytes <= limit.bytes
-            })
-            .map(|(_, entry)| *entry)
-            .collect()
+        within(limit, held.rows.range(first..).filter(|entry| entry.expires > today))
+    }
+
+    /// The newest rows of `queue` that live on `today`, oldest first, within `limit`.
+    pub(super) fn latest(&self, queue: QueueId, limit: QueueLimit, today: UnixDay) -> Vec<Entry> {
+        let Some(held) = self.queues.get(&queue) else { return Vec::new() };
+        let mut rows = within(limit, held.rows.iter().rev().filter(|entry| entry.expires > today));
+        rows.reverse();
+        rows
     }
 
     /// How many rows of `queue` live on `today`.
@@ -213,6 +210,18 @@ impl Index {
             }
         }
     }
+}
+
+fn within<'a>(limit: QueueLimit, rows: impl Iterator<Item = &'a Entry>) -> Vec<Entry> {
+    let mut bytes = 0usize;
+    rows.take(limit.rows)
+        .enumerate()
+        .take_while(|(index, entry)| {
+            bytes = bytes.saturating_add(entry.len as usize);
+            *index == 0 || bytes <= limit.bytes
+        })
+        .map(|(_, entry)| *entry)
+        .collect()
 }
 
 fn uncount(expiring: &mut BTreeMap<UnixDay, u64>, day: UnixDay) {

@@ -154,6 +154,15 @@ impl Shared {
         limit: QueueLimit,
     ) -> Result<Vec<QueueRow>, StoreError> {
         let entries = self.index().range(queue, after, limit, self.clock.now().day());
+        self.open_entries(queue, &entries)
+    }
+
+    pub(super) fn latest_queue_rows(&self, queue: QueueId, limit: QueueLimit) -> Result<Vec<QueueRow>, StoreError> {
+        let entries = self.index().latest(queue, limit, self.clock.now().day());
+        self.open_entries(queue, &entries)
+    }
+
+    fn open_entries(&self, queue: QueueId, entries: &[Entry]) -> Result<Vec<QueueRow>, StoreError> {
         if entries.is_empty() {
             return self.read(|_| Ok(Vec::new()));
         }

@@ -12,7 +12,7 @@ use crate::{StoreError, Swept, UnixTime};
 const SWEEP_CHUNK: usize = 16;
 
 impl SqliteStore {
-    /// Deletes what has expired, destroys old keys and empties the log.
+    /// Deletes what has expired, destroys old keys, empties the log and overwrites what is left in pages.
     pub(super) async fn sweep_expired(&self, now: UnixTime) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
         loop {
@@ -31,7 +31,20 @@ impl SqliteStore {
         }
         swept.day_keys = self.0.shared.keys.destroy_before(now.day(), self.0.shared.queue_row_days)?;
         self.ask(|answer| Command::Tidy { answer }).await?;
+        self.overwrite_gaps().await?;
         Ok(swept)
+    }
+
+    /// Overwrites what is left of deleted rows in the gaps of pages.
+    async fn overwrite_gaps(&self) -> Result<(), StoreError> {
+        let (mut next, mut overwritten) = (Some(0), 0);
+        while let Some(first) = next {
+            let changed;
+            (next, changed) = self.ask(|answer| Command::Overwrite { first, answer }).await?;
+            overwritten += changed;
+        }
+        tracing::debug!(pages = overwritten, "what moved cells left in pages is overwritten");
+        Ok(())
     }
 
     /// Ends the writing thread and lets go of the directory.

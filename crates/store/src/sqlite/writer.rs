@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Shared,
+    keys::from_io,
     queues::{Numbers, QueuePlan},
     reserve::Reserve,
     rows::RowStage,
@@ -56,6 +57,11 @@ pub(super) enum Command {
     Tidy {
         answer: oneshot::Sender<Result<(), StoreError>>,
     },
+    /// Overwrites what is left in the gaps of some pages; see [`super::gaps`].
+    Overwrite {
+        first: u32,
+        answer: oneshot::Sender<Result<(Option<u32>, usize), StoreError>>,
+    },
     Close {
         answer: oneshot::Sender<Result<(), StoreError>>,
     },
@@ -63,7 +69,7 @@ pub(super) enum Command {
 
 impl Command {
     fn is_chore(&self) -> bool {
-        matches!(self, Self::SweepRows { .. } | Self::SweepQueues { .. })
+        matches!(self, Self::SweepRows { .. } | Self::SweepQueues { .. } | Self::Overwrite { .. })
     }
 }
 
@@ -127,6 +133,10 @@ impl Writer {
                 }
                 Command::Tidy { answer } => {
                     let _ = answer.send(self.tidy());
+                }
+                Command::Overwrite { first, answer } => {
+                    let _ = answer.send(self.overwrite(first));
+                    self.last_chore = Instant::now();
                 }
                 Command::Close { answer } => {
                     let emptied = self.empty_wal();
@@ -363,6 +373,18 @@ impl Writer {
         }
         self.regain();
         Ok(())
+    }
+
+    /// Overwrites the gaps of some pages, and syncs after the last.
+    fn overwrite(&mut self, first: u32) -> Result<(Option<u32>, usize), StoreError> {
+        if first == 0 {
+            self.db.execute_batch("PRAGMA shrink_memory").map_err(from_sql)?;
+        }
+        let (next, changed) = self.shared.gaps.overwrite(first).map_err(from_io)?;
+        if next.is_none() {
+            self.shared.gaps.sync().map_err(from_io)?;
+        }
+        Ok((next, changed))
     }
 
     /// Writes the log back and cuts it to nothing, unless a reader is in the way: then the next time. `false` then.

@@ -4,6 +4,8 @@
 mod de;
 #[path = "../../strings/en.rs"]
 mod en;
+#[path = "../../strings/held_de.rs"]
+mod held_de;
 
 pub use de::DE;
 pub use en::{EN, Strings};
@@ -24,6 +26,16 @@ pub fn speak(code: &str) {
 /// The words of the language that is spoken.
 pub fn t() -> &'static Strings {
     LANGUAGES[SPOKEN.load(Ordering::Relaxed)]
+}
+
+/// What a kind of row is that the server holds, why, and what erases it: in the language that is spoken, if it has words for it.
+pub fn held_kind(number: u32) -> Option<[&'static str; 3]> {
+    (t().code == DE.code).then(|| held_de::kind(number)).flatten()
+}
+
+/// The same of what the server cannot list, by the server's name for it: what it is, and why it cannot.
+pub fn held_besides(name: &str) -> Option<[&'static str; 2]> {
+    (t().code == DE.code).then(|| held_de::besides(name)).flatten()
 }
 
 /// A sentence with its `{names}` filled in.

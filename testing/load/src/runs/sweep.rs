@@ -61,7 +61,7 @@ async fn fill(data: &Path, rows: u64) -> Result<()> {
             let payload = Payload::Inline(Bytes::from(vec![7; 400]));
             batches.push(Batch::append(QueueId::Mailbox(mailbox), Bytes::new(), payload, then.day().plus(30)));
         }
-        ensure!(store.commit(batches).wait()?.is_applied(), "the rows are not taken");
+        ensure!(store.commit(batches).await?.is_applied(), "the rows are not taken");
     }
     Ok(store.close().await?)
 }

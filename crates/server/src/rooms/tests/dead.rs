@@ -50,10 +50,10 @@ async fn in_a_room_where_nothing_happens_it_goes_with_the_sweep_of_the_day() {
         world.mailboxes.close(bob.mailbox, Notice::Gone, world.now).await.unwrap();
         let world = if in_memory { world } else { world.restart().await };
         let expires = world.store.get(&partition(&ROOM), &STATE).await.unwrap().unwrap().expires;
-        assert_eq!(world.rooms.drop_dead_tokens(world.now).await.unwrap(), 1);
+        assert_eq!(world.rooms.tend_tokens(world.now, &mut rng(9)).await.unwrap(), 1);
         assert!(!has_token(&world, &bob).await && has_token(&world, &ann).await);
         assert_eq!(world.store.get(&partition(&ROOM), &STATE).await.unwrap().unwrap().expires, expires);
-        assert_eq!(world.rooms.drop_dead_tokens(world.now).await.unwrap(), 0, "once");
+        assert_eq!(world.rooms.tend_tokens(world.now, &mut rng(9)).await.unwrap(), 0, "once");
         // The room lives on.
         world.send(1, 1, b"hello").await.unwrap();
         assert_eq!(world.texts(&ann).await, [b"hello".to_vec()]);
@@ -69,7 +69,7 @@ async fn a_room_of_the_dead_is_erased() {
             world.mailboxes.close(who.mailbox, Notice::Gone, world.now).await.unwrap();
         }
         let world = if in_memory { world } else { world.restart().await };
-        world.rooms.drop_dead_tokens(world.now).await.unwrap();
+        world.rooms.tend_tokens(world.now, &mut rng(9)).await.unwrap();
         assert!(stored(&world).await.is_none());
         assert_eq!(code(world.send(1, 1, b"anybody?").await), Code::NoSuchRoom);
         let counted = world.store.census().await.unwrap();
@@ -91,4 +91,35 @@ async fn a_delivery_that_is_resumed_passes_the_dead_by() {
     let world = World::on(store, world.clock.clone(), world.keys.clone(), world.now).await;
     assert_eq!(world.texts(&ann).await, [b"on its way".to_vec()]);
     assert!(world.rows(&bob).await.is_empty());
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+#[tokio::test]
+async fn tokens_are_sealed_anew_under_a_new_key_and_the_one_before_is_destroyed() {
+    for in_memory in [true, false] {
+        let (world, ann, bob, _) = pair().await;
+        let row = async |world: &World| world.store.get(&partition(&ROOM), &STATE).await.unwrap().unwrap().value;
+        let copy = row(&world).await;
+        let opens = |bytes: &[u8], keys: &Keys| {
+            RoomState::from_bytes(bytes, &ROOM, keys).unwrap().entry(&bob.key()).unwrap().mailbox == bob.mailbox
+        };
+        let world = if in_memory { world } else { world.restart().await };
+        assert_eq!(world.rooms.tend_tokens(world.now, &mut rng(1)).await.unwrap(), 0);
+        assert_eq!(row(&world).await, copy, "without a new key nothing is written");
+        let later = |days: u64| world.now.plus_ms(days * DAY_MS);
+        world.keys.rotate(later(30), &mut rng(2)).unwrap();
+        assert_eq!(world.rooms.tend_tokens(later(30), &mut rng(3)).await.unwrap(), 1);
+        assert!(opens(&copy, &world.keys), "the key before still opens");
+        // A walk that finds none, when the logs of before are gone.
+        assert_eq!(world.rooms.tend_tokens(later(60), &mut rng(4)).await.unwrap(), 0);
+        assert!(world.keys.has_old_seals());
+        assert_eq!(world.rooms.tend_tokens(later(61), &mut rng(5)).await.unwrap(), 0);
+        assert!(!world.keys.has_old_seals());
+        assert!(!opens(&copy, &world.keys), "a copy of before opens no more");
+        let world = world.restart().await;
+        world.send(1, 1, b"hello").await.unwrap();
+        assert_eq!(world.texts(&ann).await, [b"hello".to_vec()]);
+        assert_eq!(world.texts(&bob).await, [b"hello".to_vec()]);
+    }
 }

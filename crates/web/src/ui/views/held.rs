@@ -6,7 +6,7 @@ use super::frame::bar;
 use super::icon::{Icon, icon};
 use crate::ui::model::held::json;
 use crate::ui::model::when::{Local, day_name};
-use crate::ui::strings::{explain, fill, t};
+use crate::ui::strings::{explain, fill, held_besides, held_kind, t};
 use leptos::prelude::*;
 use parlour_client::api::{Ends, HeldRow, Holdings, Intent, Reply};
 
@@ -40,16 +40,20 @@ fn all(desk: Desk, held: Holdings) -> AnyView {
         let says = format!("{why}. {}", fill(t().held_erased, &[("by", erased)]));
         section(name, says, view! { <dl class="figures">{rows}</dl> }.into_any())
     };
-    let kinds: Vec<AnyView> = held.kinds.iter().map(|of| kind(of.number, &of.name, &of.why, &of.erased)).collect();
+    let kinds: Vec<AnyView> = held
+        .kinds
+        .iter()
+        .map(|of| {
+            let [name, why, erased] = held_kind(of.number).unwrap_or([&of.name, &of.why, &of.erased]);
+            kind(of.number, name, why, erased)
+        })
+        .collect();
     let besides: Vec<AnyView> = held
         .unlisted
         .iter()
         .map(|one| {
-            section(
-                &one.name,
-                format!("{}. {}", one.why, fill(t().held_most, &[("time", &one.at_most)])),
-                ().into_any(),
-            )
+            let [name, why] = held_besides(&one.name).unwrap_or([&one.name, &one.why]);
+            section(name, format!("{why}. {}", fill(t().held_most, &[("time", &one.at_most)])), ().into_any())
         })
         .collect();
     let save = move |_| dom::save("parlour-held.json", &json(&held));
