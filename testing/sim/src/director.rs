@@ -174,6 +174,8 @@ impl Director {
     fn after_days(&mut self) {
         self.w.leap(5 * DAY_MS);
         self.wait(3_700_000);
+        // Nobody did anything.
+        self.w.slept_ms += 3_700_000;
         oracle::judge_server(self);
     }
 
@@ -301,8 +303,8 @@ impl Director {
         self.w.crash_home(home, u64::MAX);
         let mut ops = Op::ALL.iter().cycle();
         for n in 0..8 {
-            self.w.leap(29 * DAY_MS / 8 - 120_000);
-            self.wait(60_000);
+            self.w.leap(29 * DAY_MS / 8 - 60_000);
+            self.wait(20_000);
             self.active.push((Fault::Month, None, self.w.now() + LASTS_MS));
             for m in 0..5 {
                 let Some(op) = ops.next() else { break };
@@ -313,7 +315,7 @@ impl Director {
                 }
                 self.wait(2_000);
             }
-            self.wait(50_000);
+            self.wait(20_000);
         }
         self.w.start_home(home);
     }
@@ -351,23 +353,28 @@ impl Director {
         })
     }
 
-    /// A home that was put back to what it was does it as soon as it can. Not each home: of the others all can be judged.
+    /// A home that was put back to what it was does it as soon as it can; each is put back once in a stretch. Not all are: of the
+    /// others all can be judged.
     fn with_old_copy(&mut self, op: Op, step: &Step) -> bool {
         let mut homes: Vec<usize> = self.book.seats.iter().filter(|seat| seat.live).map(|seat| seat.home).collect();
-        homes.retain(|home| home % 3 == 1 && self.w.homes[*home].copy.is_some());
-        for n in 0..homes.len().min(3) {
-            let home = homes[(step.who as usize + n) % homes.len()];
-            let copy = self.w.homes[home].copy.clone();
-            self.fault(Fault::OldCopy, home, step);
-            self.w.homes[home].copy = copy;
-            for _ in 0..4 {
-                self.wait(5_000);
-                if self.act_on(home, op, step) {
-                    self.ops += 1;
-                    self.coverage.count(op, Fault::OldCopy);
-                    self.coverage.count_op(op);
-                    return true;
-                }
+        homes.retain(|home| home % 3 == 1 && !self.w.homes[*home].retired);
+        homes.dedup();
+        let count = homes.len().max(1);
+        homes.rotate_left(step.who as usize % count);
+        // Who was put back already, and if none of them can, one more.
+        let put_back = |d: &Self, home: usize| d.book.seats.iter().any(|seat| seat.home == home && seat.put_back);
+        let (before, others): (Vec<usize>, Vec<usize>) = homes.into_iter().partition(|home| put_back(self, *home));
+        let other = others.into_iter().find(|home| self.w.homes[*home].copy.is_some());
+        for home in before.into_iter().chain(other) {
+            if !put_back(self, home) {
+                self.fault(Fault::OldCopy, home, step);
+                self.wait(10_000);
+            }
+            if self.act_on(home, op, step) {
+                self.ops += 1;
+                self.coverage.count(op, Fault::OldCopy);
+                self.coverage.count_op(op);
+                return true;
             }
         }
         false
