@@ -19,7 +19,7 @@ cargo xtask COMMAND
   test [FILTER]                run all tests (with FILTER: those whose name contains it)
   bench [--quick] [--only A,B] measure the release build; one JSON line per figure, also in target/bench.jsonl
   bench --web [--quick] [--only A,B]  the same of the apps in a real browser
-  sim [--seed N | --seeds A..B] [--hours H] [--coverage]
+  sim [--seed N | --seeds A..B] [--hours H] [--coverage] [--release]
                                run engines and server in a simulated world; a failing seed prints a short list of steps
   fuzz TARGET|all [--seconds N]  run libFuzzer on a target (a minute each unless told otherwise); needs a C++ compiler
   layers                       check who imports whom, and the house rules that no compiler holds

@@ -66,10 +66,14 @@ fn test_workspace(rest: &[String]) -> Result<()> {
     run(&mut command)
 }
 
-/// Runs the simulation, built for release: a night's worth is one command.
+/// Runs the simulation, as the tests build it; with `--release` (which is to be built first) a night's worth is one command.
 pub(crate) fn sim(rest: &[String]) -> Result<()> {
-    cargo(&["build", "--release", "--package", "parlour-sim"])?;
-    run(Command::new(target().join("release/parlour-sim")).args(rest))
+    let (release, rest): (Vec<&String>, Vec<&String>) = rest.iter().partition(|argument| *argument == "--release");
+    let mut build = vec!["build", "--package", "parlour-sim"];
+    build.extend(release.first().map(|_| "--release"));
+    cargo(&build)?;
+    let profile = if release.is_empty() { "debug" } else { "release" };
+    run(Command::new(target().join(profile).join("parlour-sim")).args(rest))
 }
 
 /// Measures the release build: the server, or with `--web` the apps in a browser.

@@ -180,7 +180,7 @@ impl Engine {
 
     /// Parses a key package and checks that it is of this account and has this member key.
     pub(crate) fn open_joiner(&self, account: &AccountRef, joiner: &Joiner) -> Result<ClaimedKeyPackage, Failure> {
-        let package = ClaimedKeyPackage::parse(&joiner.key_package, self.now.0)
+        let package = ClaimedKeyPackage::parse(&joiner.key_package, self.server_time().0)
             .map_err(|error| Failure::Suspicious(format!("key package: {error}")))?;
         let credential = package.credential();
         if proto_account(&credential.account).as_ref() != Some(account) || credential.member_key != joiner.member_key.0

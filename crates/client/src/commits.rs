@@ -231,7 +231,7 @@ impl Engine {
 
     /// Somebody else may have been quicker, with another key package of the same device.
     fn has_leaf(&mut self, room: &RoomId, joiner: &Joiner) -> bool {
-        let package = parlour_e2ee::ClaimedKeyPackage::parse(&joiner.key_package, self.now.0).ok();
+        let package = parlour_e2ee::ClaimedKeyPackage::parse(&joiner.key_package, self.server_time().0).ok();
         let credential = package.as_ref().map(|package| package.credential());
         let same = |member: &parlour_e2ee::Member| {
             let is_theirs =
@@ -249,7 +249,7 @@ impl Engine {
 
     fn packages(&self, joiners: &[Joiner]) -> Option<Vec<KeyPackage>> {
         let open = |joiner: &Joiner| {
-            let package = parlour_e2ee::ClaimedKeyPackage::parse(&joiner.key_package, self.now.0).ok()?;
+            let package = parlour_e2ee::ClaimedKeyPackage::parse(&joiner.key_package, self.server_time().0).ok()?;
             let credential = package.credential();
             let account = crate::contacts::proto_account(&credential.account)?;
             let key = self.device_signing_key(&account, &parlour_proto::ids::DeviceId(credential.device))?;

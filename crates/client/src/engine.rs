@@ -438,7 +438,7 @@ impl Engine {
             Purpose::CreateRoom(room) => self.on_room_created(room, result),
             Purpose::Commit(room) => self.on_commit_answer(room, result),
             Purpose::MemberClaim(room, account) => self.on_member_claimed(room, &account, result),
-            Purpose::Message(conversation) => self.on_message_answer(conversation, result),
+            Purpose::Message(conversation) => self.on_message_answer(conversation, result, rng),
             Purpose::Log(room) => self.on_log(room, result, rng),
             Purpose::Grant(room) => self.on_knock_grant(room, result, rng),
             Purpose::Knock(room) => self.on_knocked(room, result),

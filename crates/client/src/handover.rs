@@ -50,7 +50,7 @@ impl Engine {
     /// Whom these key packages bring in, we ourselves aside.
     fn brought_in(&self, joiners: &[Joiner]) -> Vec<AccountRef> {
         let account = |joiner: &Joiner| {
-            let package = ClaimedKeyPackage::parse(&joiner.key_package, self.now.0).ok()?;
+            let package = ClaimedKeyPackage::parse(&joiner.key_package, self.server_time().0).ok()?;
             crate::contacts::proto_account(&package.credential().account)
         };
         let mut accounts: Vec<AccountRef> = joiners.iter().filter_map(account).collect();

@@ -96,6 +96,9 @@ impl Engine {
         }
         if is_me {
             let device = parlour_proto::ids::DeviceId(heard.sender.device());
+            if hello.is_some_and(|hello| hello.accepts) {
+                self.opened_by_own(conversation, device);
+            }
             self.hear_own(row, conversation, message, device, said, evidence, stamp, rng);
         } else if let Heard::Join(secret) = &said {
             self.hear_join(row, conversation, &from, hello.as_ref(), secret, rng);

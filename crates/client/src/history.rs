@@ -269,6 +269,15 @@ impl Engine {
         }
     }
 
+    /// Another own device has opened its entry in a conversation of two: what was said between the acceptance on the first of us and that
+    /// did not come there.
+    pub(crate) fn opened_by_own(&mut self, conversation: ConversationId, device: DeviceId) {
+        if self.is_first_but(device) {
+            self.transfer_too(device, conversation);
+            self.again = true;
+        }
+    }
+
     /// Whether we are the oldest device that is not the one that asks: it answers.
     fn is_first_but(&mut self, asks: DeviceId) -> bool {
         let first = self.listed().iter().map(|device| device.id).find(|id| *id != asks);

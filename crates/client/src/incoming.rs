@@ -389,6 +389,7 @@ impl Engine {
 
     /// A message that could not be read: its sender is asked for it when the room works again.
     pub(crate) fn unreadable(&mut self, room: RoomId, message: MessageId) {
+        tracing::debug!(?room, ?message, "a message that cannot be read");
         self.s.counters().unreadable += 1;
         self.again = true;
         if let Some(r) = self.s.rooms.get_mut(&room)
@@ -448,11 +449,15 @@ impl Engine {
 
     fn sweep_waiting(&mut self) {
         let now = self.now;
+        let is_late = |waiting: &Waiting| now.since(waiting.came) > WAITING_MS;
         let late: Vec<_> =
-            self.s.waiting.iter().filter(|(_, w)| now.since(w.came) > WAITING_MS).map(|(key, _)| *key).collect();
-        for key in late {
+            self.s.waiting.iter().filter(|(_, w)| is_late(w)).map(|(key, w)| (*key, w.row.clone())).collect();
+        for (key, row) in late {
             self.s.waiting.remove(&key);
-            self.s.counters().unreadable += 1;
+            let row = parlour_proto::wire::decode_row(row).ok();
+            let Some(RowBody::Message { message_id, .. }) = row.map(|row| row.body) else { continue };
+            // In a room that is known its author can be asked for it.
+            self.unreadable(key.0, message_id);
         }
         let old: Vec<_> =
             self.s.tombstones.iter().filter(|(_, made)| now.since(**made) > TOMBSTONE_MS).map(|(r, _)| *r).collect();

@@ -28,6 +28,10 @@ impl Engine {
             // Declined or left; or joined by this very Welcome before.
             return Step::Done;
         }
+        if self.list_wanted {
+            // An own device that is newer than the list that is known here may have made it.
+            return Step::Wait;
+        }
         let usable = |r: &Room| matches!(r.phase, Phase::Building | Phase::Live | Phase::Superseded);
         if self.s.rooms.get(&row.room).is_some_and(usable) {
             // Joined by this very Welcome before; or somebody wants to put another group in the place of one that works.
@@ -223,7 +227,7 @@ impl Engine {
             let befriended = self.s.contacts.get(by).is_some_and(|contact| contact.befriended);
             return self.s.conversations.get(&conversation).is_some_and(|c| c.is_group && c.members.contains(by))
                 || befriended
-                || self.is_asked(by);
+                || self.is_wanted(by);
         }
         self.s.conversations.get(&conversation).is_some_and(|c| c.is_group == is_group && c.members.contains(by))
     }
@@ -234,14 +238,18 @@ impl Engine {
         matches!(self.standing(conversation), Some(Asked | Starting))
     }
 
-    /// Whether we wrote to them first, and their answer is not here yet.
-    fn is_asked(&self, account: &AccountRef) -> bool {
-        self.conversation_with(account).is_some_and(|id| self.waits_for(id))
+    /// Whether we wrote to them. (With a door token of theirs that is open at once, their answer still being under way.)
+    fn is_wanted(&self, account: &AccountRef) -> bool {
+        use crate::api::ConversationState::{Closed, Request};
+        let standing = self.conversation_with(account).and_then(|id| self.standing(id));
+        standing.is_some_and(|standing| !matches!(standing, Closed | Request))
     }
 
     /// In a conversation that is new, positions are left free for what was said before; `false` in one that was here.
     fn make_room_before(&mut self, conversation: ConversationId) -> bool {
-        let Some(c) = self.s.conversations.get_mut(&conversation).filter(|c| c.rooms.is_empty()) else { return false };
+        let is_told = self.s.former.contains(&conversation);
+        let is_new = |c: &&mut crate::state::Conversation| c.rooms.is_empty() && !is_told;
+        let Some(c) = self.s.conversations.get_mut(&conversation).filter(is_new) else { return false };
         c.base = GAP;
         c.read_up_to = GAP;
         c.next_order = GAP + 1;
@@ -278,7 +286,8 @@ impl Engine {
         let same_people = |c: &crate::state::Conversation| c.is_group == is_group && (is_group || c.members == others);
         let known = [Some(room), predecessor].into_iter().flatten().find_map(|id| {
             let joined = self.s.rooms.get(&id).map(|r| r.conversation);
-            let conversation = joined.or_else(|| expected.filter(|_| id == room).map(|e| e.conversation))?;
+            let expected = joined.or_else(|| expected.filter(|_| id == room).map(|e| e.conversation));
+            let conversation = expected.or_else(|| self.had_room(&[id]))?;
             self.s.conversations.get(&conversation).filter(|c| same_people(c)).map(|_| conversation)
         });
         let with_them = if is_group { None } else { self.conversation_with(by) };
@@ -300,7 +309,7 @@ impl Engine {
             };
         }
         // Whoever we wrote to has a door token of ours: a group that they make before their answer is here is no stranger's.
-        let opens = befriended || (is_group && (self.is_awaited(by) || self.is_asked(by)));
+        let opens = befriended || (is_group && (self.is_awaited(by) || self.is_wanted(by)));
         let standing = if opens { Standing::Open } else { Standing::Request };
         let conversation = self.new_conversation(is_group, standing, others.to_vec(), rng);
         if !is_group && let Some(contact) = self.s.contacts.get_mut(by) {

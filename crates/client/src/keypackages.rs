@@ -119,7 +119,7 @@ impl Engine {
         let account = crate::contacts::e2ee_account(&me.account);
         let identity = parlour_e2ee::Identity { account: &account, device: me.device.0, keys: &keys };
         let last_resort = if pool == Pool::LastResort { LastResort::Yes } else { LastResort::No };
-        let made = parlour_e2ee::make_key_package(&identity, last_resort, self.now.0, rng).ok()?;
+        let made = parlour_e2ee::make_key_package(&identity, last_resort, self.server_time().0, rng).ok()?;
         let member_key = MemberKey(made.member_key);
         let start = rows_prefix(self.s.number, &member_key);
         for (key, value) in made.rows.iter() {

@@ -279,7 +279,12 @@ impl Engine {
         }
     }
 
-    pub(crate) fn on_message_answer(&mut self, conversation: ConversationId, result: Result<Answer, Problem>) {
+    pub(crate) fn on_message_answer(
+        &mut self,
+        conversation: ConversationId,
+        result: Result<Answer, Problem>,
+        rng: &mut dyn CryptoRngCore,
+    ) {
         let under_way = self.s.outgoing_of(conversation).find(|(_, item)| !item.accepted && item.sealed.is_some());
         let Some((at, room)) = under_way.and_then(|(at, item)| Some((at, item.sealed.as_ref()?.room))) else { return };
         self.again = true;
@@ -298,6 +303,11 @@ impl Engine {
                 Code::NoSuchRoom | Code::LogGone => self.break_room(room),
                 Code::Succeeded => self.supersede(room, problem.successor),
                 Code::TooLarge | Code::Malformed => self.fail_item(conversation, at),
+                // Signed at a time that is not the server's: the clock was set since its hello. Another hello tells it.
+                Code::BadSignature => {
+                    self.give_up(Role::Outbox, rng);
+                    self.later(Purpose::Message(conversation), 2_000);
+                }
                 _ => self.later(Purpose::Message(conversation), 2_000),
             },
         }

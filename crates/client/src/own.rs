@@ -210,7 +210,7 @@ impl Engine {
     }
 
     /// The conversation that had one of these rooms before this device came.
-    fn had_room(&self, rooms: &[RoomId]) -> Option<ConversationId> {
+    pub(crate) fn had_room(&self, rooms: &[RoomId]) -> Option<ConversationId> {
         let had = |former: &[RoomId]| former.iter().any(|room| rooms.contains(room));
         self.s.former.iter().find(|(_, former)| had(former)).map(|(id, _)| *id)
     }

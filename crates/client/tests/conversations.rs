@@ -507,3 +507,23 @@ fn a_server_of_another_version_is_said_to_be_one_and_is_told_nothing() {
     w.server.version = parlour_proto::frames::PROTOCOL_VERSION;
     assert!(w.ask(ada, Intent::Sync).is_ok());
 }
+
+#[test]
+fn a_clock_that_is_days_behind_or_ahead_makes_no_keys_suspicious() {
+    const DAYS: i64 = 3 * 24 * 3_600_000;
+    for (seed, ahead) in [(90, -DAYS), (91, DAYS)] {
+        let mut w = World::new(seed);
+        let (ada, ben, cleo) = (w.user(1), w.user(2), w.home());
+        w.clients[ada].ahead = ahead;
+        w.clients[cleo].ahead = ahead;
+        w.send(ada, &bell(2), "hello").unwrap();
+        w.run_for(2_000);
+        assert_eq!(w.requests(ben).len(), 1, "{ahead}: others' keys");
+        w.ask(cleo, sign_up("bell", "+491701234503")).unwrap();
+        w.sync(cleo);
+        w.send(ben, &bell(3), "hello").unwrap();
+        w.run_for(2_000);
+        assert_eq!(w.requests(cleo).len(), 1, "{ahead}: one's own");
+        assert_eq!(w.status(ada).refused + w.status(ben).refused, 0);
+    }
+}

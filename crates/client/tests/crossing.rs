@@ -52,6 +52,26 @@ fn writing_to_whose_request_waits_lets_them_in() {
 }
 
 #[test]
+fn writing_to_whose_invitation_one_declined_accepts_it() {
+    let mut c = choir(43);
+    let dan = c.w.user(3);
+    c.add(&bell(3));
+    let request = c.w.requests(dan).pop().unwrap();
+    c.w.ask(dan, Intent::Decline { request: request.id }).unwrap();
+    c.w.run_for(2_000);
+    c.w.send(dan, &bell(0), "I have thought about it").unwrap();
+    // Ada's engine brings him in at once: the group may be there before her answer is.
+    c.w.run_for(5_000);
+    assert_eq!(c.w.requests(dan).len(), 0);
+    assert_eq!(groups(&mut c.w, dan).len(), 1);
+    let at_dan = groups(&mut c.w, dan)[0].id;
+    c.w.say(c.ben, c.at_ben, "welcome");
+    c.w.run_for(2_000);
+    assert_eq!(c.w.texts(dan, at_dan), ["welcome"]);
+    assert_eq!(c.w.status(dan).unreadable, 0);
+}
+
+#[test]
 fn who_came_after_one_left_may_bring_one_back() {
     let mut c = Choir::new(42);
     let dan = c.w.user(3);

@@ -533,3 +533,72 @@ fn a_device_that_goes_at_once_has_told_the_others_what_it_did() {
     assert!(matches!(w.reply(new, parting), Some(Ok(Reply::Ok))));
     assert!(devices(&mut w, old).iter().any(|device| device.name == "Pantry"));
 }
+
+#[test]
+fn a_group_that_one_left_and_comes_back_to_is_one_on_a_device_linked_in_between() {
+    let (mut w, users, groups) = group(83, 3);
+    let (ada, ben) = (users[0], users[1]);
+    w.say(ben, groups[1], "before");
+    w.run_for(2_000);
+    w.ask(ben, Intent::Leave { conversation: groups[1] }).unwrap();
+    w.run_for(5_000);
+    let tablet = link(&mut w, ben);
+    w.run_for(20_000);
+    let intent = Intent::CreateGroupLink { conversation: groups[0], approve: false, uses: 3, ttl_s: 3_600 };
+    let Ok(Reply::GroupLink(link)) = w.ask(ada, intent) else { panic!() };
+    w.ask(tablet, Intent::JoinByLink { link: link.text }).unwrap();
+    w.run_for(20_000);
+    w.say(ada, groups[0], "after");
+    w.run_for(2_000);
+    for home in [ben, tablet] {
+        let of_group: Vec<_> = w.conversations(home).into_iter().filter(|c| c.is_group).collect();
+        assert_eq!(of_group.len(), 1, "{of_group:?}");
+        assert_eq!(of_group[0].state, ConversationState::Open);
+        assert_eq!(w.texts(home, of_group[0].id), ["before", "after"]);
+    }
+}
+
+#[test]
+fn what_is_said_between_an_acceptance_and_another_device_hearing_of_it_is_on_both() {
+    let mut w = World::new(84);
+    let (ada, ben) = (w.user(1), w.user(2));
+    let tablet = link(&mut w, ben);
+    w.send(ada, &bell(2), "hello").unwrap();
+    w.run_for(2_000);
+    w.ask(tablet, Intent::GoOffline).unwrap();
+    let request = w.requests(ben).pop().unwrap().id;
+    w.ask(ben, Intent::Accept { request }).unwrap();
+    w.run_for(2_000);
+    let at_ada = w.only_conversation(ada).id;
+    w.say(ada, at_ada, "meanwhile");
+    w.run_for(2_000);
+    w.sync(tablet);
+    w.run_for(20_000);
+    w.say(ada, at_ada, "after");
+    w.run_for(2_000);
+    for home in [ben, tablet] {
+        let at = w.only_conversation(home).id;
+        assert_eq!(w.texts(home, at), ["hello", "meanwhile", "after"]);
+    }
+}
+
+#[test]
+fn a_device_that_was_off_while_another_one_was_linked_suspects_nobody() {
+    let (mut w, users, groups) = group(85, 2);
+    let ben = users[1];
+    let tablet = link(&mut w, ben);
+    w.ask(ben, Intent::GoOffline).unwrap();
+    let phone = link(&mut w, tablet);
+    w.run_for(5_000);
+    let members = vec![Target::Account(w.account(users[0]))];
+    w.ask(phone, Intent::CreateGroup { title: "of the newest".into(), members }).unwrap();
+    w.run_for(10_000);
+    w.sync(ben);
+    w.run_for(20_000);
+    assert_eq!(w.status(ben).refused, 0);
+    let open = |c: &&Conversation| c.is_group && c.state == ConversationState::Open;
+    assert_eq!(w.conversations(ben).iter().filter(open).count(), 2);
+    w.say(users[0], groups[0], "still here");
+    w.run_for(2_000);
+    assert!(w.texts(ben, groups[1]).contains(&"still here".to_owned()));
+}

@@ -32,6 +32,10 @@ pub(crate) struct Seat {
     pub live: bool,
     /// It was put back to an old copy: what it counted then does not count.
     pub restored: bool,
+    /// That happened since all was looked at last.
+    pub put_back: bool,
+    /// What it could not read, when that was looked at last.
+    pub unreadable: u64,
 }
 
 /// A conversation, as all of its people know it.
@@ -122,6 +126,18 @@ impl Book {
     /// Whether somebody's place has been the same since.
     pub(crate) fn is_steady(&self, key: Key, person: usize, since: u64) -> bool {
         self.changed.get(&(key, person)).is_none_or(|at| *at < since)
+    }
+
+    /// Whether two have been in one conversation, or may have.
+    pub(crate) fn may_share(&self, one: usize, other: usize) -> bool {
+        let of = |person| self.changed.keys().filter(move |(_, who)| *who == person).map(|(key, _)| *key);
+        let ones: BTreeSet<Key> = of(one).collect();
+        of(other).any(|key| ones.contains(&key))
+    }
+
+    /// Who has been in a conversation, or may have been.
+    pub(crate) fn touched(&self, key: Key) -> Vec<usize> {
+        self.changed.keys().filter(|(of, _)| *of == key).map(|(_, person)| *person).collect()
     }
 
     pub(crate) fn are_same(&self, one: usize, other: usize) -> bool {

@@ -4,6 +4,10 @@ use std::{collections::BTreeMap, fmt};
 
 use crate::plan::{Fault, Op};
 
+/// What cannot be.
+const IMPOSSIBLE: [(Op, Fault, &str); 1] =
+    [(Op::SignUp, Fault::OldCopy, "a home on which nobody has signed up has no older state")];
+
 /// The table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -30,11 +34,12 @@ impl Coverage {
         }
     }
 
-    /// How many cells are empty, of how many.
+    /// Which cells are empty that need not be.
     #[must_use]
-    pub fn empty(&self) -> (usize, usize) {
-        let all = Op::ALL.len() * Fault::ALL.len();
-        (all - self.met.len(), all)
+    pub fn empty(&self) -> Vec<(Op, Fault)> {
+        let all = Op::ALL.iter().flat_map(|op| Fault::ALL.iter().map(|fault| (*op, *fault)));
+        let can_be = |(op, fault): &(Op, Fault)| !IMPOSSIBLE.iter().any(|no| (no.0, no.1) == (*op, *fault));
+        all.filter(|cell| !self.met.contains_key(cell)).filter(can_be).collect()
     }
 }
 
@@ -55,7 +60,10 @@ impl fmt::Display for Coverage {
             }
             writeln!(f)?;
         }
-        let (empty, all) = self.empty();
-        write!(f, "{empty} of {all} cells are empty")
+        for (op, fault, why) in IMPOSSIBLE {
+            writeln!(f, "{op:?} x {fault:?} cannot be: {why}")?;
+        }
+        let (empty, all) = (self.empty(), Op::ALL.len() * Fault::ALL.len());
+        write!(f, "{} of {all} cells are empty: {empty:?}", empty.len())
     }
 }

@@ -24,8 +24,12 @@ pub(crate) const PATIENCE_MS: u64 = 20_000;
 const HEALING_MS: u64 = 900_000;
 /// How long a fault counts as being there, for the table.
 const LASTS_MS: u64 = 60_000;
-/// No more homes than this.
-pub(crate) const MOST_HOMES: usize = 40;
+/// No more homes in use than this.
+const MOST_HOMES: usize = 40;
+/// No more people than this at a time.
+const MOST_PEOPLE: usize = 18;
+/// Conversations on Porch stay so long, the shortest of the apps.
+const SHORTEST_MS: u64 = 30 * DAY_MS;
 const DAY_MS: u64 = 86_400_000;
 
 /// What came of a run.
@@ -66,6 +70,10 @@ pub struct Director {
     pub(crate) saying: BTreeMap<(usize, IntentId), usize>,
     pub(crate) looked: u64,
     coverage: Coverage,
+    /// What goes wrong with whoever does the next thing, at that instant.
+    pub(crate) pending: Option<(Fault, Step)>,
+    /// A clock was so far ahead since all was mended last, milliseconds.
+    most_ahead: u64,
     active: Vec<(Fault, Option<usize>, u64)>,
     undo: Vec<(u64, Undo)>,
     ops: u64,
@@ -95,6 +103,8 @@ impl Director {
             saying: BTreeMap::new(),
             looked: 0,
             coverage: Coverage::default(),
+            pending: None,
+            most_ahead: 0,
             active: Vec::new(),
             undo: Vec::new(),
             ops: 0,
@@ -123,7 +133,16 @@ impl Director {
                         idle.insert(done);
                     }
                 }
-                What::Fault(fault) => self.fault(fault, step),
+                What::Fault(fault) => {
+                    let seats = self.book.seats.len();
+                    let home = self.book.seats.get(step.who as usize % seats).map_or(0, |seat| seat.home);
+                    self.fault(fault, home, step);
+                }
+                What::During(op, fault) => {
+                    if !self.during(op, fault, step) {
+                        idle.insert(done);
+                    }
+                }
                 What::Heal => self.heal(),
             }
             done += 1;
@@ -155,6 +174,8 @@ impl Director {
     fn after_days(&mut self) {
         self.w.leap(5 * DAY_MS);
         self.wait(3_700_000);
+        // Nobody did anything.
+        self.w.slept_ms += 3_700_000;
         oracle::judge_server(self);
     }
 
@@ -204,8 +225,7 @@ impl Director {
 
     // ---- what goes wrong
 
-    fn fault(&mut self, fault: Fault, step: &Step) {
-        let home = self.book.seats.get(step.who as usize % self.book.seats.len()).map_or(0, |seat| seat.home);
+    pub(crate) fn fault(&mut self, fault: Fault, home: usize, step: &Step) {
         let how = u64::from(step.how);
         let now = self.w.now();
         let mut whom = Some(home);
@@ -230,7 +250,16 @@ impl Director {
                 self.w.store.crash_after(how as usize % 12);
             }
             Fault::HomeCrash => self.w.homes[home].crash_in = Some(step.how % 40),
-            Fault::ClockForward => self.w.homes[home].ahead += i64::from(step.how % 86_400) * 1_000,
+            Fault::ClockForward => {
+                let it = &mut self.w.homes[home];
+                it.ahead += i64::from(step.how % 86_400) * 1_000;
+                self.most_ahead = self.most_ahead.max(it.ahead.unsigned_abs());
+            }
+            Fault::TornWrite if step.how.is_multiple_of(2) => {
+                whom = None;
+                self.w.store.tear(true);
+            }
+            Fault::TornWrite => self.w.homes[home].tears = true,
             Fault::ClockBack => {
                 self.w.homes[home].ahead -= i64::from(step.how % 86_400) * 1_000;
                 self.w.homes[home].look_at_clock();
@@ -239,7 +268,11 @@ impl Director {
                 self.w.homes[home].full = true;
                 self.undo.push((now + 5_000 + how % 90_000, Undo::Empty(home)));
             }
-            Fault::Off => self.w.crash_home(home, now + 5_000 + how % 300_000),
+            // What others do meanwhile is what counts.
+            Fault::Off => {
+                whom = None;
+                self.w.crash_home(home, now + 5_000 + how % 300_000);
+            }
             Fault::OldCopy => self.old_copy(home),
             Fault::Month => self.month(home),
         }
@@ -247,7 +280,7 @@ impl Director {
         self.active.push((fault, whom, self.w.now() + LASTS_MS));
     }
 
-    /// The first time a copy is made, then it is put back.
+    /// Puts a home back to what it was when all was mended last; without such a copy, one is made.
     fn old_copy(&mut self, home: usize) {
         let Some(copy) = self.w.homes[home].copy.take() else {
             self.w.homes[home].copy = Some(self.w.homes[home].rows.clone());
@@ -260,21 +293,29 @@ impl Director {
         // What it did meanwhile it does not know: nothing that it said then is looked for.
         for seat in self.book.seats.iter_mut().filter(|seat| seat.home == home) {
             seat.restored = true;
+            seat.put_back = true;
             seat.since = u64::MAX;
         }
     }
 
-    /// All but one sleep most of 29 days.
+    /// All but one sleep most of 29 days; when they wake up for moments, they do a bit of everything.
     fn month(&mut self, home: usize) {
         self.w.crash_home(home, u64::MAX);
-        for _ in 0..8 {
-            self.w.leap(29 * DAY_MS / 8 - 120_000);
-            self.wait(60_000);
-            for n in 0..4 {
-                let step = Step { wait_ms: 0, what: What::Heal, who: n * 7, with: n, how: n };
-                self.act(Op::Say, &step);
+        let mut ops = Op::ALL.iter().cycle();
+        for n in 0..8 {
+            self.w.leap(29 * DAY_MS / 8 - 60_000);
+            self.wait(20_000);
+            self.active.push((Fault::Month, None, self.w.now() + LASTS_MS));
+            for m in 0..5 {
+                let Some(op) = ops.next() else { break };
+                let step = Step { wait_ms: 0, what: What::Heal, who: m * 7 + n, with: m, how: m + n };
+                if !self.op(*op, &step) {
+                    self.prepare(*op, &step);
+                    self.op(*op, &step);
+                }
+                self.wait(2_000);
             }
-            self.wait(60_000);
+            self.wait(20_000);
         }
         self.w.start_home(home);
     }
@@ -282,21 +323,110 @@ impl Director {
     // ---- what people do
 
     /// Whether somebody could do it.
-    fn op(&mut self, op: Op, step: &Step) -> bool {
+    pub(crate) fn op(&mut self, op: Op, step: &Step) -> bool {
+        let pending = self.pending.map(|(fault, _)| fault);
         let Some(home) = self.act(op, step) else { return false };
         self.ops += 1;
         let now = self.w.now();
         self.active.retain(|(_, _, until)| *until > now);
         let here = self.active.iter().filter(|(_, whom, _)| whom.is_none_or(|whom| whom == home));
-        for (fault, _, _) in here {
-            self.coverage.count(op, *fault);
-        }
+        let struck = pending.filter(|_| self.pending.is_none());
+        let met: BTreeSet<Fault> = here.map(|(fault, ..)| *fault).chain(struck).collect();
+        met.into_iter().for_each(|fault| self.coverage.count(op, fault));
         self.coverage.count_op(op);
         true
     }
 
+    /// Something goes wrong with whoever does this, just as they do it.
+    fn during(&mut self, op: Op, fault: Fault, step: &Step) -> bool {
+        (0..2).any(|attempt| {
+            if attempt > 0 {
+                self.prepare(op, step);
+            }
+            if fault == Fault::OldCopy {
+                return self.with_old_copy(op, step);
+            }
+            self.pending = Some((fault, *step));
+            let done = self.op(op, step);
+            self.pending = None;
+            done
+        })
+    }
+
+    /// A home that was put back to what it was does it as soon as it can; each is put back once in a stretch. Not all are: of the
+    /// others all can be judged.
+    fn with_old_copy(&mut self, op: Op, step: &Step) -> bool {
+        let mut homes: Vec<usize> = self.book.seats.iter().filter(|seat| seat.live).map(|seat| seat.home).collect();
+        homes.retain(|home| home % 3 == 1 && !self.w.homes[*home].retired);
+        homes.dedup();
+        let count = homes.len().max(1);
+        homes.rotate_left(step.who as usize % count);
+        // Who was put back already, and if none of them can, one more.
+        let put_back = |d: &Self, home: usize| d.book.seats.iter().any(|seat| seat.home == home && seat.put_back);
+        let (before, others): (Vec<usize>, Vec<usize>) = homes.into_iter().partition(|home| put_back(self, *home));
+        let other = others.into_iter().find(|home| self.w.homes[*home].copy.is_some());
+        for home in before.into_iter().chain(other) {
+            if !put_back(self, home) {
+                self.fault(Fault::OldCopy, home, step);
+                self.wait(10_000);
+            }
+            if self.act_on(home, op, step) {
+                self.ops += 1;
+                self.coverage.count(op, Fault::OldCopy);
+                self.coverage.count_op(op);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What is to go wrong with whoever does something goes wrong now.
+    pub(crate) fn strike(&mut self, home: usize) {
+        let Some((fault, step)) = self.pending.take() else { return };
+        let home = match fault {
+            // Somebody else is off meanwhile.
+            Fault::Off => (home + 1 + step.how as usize % 5) % self.w.homes.len(),
+            _ => home,
+        };
+        self.fault(fault, home, &step);
+    }
+
+    /// Makes it possible for somebody to do what nobody could.
+    fn prepare(&mut self, op: Op, step: &Step) {
+        let first: &[Op] = match op {
+            Op::Accept | Op::Decline | Op::Block => &[Op::SignUp, Op::FirstContact],
+            Op::FirstContact | Op::Invite | Op::LinkAccount | Op::AddMember | Op::JoinByLink => &[Op::SignUp],
+            Op::Revoke => &[Op::LinkDevice],
+            Op::Edit | Op::Delete | Op::React | Op::Answer | Op::Keep | Op::Read => &[Op::Say],
+            Op::RemoveMember | Op::SetRole | Op::Leave | Op::Rename | Op::SetRules | Op::SetAttributed => {
+                &[Op::MakeGroup]
+            }
+            _ => &[],
+        };
+        for op in first {
+            self.act(*op, step);
+            self.wait(4_000);
+        }
+    }
+
+    /// There is room for one more home.
+    pub(crate) fn has_room(&self) -> bool {
+        self.w.homes.iter().filter(|home| !home.retired).count() < MOST_HOMES
+    }
+
+    /// There is room for one more person.
+    pub(crate) fn has_place(&self) -> bool {
+        self.has_room() && self.book.people.iter().filter(|person| !person.gone).count() < MOST_PEOPLE
+    }
+
+    /// Whether the shortest of the apps' times may be over, by some device's clock.
+    pub(crate) fn is_old(&self, said: &Said) -> bool {
+        said.at + SHORTEST_MS < self.w.now() + self.most_ahead + 3_600_000
+    }
+
     /// Starts something on a seat; the intent's number.
     pub(crate) fn start(&mut self, seat: usize, intent: Intent) -> IntentId {
+        self.strike(self.book.seats[seat].home);
         self.w.say(&format!("seat {seat} wants {intent:?}"));
         let (home, identity) = (self.book.seats[seat].home, self.book.seats[seat].identity);
         self.w.homes[home].intent(Intent::As(identity, Box::new(intent)))
@@ -310,6 +440,7 @@ impl Director {
 
     /// Asks, and waits.
     pub(crate) fn ask(&mut self, seat: usize, intent: Intent) -> Option<Reply> {
+        self.strike(self.book.seats[seat].home);
         let (home, identity) = (self.book.seats[seat].home, self.book.seats[seat].identity);
         self.w.ask(home, Intent::As(identity, Box::new(intent)), PATIENCE_MS)?.ok()
     }
@@ -384,9 +515,13 @@ impl Director {
         }
         self.w.most_delay = 60;
         self.w.store.crash_after(usize::MAX);
+        self.w.store.tear(false);
         for home in 0..self.w.homes.len() {
             let it = &mut self.w.homes[home];
-            (it.full, it.ahead, it.crash_in) = (false, 0, None);
+            (it.full, it.ahead, it.crash_in, it.tears) = (false, 0, None, false);
+            if it.retired {
+                continue;
+            }
             it.look_at_clock();
             self.w.start_home(home);
             if self.w.homes[home].cut != Cut::No {
@@ -411,6 +546,17 @@ impl Director {
         self.collect();
         oracle::judge(self);
         self.book.judged = self.book.said.len();
+        self.most_ahead = 0;
+        self.book.seats.iter_mut().for_each(|seat| seat.put_back = false);
+        for home in 0..self.w.homes.len() {
+            let mut seats = self.book.seats.iter().filter(|seat| seat.home == home).peekable();
+            let is_used = seats.peek().is_none() || seats.any(|seat| seat.live);
+            if !is_used && !self.w.homes[home].retired {
+                self.w.crash_home(home, u64::MAX);
+                self.w.homes[home].retired = true;
+            }
+            self.w.homes[home].copy = is_used.then(|| self.w.homes[home].rows.clone());
+        }
     }
 
     /// Somebody says something in each conversation: if somebody is shut out without knowing, it shows.

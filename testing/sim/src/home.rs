@@ -31,6 +31,10 @@ pub(crate) struct Home {
     pub(crate) ahead: i64,
     /// Rows cannot be written.
     pub(crate) full: bool,
+    /// The power goes in the next transaction of several rows.
+    pub(crate) tears: bool,
+    /// Nobody uses it any more.
+    pub(crate) retired: bool,
     /// The network: none at all, or one that swallows what is sent.
     pub(crate) cut: Cut,
     /// The process dies before the so-manyth of the next effects.
@@ -72,6 +76,8 @@ impl Home {
             rng: ChaCha20Rng::seed_from_u64(seed),
             ahead: 0,
             full: false,
+            tears: false,
+            retired: false,
             cut: Cut::No,
             crash_in: None,
             start_at: None,

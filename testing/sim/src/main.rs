@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if args.trace {
-        tracing_subscriber::fmt().without_time().with_ansi(false).init();
+        tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).without_time().with_ansi(false).init();
     }
     let mut failed = Vec::new();
     let mut coverage = Coverage::default();

@@ -7,7 +7,7 @@ use parlour_proto::ids::MessageId;
 use parlour_store::UnixTime;
 
 use crate::{
-    book::{Key, Said},
+    book::{Key, Said, Seat},
     director::Director,
 };
 
@@ -87,8 +87,12 @@ fn judge_status(d: &mut Director, seat: usize) {
     let Some(Reply::Status(status)) = d.look(seat, Intent::Status) else {
         return d.w.faults.push(format!("seat {seat} does not say how it is"));
     };
-    if status.unreadable > 0 && !d.book.seats[seat].restored {
-        d.w.faults.push(format!("seat {seat} could not read {} messages", status.unreadable));
+    let before = std::mem::replace(&mut d.book.seats[seat].unreadable, status.unreadable);
+    let me = &d.book.seats[seat];
+    // A device that was put back uses keys that it used before, until it notices: others ask it for what it said with them.
+    let shares = |other: &Seat| other.put_back && d.book.may_share(me.person, other.person);
+    if status.unreadable > before && !me.restored && !d.book.seats.iter().any(shares) {
+        d.w.faults.push(format!("seat {seat} could not read {} messages", status.unreadable - before));
     }
     if status.queued > status.held {
         d.w.faults.push(format!("seat {seat} has {} things that never get through", status.queued - status.held));
@@ -108,12 +112,16 @@ fn judge_shown(d: &mut Director, screens: &BTreeMap<Key, Vec<Screen>>) {
         if !d.book.is_steady(said.key, author, said.at) && !matches!(said.key, Key::Pair(..)) {
             continue;
         }
-        let own = there.iter().find(|screen| screen.seat == said.seat);
+        if d.is_old(&said) {
+            continue;
+        }
+        // An invitation to a group is a request of its own, beside the conversation of the two.
+        let mut owns = there.iter().filter(|screen| screen.seat == said.seat);
         let restored = d.book.seats[said.seat].since > said.at;
-        let shown = own.and_then(|screen| screen.messages.iter().find(|shown| shown.id == message));
+        let shown = owns.clone().flat_map(|screen| &screen.messages).find(|shown| shown.id == message);
         match shown {
             None if restored => continue,
-            None if own.is_none_or(|own| own.messages.len() >= LOOK as usize) => continue,
+            None if owns.all(|own| own.messages.len() >= LOOK as usize) => continue,
             None => {
                 d.w.faults.push(format!("seat {} does not show what it has said: {:?}", said.seat, said.text));
                 continue;
@@ -185,7 +193,8 @@ fn judge_screen(d: &mut Director, key: Key, screen: &Screen) {
             _ => message.expires.is_some_and(|expires| expires.0 + SLACK_MS < now) && !message.kept,
         };
         let text = said.text.clone();
-        let (author, judged) = (said.seat, said.at > since && at >= d.book.judged);
+        let known = since.max(d.book.seats[said.seat].since);
+        let (author, judged) = (said.seat, said.at > known && at >= d.book.judged);
         if over && !message.deleted {
             d.w.faults.push(format!("seat {seat} shows {text:?} after its time"));
         }
@@ -203,12 +212,13 @@ fn judge_screen(d: &mut Director, key: Key, screen: &Screen) {
 fn judge_histories(d: &mut Director, key: Key, screens: &[Screen]) {
     let judged = d.book.judged;
     let of = |screen: &Screen| -> Vec<MessageId> {
-        let settled = screen.messages.iter().filter(|message| {
-            !matches!(message.state, MessageState::Queued | MessageState::Failed)
-                && d.book
-                    .find(&message.id)
-                    .is_some_and(|at| at >= judged && d.book.said[at].at > d.book.seats[screen.seat].since)
-        });
+        let settled =
+            screen.messages.iter().filter(|message| {
+                !matches!(message.state, MessageState::Queued | MessageState::Failed)
+                    && d.book.find(&message.id).filter(|at| *at >= judged).map(|at| &d.book.said[at]).is_some_and(
+                        |said| said.at > d.book.seats[screen.seat].since.max(d.book.seats[said.seat].since),
+                    )
+            });
         settled.map(|message| message.id).collect()
     };
     let open = |screen: &&Screen| screen.view.state == ConversationState::Open;

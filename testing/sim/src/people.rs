@@ -1,7 +1,8 @@
 //! What people do, one function for each kind of thing; `None` when there is nobody who could.
 
 use parlour_client::api::{
-    Allowed, Body, Conversation, ConversationState, Event, Expiry, GroupRole, Intent, Proof, Reply, Target, Timer,
+    Allowed, Body, Conversation, ConversationState, Event, Expiry, GroupRole, GroupRules, Intent, Picture, Proof,
+    Reply, Target, Timer,
 };
 use parlour_proto::{
     frames::{AppId, ReachRule},
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     book::{Book, Key, Person, Said, Seat},
-    director::{Director, MOST_HOMES, PATIENCE_MS},
+    director::{Director, PATIENCE_MS},
     plan::{Op, Step},
     secrets::MARK,
 };
@@ -29,9 +30,7 @@ impl Director {
     /// Does it; the home of who did.
     pub(crate) fn act(&mut self, op: Op, step: &Step) -> Option<usize> {
         if op == Op::SignUp {
-            return (self.w.homes.len() < MOST_HOMES && self.book.people.len() < 16)
-                .then(|| self.sign_up(step.how))
-                .flatten();
+            return self.has_place().then(|| self.sign_up(step.how)).flatten();
         }
         let ready: Vec<usize> = (0..self.book.seats.len()).filter(|seat| self.is_there(*seat)).collect();
         // Who cannot do it leaves it to the next one.
@@ -42,10 +41,18 @@ impl Director {
         })
     }
 
+    /// Whether somebody on this home could do it.
+    pub(crate) fn act_on(&mut self, home: usize, op: Op, step: &Step) -> bool {
+        let mut seats = 0..self.book.seats.len();
+        seats.any(|seat| {
+            self.book.seats[seat].home == home && self.is_there(seat) && self.act_as(op, seat, step).is_some()
+        })
+    }
+
     fn act_as(&mut self, op: Op, seat: usize, step: &Step) -> Option<()> {
         match op {
             Op::SignUp => None,
-            Op::FirstContact => self.first_contact(seat, step),
+            Op::FirstContact | Op::Invite => self.first_contact(op, seat, step),
             Op::Accept | Op::Decline | Op::Block => self.choose(op, seat, step),
             Op::Say | Op::SayTimed | Op::Answer => self.say_something(op, seat, step),
             Op::Once => self.once(seat, step),
@@ -56,10 +63,13 @@ impl Director {
             Op::RemoveMember | Op::SetRole => self.about_a_member(op, seat, step),
             Op::Leave => self.leave(seat, step),
             Op::Rename => self.rename(seat, step),
+            Op::SetRules => self.set_rules(seat, step),
+            Op::SetAttributed => self.set_attributed(seat, step),
             Op::JoinByLink => self.join_by_link(seat, step),
             Op::SetExpiry => self.set_expiry(seat, step),
             Op::SetReach => self.set_reach(seat, step),
             Op::SetName => self.set_name(seat, step),
+            Op::Picture => self.picture(seat, step),
             Op::LinkDevice => self.link(seat, seat, step),
             Op::LinkAccount => self.link_account(seat, step),
             Op::Revoke => self.revoke(seat, step),
@@ -101,10 +111,13 @@ impl Director {
         };
         let app = AppId::parse(app).ok()?;
         let home = self.w.home();
-        let proof = self.prove(home, &app, &handle)?;
+        self.strike(home);
+        // Who is interrupted gives up: that was somebody else.
+        let Some(proof) = self.prove(home, &app, &handle) else { return Some(home) };
         let sign_up = Intent::SignUp { app: app.clone(), handle: handle.clone(), proof };
-        let Reply::SignedUp { account, address, recovery_key } = self.w.ask(home, sign_up, PATIENCE_MS)?.ok()? else {
-            return None;
+        let Some(Ok(Reply::SignedUp { account, address, recovery_key })) = self.w.ask(home, sign_up, PATIENCE_MS)
+        else {
+            return Some(home);
         };
         let recovery = recovery_key.to_string();
         self.w.store.seen(|seen| seen.secrets.add("a recovery key".to_owned(), &recovery.as_bytes()[..24]));
@@ -125,14 +138,15 @@ impl Director {
         let identity = parlour_client::api::IdentityId(identity);
         let since = self.w.now();
         self.w.say(&format!("seat {} is home {home}/{}, person {person}", self.book.seats.len(), identity.0));
-        self.book.seats.push(Seat { person, home, identity, since, live: true, restored: false });
+        let (live, restored, put_back, unreadable) = (true, false, false, 0);
+        self.book.seats.push(Seat { person, home, identity, since, live, restored, put_back, unreadable });
     }
 
     /// A device of `shows`'s account on a new home, or (other than `from`) on `from`'s home.
     fn link(&mut self, from: usize, shows: usize, step: &Step) -> Option<()> {
         let person = self.book.seats[shows].person;
         let devices = self.book.seats.iter().filter(|seat| seat.person == person && seat.live).count();
-        if devices > 2 || (from == shows && self.w.homes.len() >= MOST_HOMES) {
+        if devices > 2 || (from == shows && !self.has_room()) {
             return None;
         }
         let Some(Reply::LinkCode { code, .. }) = self.ask(shows, Intent::OfferLink) else { return Some(()) };
@@ -207,25 +221,19 @@ impl Director {
 
     /// Whether two people have been in one conversation, or may have.
     fn have_met(&self, one: usize, other: usize) -> bool {
-        one == other
-            || self.book.said.iter().any(|said| {
-                let there = |who| {
-                    self.book.seats[said.seat].person == who
-                        || said.readers.contains(&who)
-                        || matches!(said.key, Key::Pair(a, b) if a == who || b == who)
-                };
-                there(one) && there(other)
-            })
-            || self.book.groups > 0
+        one == other || self.book.may_share(one, other)
     }
 
     fn revoke(&mut self, seat: usize, step: &Step) -> Option<()> {
+        let person = self.book.seats[seat].person;
+        if self.book.seats.iter().filter(|seat| seat.person == person && seat.live).count() < 2 {
+            return None;
+        }
         let Reply::Devices(devices) = self.ask(seat, Intent::Devices)? else { return None };
         let others: Vec<_> = devices.into_iter().filter(|device| !device.this).collect();
         let device = others.get(step.with as usize % others.len().max(1))?.id;
         // Which of the seats it is shows when it is told.
         self.ask(seat, Intent::RevokeDevice { device });
-        let person = self.book.seats[seat].person;
         for (at, other) in self.book.seats.iter_mut().enumerate() {
             if other.person == person && at != seat {
                 other.live = false;
@@ -237,11 +245,12 @@ impl Director {
     fn recover(&mut self, seat: usize, _: &Step) -> Option<()> {
         let person = self.book.seats[seat].person;
         let devices = self.book.seats.iter().filter(|seat| seat.person == person && seat.live).count();
-        if self.w.homes.len() >= MOST_HOMES || devices > 2 {
+        if devices > 2 || !self.has_room() {
             return None;
         }
         let Person { app, handle, recovery, .. } = self.book.people[person].clone();
         let home = self.w.home();
+        self.strike(home);
         let Some(proof) = self.prove(home, &app, &handle) else { return Some(()) };
         let recovery_key = Zeroizing::new(recovery);
         let answer = self.w.ask(home, Intent::SignIn { app, handle, proof, recovery_key }, PATIENCE_MS);
@@ -271,7 +280,7 @@ impl Director {
 
     // ---- contacts
 
-    fn first_contact(&mut self, seat: usize, step: &Step) -> Option<()> {
+    fn first_contact(&mut self, op: Op, seat: usize, step: &Step) -> Option<()> {
         let me = self.book.seats[seat].person;
         let all = self.book.people.len();
         let other = (0..all).map(|n| (step.with as usize + n) % all).find(|other| {
@@ -279,13 +288,30 @@ impl Director {
             *other != me && !known && !self.book.are_same(me, *other) && !self.book.people[*other].gone
         })?;
         let key = Book::pair(me, other);
-        let to = Target::Address(self.book.people[other].address.clone());
+        let to = match op {
+            Op::Invite => {
+                self.strike(self.book.seats[seat].home);
+                let Some(invite) = self.invite(other) else { return Some(()) };
+                invite
+            }
+            _ => Target::Address(self.book.people[other].address.clone()),
+        };
         let note = self.note(seat, key, self.text(step.how), vec![other], None);
         // There is no room before the first word is answered.
         self.book.touch(key, me);
         self.book.touch(key, other);
         self.say(seat, to, note, None);
         Some(())
+    }
+
+    /// Somebody makes an invite.
+    fn invite(&mut self, person: usize) -> Option<Target> {
+        let seat =
+            (0..self.book.seats.len()).find(|seat| self.book.seats[*seat].person == person && self.is_there(*seat))?;
+        match self.ask(seat, Intent::CreateInvite { uses: 2, ttl_s: 3_600 })? {
+            Reply::Invite { text, .. } => Some(Target::Invite(text)),
+            _ => None,
+        }
     }
 
     fn choose(&mut self, op: Op, seat: usize, step: &Step) -> Option<()> {
@@ -316,6 +342,19 @@ impl Director {
 
     fn set_name(&mut self, seat: usize, step: &Step) -> Option<()> {
         self.start(seat, Intent::SetName { name: format!("{MARK} {}", step.how % 100) });
+        Some(())
+    }
+
+    /// One's own, or that of a group.
+    fn picture(&mut self, seat: usize, step: &Step) -> Option<()> {
+        let image = vec![step.how as u8; 200 + step.how as usize % 9_000];
+        let picture = Picture::new("image/png", image.into()).filter(|_| !step.how.is_multiple_of(5));
+        let group = self.open_one(seat, step.with, Some(true)).filter(|_| step.who.is_multiple_of(2));
+        let intent = match group {
+            Some((view, _)) => Intent::SetGroupPicture { conversation: view.id, picture },
+            None => Intent::SetProfile { name: format!("{MARK} {}", step.how % 100), picture },
+        };
+        self.start(seat, intent);
         Some(())
     }
 
@@ -464,10 +503,10 @@ impl Director {
 
     fn add_member(&mut self, seat: usize, step: &Step) -> Option<()> {
         let (view, key) = self.open_one(seat, step.with, Some(true))?;
-        let there = self.present(seat, &view);
+        let (there, known) = (self.present(seat, &view), self.book.touched(key));
         let all = self.book.people.len();
         let mut others = (0..all).map(|n| (step.how as usize + n) % all);
-        let other = others.find(|other| !there.contains(other) && self.fits(*other, &there))?;
+        let other = others.find(|other| !there.contains(other) && self.fits(*other, &known))?;
         self.book.touch(key, other);
         let members = vec![Target::Address(self.book.people[other].address.clone())];
         self.start(seat, Intent::AddMembers { conversation: view.id, members });
@@ -503,16 +542,33 @@ impl Director {
         Some(())
     }
 
+    fn set_rules(&mut self, seat: usize, step: &Step) -> Option<()> {
+        let (view, _) = self.open_one(seat, step.with, Some(true))?;
+        let allowed = |most: u32| if most.is_multiple_of(3) { Allowed::Admins } else { Allowed::Everyone };
+        let (add, write, change) = (allowed(step.who), allowed(step.how), allowed(step.with));
+        let history_s = step.how.is_multiple_of(2).then_some(86_400);
+        let rules = GroupRules { add, write, change, history_s };
+        self.start(seat, Intent::SetRules { conversation: view.id, rules });
+        Some(())
+    }
+
+    fn set_attributed(&mut self, seat: usize, step: &Step) -> Option<()> {
+        let (view, _) = self.open_one(seat, step.with, Some(true))?;
+        let attributed = !view.group.as_ref()?.attributed;
+        self.start(seat, Intent::SetAttributed { conversation: view.id, attributed });
+        Some(())
+    }
+
     fn join_by_link(&mut self, seat: usize, step: &Step) -> Option<()> {
         let (view, key) = self.open_one(seat, step.with, Some(true))?;
-        let there = self.present(seat, &view);
+        let (there, known) = (self.present(seat, &view), self.book.touched(key));
         let approve = step.how.is_multiple_of(2);
         let make = Intent::CreateGroupLink { conversation: view.id, approve, uses: 3, ttl_s: 3_600 };
         let Some(Reply::GroupLink(link)) = self.ask(seat, make) else { return Some(()) };
         let others: Vec<usize> = (0..self.book.seats.len())
             .filter(|other| {
                 let person = self.book.seats[*other].person;
-                self.is_there(*other) && !there.contains(&person) && self.fits(person, &there)
+                self.is_there(*other) && !there.contains(&person) && self.fits(person, &known)
             })
             .collect();
         let Some(joins) = others.get(step.how as usize % others.len().max(1)).copied() else { return Some(()) };

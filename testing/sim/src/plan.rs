@@ -24,6 +24,8 @@ listed! {
         SignUp,
         /// Writes to somebody for the first time.
         FirstContact,
+        /// The same, by an invite that they made.
+        Invite,
         /// Lets somebody in.
         Accept,
         /// Forgets a request.
@@ -64,6 +66,10 @@ listed! {
         SetRole,
         /// Changes a group's name.
         Rename,
+        /// Says who may do what in a group.
+        SetRules,
+        /// Tells the server who sends in a group, or does not any more.
+        SetAttributed,
         /// Joins by a link that somebody makes.
         JoinByLink,
         /// Says how long messages stay.
@@ -72,6 +78,8 @@ listed! {
         SetReach,
         /// Changes their name.
         SetName,
+        /// Changes their picture, or a group's.
+        Picture,
         /// Links another device.
         LinkDevice,
         /// Answers for another account, too.
@@ -106,6 +114,8 @@ listed! {
         ClockForward,
         /// A device's clock is set back.
         ClockBack,
+        /// The power goes while a home or the server writes: what was under way is there in part, and is dropped.
+        TornWrite,
         /// A device's disk is full.
         DiskFull,
         /// A device is off for a while.
@@ -118,12 +128,14 @@ listed! {
 }
 
 /// What a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     /// Somebody does something.
     Op(Op),
     /// Something goes wrong.
     Fault(Fault),
+    /// Something goes wrong with whoever does something, just as they do it.
+    During(Op, Fault),
     /// All is mended, and looked at.
     Heal,
 }
@@ -174,6 +186,7 @@ const BURST_MS: u64 = 540_000;
 const WEIGHTS: &[(Op, u32)] = &[
     (Op::SignUp, 4),
     (Op::FirstContact, 40),
+    (Op::Invite, 8),
     (Op::Accept, 50),
     (Op::Decline, 3),
     (Op::Block, 2),
@@ -194,16 +207,37 @@ const WEIGHTS: &[(Op, u32)] = &[
     (Op::Leave, 6),
     (Op::SetRole, 10),
     (Op::Rename, 12),
+    (Op::SetRules, 6),
+    (Op::SetAttributed, 4),
     (Op::JoinByLink, 8),
     (Op::SetExpiry, 10),
     (Op::SetReach, 8),
     (Op::SetName, 10),
+    (Op::Picture, 10),
     (Op::LinkDevice, 8),
     (Op::LinkAccount, 5),
     (Op::Revoke, 2),
     (Op::Recover, 2),
     (Op::DeleteAccount, 1),
 ];
+
+/// The fault that a stretch after the first is about: all of them in turn, over stretches and over seeds.
+fn directed(seed: u64, burst: u32) -> Fault {
+    Fault::ALL[(seed.wrapping_add(u64::from(burst)) % Fault::ALL.len() as u64) as usize]
+}
+
+/// Adds each thing that people do once, while this goes wrong: so the table of both has no empty cell.
+fn everything_during(fault: Fault, stretch: &mut Vec<What>, rng: &mut ChaCha20Rng) {
+    if fault == Fault::Month {
+        // Whoever is awake does everything meanwhile.
+        stretch.insert(stretch.len() / 2, What::Fault(fault));
+        return;
+    }
+    for op in Op::ALL {
+        let at = rng.next_u32() as usize % stretch.len().max(1);
+        stretch.insert(at, What::During(*op, fault));
+    }
+}
 
 /// The steps of a seed.
 #[must_use]
@@ -237,6 +271,9 @@ pub fn steps(seed: u64, size: Size) -> Vec<Step> {
             let least = if burst == 0 { stretch.len() / 3 } else { 0 };
             let at = least + rng.next_u32() as usize % (stretch.len() - least).max(1);
             stretch.insert(at, What::Fault(fault));
+        }
+        if burst > 0 {
+            everything_during(directed(seed, burst), &mut stretch, &mut rng);
         }
         let mean = BURST_MS / stretch.len().max(1) as u64;
         for what in stretch {

@@ -122,6 +122,11 @@ impl Stage {
         let _ = self.ask(home, Intent::Sync);
     }
 
+    /// A home's clock is set forward so much, milliseconds.
+    pub fn set_clock_forward(&mut self, home: usize, by_ms: u32) {
+        self.w.homes[home].ahead += i64::from(by_ms);
+    }
+
     /// Breaks a home's connections; it makes new ones.
     pub fn break_links(&mut self, home: usize) {
         self.w.break_links(home);

@@ -25,6 +25,8 @@ pub(crate) struct Seen {
     pub secrets: Secrets,
     /// What it saw, in words.
     pub leaks: Vec<String>,
+    /// The next commit is torn.
+    tears: bool,
     digest: Sha256,
     batches: u64,
     last: VecDeque<(QueueId, Seq)>,
@@ -86,6 +88,7 @@ impl Watched {
         let seen = Seen {
             secrets: Secrets::default(),
             leaks: Vec::new(),
+            tears: false,
             digest: Sha256::new(),
             batches: 0,
             last: VecDeque::new(),
@@ -107,6 +110,11 @@ impl Watched {
     /// Crashes after so many more batches.
     pub(crate) fn crash_after(&self, batches: usize) {
         self.inner.crash_after(batches);
+    }
+
+    /// Crashes within the next commit: the first half of its batches is there.
+    pub(crate) fn tear(&self, tears: bool) {
+        self.seen(|seen| seen.tears = tears);
     }
 
     /// Whether it has.
@@ -153,7 +161,13 @@ impl Sink for Tell {
 
 impl Store for Watched {
     fn commit(&self, mut batches: Vec<Batch>) -> CommitTicket {
-        self.seen(|seen| batches.iter().for_each(|batch| seen.batch(batch)));
+        let torn = self.seen(|seen| {
+            batches.iter().for_each(|batch| seen.batch(batch));
+            std::mem::take(&mut seen.tears)
+        });
+        if torn {
+            self.inner.crash_after(batches.len() / 2);
+        }
         if self.plant == Some(Plant::AckTooMany) {
             for batch in &mut batches {
                 let Batch::Queue(batch) = batch else { continue };

@@ -3,13 +3,15 @@
 //! The network is one of streams: a frame comes whole and in order, or the connection breaks and what was under way is lost.
 //! What is sent twice, then, is sent twice by who lost the answer.
 
+mod time;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
-use parlour_client::api::{Changes, Event, Failure, Input, Intent, IntentId, MessageState, Reply, Role, Socket};
+use parlour_client::api::{Changes, ConversationState, Event, Input, Intent, MessageState, Reply, Role, Socket};
 use parlour_proto::{
     frames::{ClientFrame, Push, Request, ServerFrame},
     ids::{MessageId, UnixMillis},
@@ -458,9 +460,10 @@ impl World {
         for (conversation, messages) in by_conversation {
             let query = Intent::Messages { conversation, before: None, limit: 200 };
             let Some(Ok(Reply::Messages(found))) = self.query(home, query) else { continue };
-            let gone = messages.iter().filter(|id| !found.iter().any(|message| message.id == **id)).count();
-            if gone > 0 && !found.is_empty() && found.len() < 200 {
-                self.faults.push(format!("home {home}: {gone} messages were shown, and are gone after a crash"));
+            let is_gone = |id: &&MessageId| !found.iter().any(|message| message.id == **id);
+            let gone: Vec<&MessageId> = messages.iter().filter(is_gone).collect();
+            if !gone.is_empty() && !found.is_empty() && found.len() < 200 {
+                self.faults.push(format!("home {home}: {gone:?} were shown, and are gone after a crash"));
             }
         }
     }
@@ -528,6 +531,12 @@ impl World {
         }
         let it = &mut self.homes[home];
         if it.strikes() || it.full {
+            return false;
+        }
+        if it.tears && changes.0.len() > 1 {
+            // Part of it is on the disk: its checksum does not fit, and the next start drops all of it (`testing/scenario` cuts
+            // the power of the real store).
+            it.tears = false;
             return false;
         }
         if self.plant == Some(Plant::DiskLies) && self.rng.next_u64().is_multiple_of(150) {
@@ -660,6 +669,12 @@ impl World {
                         it.shown.insert((*conversation, message.id), end);
                     }
                 }
+                if let Event::Conversation(shown) = &event
+                    && shown.state == ConversationState::Closed
+                {
+                    // Who blocks a request keeps nothing of it.
+                    it.shown.retain(|(conversation, _), _| *conversation != shown.id);
+                }
                 if let Event::Gone { conversation, messages } = &event {
                     for message in messages {
                         it.shown.remove(&(*conversation, *message));
@@ -677,120 +692,5 @@ impl World {
                 self.say(&format!("told home {home} {event:?}"));
             }
         }
-    }
-
-    /// What a home says to something that needs no network; `None` if its process is not running, or died over it.
-    pub(crate) fn query(&mut self, home: usize, intent: Intent) -> Option<Result<Reply, Failure>> {
-        self.homes[home].engine.as_ref()?;
-        let (id, starts) = (self.homes[home].intent(intent), self.homes[home].starts);
-        while self.run_home(home) && self.homes[home].starts == starts {
-            if let Some(answer) = self.homes[home].answers.remove(&id) {
-                return Some(answer);
-            }
-        }
-        None
-    }
-
-    /// Starts an intent, and lets the world go on until it is answered, at most so long.
-    pub(crate) fn ask(&mut self, home: usize, intent: Intent, most_ms: u64) -> Option<Result<Reply, Failure>> {
-        self.homes[home].engine.as_ref()?;
-        let (id, starts) = (self.homes[home].intent(intent), self.homes[home].starts);
-        self.wait(home, id, starts, most_ms)
-    }
-
-    /// Waits for an intent's answer.
-    pub(crate) fn wait(
-        &mut self,
-        home: usize,
-        id: IntentId,
-        starts: u64,
-        most_ms: u64,
-    ) -> Option<Result<Reply, Failure>> {
-        let end = self.now() + most_ms;
-        loop {
-            self.settle();
-            if let Some(answer) = self.homes[home].answers.remove(&id) {
-                return Some(answer);
-            }
-            if self.homes[home].starts != starts || self.homes[home].engine.is_none() || !self.step(end) {
-                return None;
-            }
-        }
-    }
-
-    // ---- time
-
-    /// Works until nobody has anything to do at this instant.
-    fn settle(&mut self) {
-        for _ in 0..1_000_000 {
-            let mut worked = self.run_server();
-            for home in 0..self.homes.len() {
-                worked |= self.run_home(home);
-            }
-            if !worked {
-                return;
-            }
-        }
-        self.faults.push("the world never comes to rest".to_owned());
-    }
-
-    /// Goes on to the next thing that happens, if that is before `end`.
-    fn step(&mut self, end: u64) -> bool {
-        let mut next = self.happenings.keys().next().map(|(at, _)| *at);
-        let mut sooner = |at: Option<u64>| next = next.into_iter().chain(at).min();
-        sooner(self.clock.next());
-        for home in &self.homes {
-            sooner(home.start_at);
-            if home.engine.is_some() {
-                sooner(home.wake_ms());
-            }
-        }
-        let Some(next) = next.filter(|next| *next <= end) else {
-            self.clock.set(end);
-            return false;
-        };
-        self.clock.set(next);
-        let now = self.now();
-        while let Some(entry) = self.happenings.first_entry().filter(|entry| entry.key().0 <= now) {
-            let happening = entry.remove();
-            self.happen(happening);
-        }
-        for home in 0..self.homes.len() {
-            if self.homes[home].start_at.is_some_and(|at| at <= now) {
-                self.start_home(home);
-            }
-            let it = &mut self.homes[home];
-            if it.engine.is_some() && it.wake_ms().is_some_and(|at| at <= now) {
-                it.wake = None;
-                it.inputs.push_back(Input::Tick);
-            }
-        }
-        true
-    }
-
-    /// Lets so much time pass.
-    pub(crate) fn run_for(&mut self, ms: u64) {
-        let end = self.now() + ms;
-        self.settle();
-        while self.step(end) {
-            self.settle();
-        }
-        self.settle();
-    }
-
-    /// All sleep, the server too, and wake up so much later.
-    pub(crate) fn leap(&mut self, ms: u64) {
-        let to = self.now() + ms;
-        self.slept_ms += ms;
-        let mut rng = parlour_server::Rng::seed_from_u64(to);
-        self.keys.rotate(UnixMillis(to), &mut rng).expect("no file is touched");
-        for home in 0..self.homes.len() {
-            self.break_links(home);
-        }
-        self.clock.set(to);
-        for home in &mut self.homes {
-            home.inputs.push_back(Input::Tick);
-        }
-        self.settle();
     }
 }

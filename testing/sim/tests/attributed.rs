@@ -230,3 +230,17 @@ fn a_server_that_asks_for_signatures_by_itself_gets_none() {
     let texts = s.texts(people[1].0, people[1].1);
     assert_eq!(texts.iter().filter(|text| *text == "anonymous").count(), 1);
 }
+
+#[test]
+fn a_clock_that_is_set_forward_holds_nothing_up() {
+    let mut s = Stage::new(66);
+    let people = s.group(3);
+    s.ask(people[0].0, set(people[0].1, true)).unwrap();
+    s.run_for(10_000);
+    s.say(people[1].0, people[1].1, "before");
+    s.set_clock_forward(people[1].0, 3_600_000);
+    s.say(people[1].0, people[1].1, "after");
+    s.run_for(MINUTE_MS);
+    assert_eq!(s.status(people[1].0).queued, 0);
+    assert!(s.texts(people[2].0, people[2].1).contains(&"after".to_owned()));
+}

@@ -4,7 +4,7 @@
 use parlour_sim::{Director, Size, steps};
 
 /// Good as far as is known: most of them found something once. What was mended has a test where the fault was.
-const SEEDS: [u64; 12] = [1, 3, 4, 5, 6, 7, 9, 10, 13, 17, 21, 22];
+const SEEDS: [u64; 11] = [1, 2, 3, 5, 6, 8, 9, 10, 12, 13, 14];
 
 #[test]
 fn the_fixed_seeds_run_without_a_fault() {
