@@ -2,8 +2,8 @@
 //!
 //! The copy is written by `VACUUM INTO` on a reading connection of its own, in one read transaction: it is the database as of one
 //! instant, whatever the writer does meanwhile, and it has no free pages, so that nothing deleted travels in it. The writer is not
-//! held up; only its log cannot be emptied until the copy is there, and grows by what is written meanwhile. The copy rests as long as it
-//! works, and what it wrote goes to the disk piece by piece: else each sync of the writer's would wait for all of it. Keys are not in it.
+//! held up; only its log cannot be emptied until the copy is there, and grows by what is written meanwhile. The copy works half of the
+//! time, and what it wrote goes to the disk piece by piece: else each sync of the writer's would wait for all of it. Keys are not in it.
 //!
 //! A copy that becomes a store begins at a start number that no other restored copy has had: positions of queues that were given
 //! out after the copy was made never come again ([`Seq`](crate::Seq)).
@@ -33,7 +33,7 @@ const FIRST_MINUTE: u64 = 1_735_689_600 / 60;
 const MOST_STARTS: u64 = (1 << 24) - 1;
 
 /// The copy works so long before it rests.
-const STINT: Duration = Duration::from_millis(10);
+const STINT: Duration = Duration::from_millis(25);
 /// Steps of SQLite's between two looks at the time; a row takes four.
 const STEPS: i32 = 400;
 
@@ -132,10 +132,11 @@ fn into(db: &Connection, to: &Path) -> io::Result<()> {
 fn pace(to: File) -> impl FnMut() -> bool {
     let mut since = Instant::now();
     move || {
-        if since.elapsed() >= STINT {
-            // A failure shows at the end, when all is synced.
+        let worked = since.elapsed();
+        if worked >= STINT {
+            // A failure shows at the end, when all is synced. Waiting for the disk is rest, too.
             let _ = to.sync_data();
-            thread::sleep(since.elapsed());
+            thread::sleep((2 * worked).saturating_sub(since.elapsed()));
             since = Instant::now();
         }
         false
