@@ -3,6 +3,7 @@
 //! | to | take |
 //! |---|---|
 //! | run the built binary, kill it, start it again | [`process::Server`] |
+//! | move its time, slow its disk down, take descriptors from it | [`process::Clock`], [`process::SlowDisk`], [`process::Circumstances`] |
 //! | run the server within the test, with a quota | [`host::Host`] |
 //! | be a person with a real engine and a home | [`person::Person`] |
 //! | speak single frames, well-formed or not | [`wire::Wire`], [`device::Device`], [`device::WireRoom`] |

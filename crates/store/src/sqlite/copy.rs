@@ -2,7 +2,8 @@
 //!
 //! The copy is written by `VACUUM INTO` on a reading connection of its own, in one read transaction: it is the database as of one
 //! instant, whatever the writer does meanwhile, and it has no free pages, so that nothing deleted travels in it. The writer is not
-//! held up; only its log cannot be emptied until the copy is there, and grows by what is written meanwhile. Keys are not in it.
+//! held up; only its log cannot be emptied until the copy is there, and grows by what is written meanwhile. The copy works half of the
+//! time, and what it wrote goes to the disk piece by piece: else each sync of the writer's would wait for all of it. Keys are not in it.
 //!
 //! A copy that becomes a store begins at a start number that no other restored copy has had: positions of queues that were given
 //! out after the copy was made never come again ([`Seq`](crate::Seq)).
@@ -12,6 +13,8 @@ use std::{
     io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OpenFlags};
@@ -28,6 +31,11 @@ const KEPT_FREE: u64 = 16 << 20;
 /// Start numbers of restored copies count minutes from the beginning of 2025: below `1 << 24` until 2056.
 const FIRST_MINUTE: u64 = 1_735_689_600 / 60;
 const MOST_STARTS: u64 = (1 << 24) - 1;
+
+/// The copy works so long before it rests.
+const STINT: Duration = Duration::from_millis(25);
+/// Steps of SQLite's between two looks at the time; a row takes four.
+const STEPS: i32 = 400;
 
 /// Why no copy was made, or none can be read.
 #[derive(Debug, thiserror::Error)]
@@ -113,10 +121,26 @@ pub fn copy_database(data: &Path, to: &Path) -> Result<Copied, CopyError> {
 
 fn into(db: &Connection, to: &Path) -> io::Result<()> {
     let path = to.to_str().ok_or_else(|| io::Error::other("the path is not UTF-8"))?;
+    db.progress_handler(STEPS, Some(pace(File::open(to)?)));
     db.execute("VACUUM INTO ?1", [path]).map(drop).map_err(|error| match from_sql(error) {
         StoreError::Full => io::Error::from(io::ErrorKind::StorageFull),
         error => io::Error::other(error.to_string()),
     })
+}
+
+/// Half of the time, and of the disk, is for those who write.
+fn pace(to: File) -> impl FnMut() -> bool {
+    let mut since = Instant::now();
+    move || {
+        let worked = since.elapsed();
+        if worked >= STINT {
+            // A failure shows at the end, when all is synced. Waiting for the disk is rest, too.
+            let _ = to.sync_data();
+            thread::sleep((2 * worked).saturating_sub(since.elapsed()));
+            since = Instant::now();
+        }
+        false
+    }
 }
 
 /// Looks at a copy without changing it: its format, and whether the keys in `data/keys` are its own.

@@ -47,14 +47,32 @@ pub(crate) fn run(cli: &Cli, bin: &ServerBin, report: &mut Report) -> Result<()>
     }
     let mut server = Server::prepare(bin)?;
     server.be_patient(Duration::from_secs(600));
-    let mut curves = Curves::default();
+    let mut curves = Curves::read(&cli.plots)?;
     let mut filled = fill::Filled::default();
-    for part in [0.0, 0.1, 1.0 / 3.0, 1.0] {
-        let (accounts, rows) = ((cli.scaled(ACCOUNTS as usize) as f64 * part) as u64, scaled(cli, ROWS, part));
+    // Who asks for one part only gets it alone: the backup of a full store, or connections beside a tenth of it.
+    let only = |prefix: &str| cli.only.iter().all(|only| only.starts_with(prefix));
+    let (only_backup, only_connections) = (only("capacity_backup"), only("capacity_conn"));
+    let parts: &[f64] = match (only_backup, only_connections) {
+        (true, _) => &[1.0],
+        (_, true) => &[],
+        _ => &[0.0, 0.1, 1.0 / 3.0, 1.0],
+    };
+    if !parts.is_empty() {
+        curves.store.clear();
+    }
+    for part in parts.iter().copied() {
+        let (accounts, rows) = (scaled(cli, ACCOUNTS, part), scaled(cli, ROWS, part));
         block_on(fill::fill(&server.data(), &mut filled, fill::Filled { accounts, rows }))?;
         let step = full_of(cli, bin, &mut server, filled)?;
         note!("capacity: {step:?}");
         curves.store.push(step);
+    }
+    if only_backup {
+        return put(report, &curves);
+    }
+    if only_connections {
+        let tenth = fill::Filled { accounts: scaled(cli, ACCOUNTS, 0.1), rows: scaled(cli, ROWS, 0.1) };
+        block_on(fill::fill(&server.data(), &mut filled, tenth))?;
     }
     let limit = rlimit::getrlimit(rlimit::Resource::NOFILE)?.0;
     let most = cli.scaled(CONNECTIONS).min(usize::try_from(limit.saturating_sub(OTHERS))?);
@@ -99,13 +117,13 @@ fn full_of(cli: &Cli, bin: &ServerBin, server: &mut Server, filled: fill::Filled
 
 fn put(report: &mut Report, curves: &Curves) -> Result<()> {
     let (Some(empty), Some(full)) = (curves.store.first(), curves.store.last()) else { return Ok(()) };
+    report.put("capacity_backup_s", full.backup.took_s)?;
+    report.put("capacity_backup_p99_times", full.backup.p99_during_ms / full.backup.p99_before_ms)?;
     let (Some(alone), Some(crowded)) = (curves.connections.first(), curves.connections.last()) else { return Ok(()) };
     report.put("capacity_start_ms", full.start_s * 1e3)?;
     report.put("capacity_row_bytes", (full.memory - empty.memory) / full.rows)?;
     report.put("capacity_conn_bytes", (crowded.memory - alone.memory) / crowded.count)?;
     report.put("capacity_cpu_times", crowded.cpu_us / empty.cpu_us)?;
     report.put("capacity_p99_ms", crowded.p99_ms)?;
-    report.put("capacity_backup_s", full.backup.took_s)?;
-    report.put("capacity_backup_p99_times", full.backup.p99_during_ms / full.backup.p99_before_ms)?;
     report.put("capacity_restore_s", full.backup.restore_s)
 }

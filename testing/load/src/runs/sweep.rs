@@ -32,6 +32,7 @@ pub(crate) fn run(cli: &Cli, bin: &ServerBin, report: &mut Report) -> Result<()>
     let started = Instant::now();
     let mut line = Line::between(&server, cli.pairs)?;
     let count = cli.length().as_secs().max(10);
+    line.messages(5)?;
     let (before, _) = line.messages(count)?;
     ensure!(started.elapsed() < FIRST, "the sweep began before the latency without it was taken");
     std::thread::sleep((FIRST + Duration::from_secs(1)).saturating_sub(started.elapsed()));
@@ -63,5 +64,8 @@ async fn fill(data: &Path, rows: u64) -> Result<()> {
         }
         ensure!(store.commit(batches).await?.is_applied(), "the rows are not taken");
     }
-    Ok(store.close().await?)
+    store.close().await?;
+    // Else the latency before pays for what the system has not written yet.
+    ensure!(std::process::Command::new("sync").status()?.success(), "sync");
+    Ok(())
 }

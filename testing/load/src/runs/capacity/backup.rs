@@ -35,6 +35,7 @@ impl Backup {
         let seconds = cli.length().as_secs();
         let scratch = server.scratch();
         let (to, keys, data) = (scratch.join("backup"), scratch.join("backup.keys"), scratch.join("restored"));
+        line.messages(2)?;
         let (before, _) = line.messages(seconds)?;
         let began = Instant::now();
         let mut command = Command::new(&bin.path);

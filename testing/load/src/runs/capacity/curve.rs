@@ -2,7 +2,7 @@
 
 use super::backup::Backup;
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -60,6 +60,49 @@ struct Line<'a> {
 }
 
 impl Curves {
+    /// What an earlier run left in `dir`, if any: a run of one part keeps the other.
+    ///
+    /// # Errors
+    /// When it is not what [`Curves::write`] wrote.
+    pub(super) fn read(dir: &Path) -> Result<Self> {
+        let Ok(text) = std::fs::read(dir.join("curves.json")) else { return Ok(Self::default()) };
+        let read: Value = serde_json::from_slice(&text).context("curves.json")?;
+        let list = |name: &str| read[name].as_array().cloned().with_context(|| format!("no {name} in curves.json"));
+        let of = |of: &Value, name: &str| of[name].as_f64().unwrap_or(f64::NAN);
+        let step = |s: &Value| Step {
+            accounts: of(s, "accounts"),
+            rows: of(s, "rows"),
+            start_s: of(s, "start_s"),
+            memory: of(s, "memory_bytes"),
+            database: of(s, "database_bytes"),
+            p50_ms: of(s, "p50_ms"),
+            p99_ms: of(s, "p99_ms"),
+            cpu_us: of(s, "cpu_us"),
+            backup: Backup {
+                took_s: of(s, "backup_s"),
+                cpu_s: of(s, "backup_cpu_s"),
+                bytes: of(s, "backup_bytes"),
+                p99_before_ms: of(s, "p99_before_ms"),
+                p99_during_ms: of(s, "p99_during_ms"),
+                p99_after_ms: of(s, "p99_after_ms"),
+                longest_ms: of(s, "longest_during_ms"),
+                restore_s: of(s, "restore_s"),
+            },
+        };
+        let crowd = |c: &Value| Crowd {
+            count: of(c, "connections"),
+            memory: of(c, "memory_bytes"),
+            p50_ms: of(c, "p50_ms"),
+            p99_ms: of(c, "p99_ms"),
+            cpu_us: of(c, "cpu_us"),
+            idle_cpu: of(c, "idle_cores"),
+        };
+        Ok(Self {
+            store: list("store")?.iter().map(step).collect(),
+            connections: list("connections")?.iter().map(crowd).collect(),
+        })
+    }
+
     /// Writes `curves.json` and the plots into `dir`.
     ///
     /// # Errors

@@ -55,7 +55,10 @@ pub(super) async fn fill(data: &Path, filled: &mut Filled, to: Filled) -> Result
     for ticket in under_way {
         ensure!(ticket.await?.is_applied(), "the rows are not taken");
     }
-    Ok(store.close().await?)
+    store.close().await?;
+    // Else what is measured first pays for what the system has not written yet.
+    ensure!(std::process::Command::new("sync").status()?.success(), "sync");
+    Ok(())
 }
 
 async fn push(under_way: &mut VecDeque<CommitTicket>, ticket: CommitTicket) -> Result<()> {
