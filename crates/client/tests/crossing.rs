@@ -53,7 +53,7 @@ fn writing_to_whose_request_waits_lets_them_in() {
 
 #[test]
 fn writing_to_whose_invitation_one_declined_accepts_it() {
-    let mut c = choir(43);
+    let mut c = Choir::new(43);
     let dan = c.w.user(3);
     c.add(&bell(3));
     let request = c.w.requests(dan).pop().unwrap();

@@ -8,6 +8,10 @@ async fn about(person: &Person) -> Result<()> {
     person.browser.wait(".grouptitle").await.map(drop)
 }
 
+/// The switch of attributed mode, in the page about a group.
+const LIMITS: &str = "[...document.querySelectorAll('.group .item')]
+    .find(item => item.textContent.includes('Sender limits')).querySelector('.switch')";
+
 #[tokio::test]
 #[ignore = "needs Chromium and the built apps: cargo xtask test"]
 async fn roles_and_rules_are_the_same_for_everybody() -> Result<()> {
@@ -17,6 +21,20 @@ async fn roles_and_rules_are_the_same_for_everybody() -> Result<()> {
     ana.say("Who sings?").await?;
     ben.open("Choir").await?;
     ben.sees("Who sings?").await?;
+
+    // Anybody may have the server limit who sends here; only admins end it.
+    about(&ben).await?;
+    ben.browser.run(&format!("{LIMITS}.click()")).await?;
+    ben.browser.wait_for(&format!("{LIMITS}.checked && {LIMITS}.disabled")).await?;
+    ben.browser.screenshot("den-group-limits").await?;
+    ana.sees("Ben Moss turned sender limits on").await?;
+    about(&ana).await?;
+    ana.browser.run(&format!("{LIMITS}.click()")).await?;
+    ben.browser.wait_for(&format!("!{LIMITS}.checked && !{LIMITS}.disabled")).await?;
+    ben.open("Choir").await?;
+    ben.sees("Ana Reed turned sender limits off").await?;
+    ben.browser.screenshot("den-group-limits-said").await?;
+    ana.open("Choir").await?;
 
     // Only admins write: Ben's composer goes, and says why.
     about(&ana).await?;

@@ -54,6 +54,13 @@ async fn the_main_screens() -> Result<()> {
             let name = place.trim_start_matches("#/");
             views(&person.browser, &format!("{app}-{}", if name.is_empty() { "list" } else { name })).await?;
         }
+        if app == "den" {
+            speak(person, "de").await?;
+            person.go("#/held").await?;
+            person.browser.wait_text(".held", "Andere prüfen Geräte an der ganzen Kette").await?;
+            views(&person.browser, "den-held-de").await?;
+            speak(person, "en").await?;
+        }
         person.open("Seedlings").await?;
         views(&person.browser, &format!("{app}-group-chat")).await?;
         person.browser.click(".chathead").await?;
@@ -73,6 +80,19 @@ async fn the_main_screens() -> Result<()> {
         person.has_no_faults().await?;
     }
     Ok(())
+}
+
+/// Another language is chosen in the settings.
+async fn speak(person: &Person, language: &str) -> Result<()> {
+    person.go("#/settings").await?;
+    person.browser.wait(&format!("option[value='{language}']")).await?;
+    let choose = format!(
+        "const select = document.querySelector(\"option[value='{language}']\").closest('select');
+        select.value = '{language}';
+        select.dispatchEvent(new Event('change', {{ bubbles: true }}))"
+    );
+    person.browser.run(&choose).await?;
+    person.browser.wait_for(&format!("document.documentElement.lang === '{language}'")).await
 }
 
 /// How messages disappear: what is offered for one, a conversation with some that will, and what is set for all.
