@@ -28,7 +28,7 @@ pub(super) fn measure(cli: &Cli, server: &mut Server, most: usize) -> Result<Vec
     server.settle()?;
     let mut net = Net::new()?;
     let mut steps = Vec::new();
-    let mut open = 0;
+    let (mut open, mut frames) = (0, Vec::new());
     for part in [0.0, 0.1, 1.0 / 3.0, 1.0] {
         let count = (most as f64 * part) as usize;
         let began = Instant::now();
@@ -37,6 +37,10 @@ pub(super) fn measure(cli: &Cli, server: &mut Server, most: usize) -> Result<Vec
             let mut ws = device.sign_in(&to.from(source))?;
             while receive(&mut ws)? != ServerFrame::Push(Push::CaughtUp) {}
             net.add(ws)?;
+            // Those that are open answer pings meanwhile.
+            if number % 100 == 0 {
+                net.turn(Duration::ZERO, &mut frames)?;
+            }
         }
         if count > open {
             note!(
