@@ -488,20 +488,6 @@ fn a_timer_from_sending_lasts_as_long_whatever_its_authors_clock_says() {
 }
 
 #[test]
-fn what_has_a_timer_and_was_never_sent_goes_too() {
-    let mut t = two(521);
-    t.w.ask(t.ada, Intent::GoOffline).unwrap();
-    let body = Body::Text { text: "a minute".into(), in_reply_to: None, timer: Some(Timer::Sending(60)) };
-    t.w.ask(t.ada, Intent::Send { to: Target::Conversation(t.at_ada), body }).unwrap();
-    t.w.ask(t.ada, Intent::Block { conversation: t.at_ada }).unwrap();
-    t.w.run_for(2_000);
-    let states = |t: &mut Two| t.w.messages(t.ada, t.at_ada).iter().map(|m| m.state).collect::<Vec<_>>();
-    assert!(states(&mut t).contains(&MessageState::Failed));
-    t.w.run_for(61_000);
-    assert!(!states(&mut t).contains(&MessageState::Failed));
-}
-
-#[test]
 fn what_can_be_seen_once_is_seen_once() {
     let mut t = two(514);
     let tablet = link(&mut t.w, t.ben);

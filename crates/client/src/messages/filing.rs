@@ -141,10 +141,7 @@ impl Engine {
         {
             let now = self.server_time();
             let expires = self.expiry(conversation).and_then(|expiry| expiry.after_s);
-            let policy = expires.map(|seconds| now.plus_ms(u64::from(seconds) * 1_000));
-            // What was to go soon does not stay because it was never sent.
-            let timed = stored.timer.as_ref().and_then(|timer| timer.end_of_own(now));
-            let expires = [policy, timed].into_iter().flatten().min();
+            let expires = expires.map(|seconds| now.plus_ms(u64::from(seconds) * 1_000));
             self.put_message(conversation, item.message, Stored { expires, ..stored });
         }
     }
