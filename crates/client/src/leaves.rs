@@ -125,6 +125,7 @@ impl Engine {
         let busy = self.s.work.iter().filter(|(_, work)| work.wants.iter().any(is_own_want)).count();
         let mut announced = Vec::new();
         let missing = self.missing(&own, others);
+        let missing = missing.into_iter().filter(|(room, _)| !self.waits_for_first_word(room)).collect::<Vec<_>>();
         for (room, device) in missing.into_iter().take(MOST_AT_ONCE.saturating_sub(busy)) {
             if self.told_rooms.get(&(room, device)).is_some() {
                 self.want_own(room, device);
@@ -137,6 +138,13 @@ impl Engine {
         if !announced.is_empty() {
             self.say_own(&Note::Conversations { conversations: announced }, rng);
         }
+    }
+
+    /// Whether somebody who has not let us in waits for the first word in a room: they get no commit and no log before they do, and could
+    /// not read it after one.
+    fn waits_for_first_word(&self, room: &RoomId) -> bool {
+        let Some(r) = self.s.rooms.get(room).filter(|r| !r.open_there && !r.hello_sent) else { return false };
+        self.s.conversations.get(&r.conversation).is_some_and(|c| !c.is_group && !c.is_own)
     }
 
     fn building_own_room(&self) -> Option<RoomId> {

@@ -349,6 +349,8 @@ impl Engine {
             && let Some(room) = self.s.rooms.get_mut(&sealed.room)
         {
             room.hello_sent = true;
+            // Own devices come after the first word.
+            self.look_at_rooms();
         }
         if matches!(item.saying, Saying::Leave) && self.deleting.is_none() {
             self.left(sealed.room);

@@ -189,7 +189,9 @@ fn judge_screen(d: &mut Director, key: Key, screen: &Screen) {
         let Some(at) = d.book.find(&message.id) else { continue };
         let said = &d.book.said[at];
         let over = match said.timer {
-            Some(Timer::Sending(s)) => message.time.0 + u64::from(s) * 1_000 + SLACK_MS < now,
+            Some(Timer::Sending(s)) if message.state != MessageState::Failed => {
+                message.time.0 + u64::from(s) * 1_000 + SLACK_MS < now
+            }
             _ => message.expires.is_some_and(|expires| expires.0 + SLACK_MS < now) && !message.kept,
         };
         let text = said.text.clone();

@@ -20,7 +20,7 @@ macro_rules! found {
 }
 
 found! {
-    rows_of_mailboxes_that_a_crash_undoes: NotDurable, 9, "not show";
+    rows_of_mailboxes_that_a_crash_undoes: NotDurable, 8, "not show";
     a_message_sent_again_that_is_taken_for_another_one: DedupeOff, 1, "could not read";
     rows_that_stay_at_the_server_after_their_time: SweepOff, 1, "after their time";
     pushed_rows_in_the_wrong_order: OrderReversed, 1, "not show";
