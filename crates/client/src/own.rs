@@ -411,6 +411,19 @@ impl Engine {
         self.tell_devices(None);
     }
 
+    /// Whether something that we say of somebody is on its way to the other devices.
+    fn is_telling_of(&self, account: &AccountRef) -> bool {
+        let Some(own) = self.me().and_then(|me| me.own) else { return false };
+        let tells = |saying: &Saying| match saying {
+            Saying::Own { note } => match decode::<Note>(note) {
+                Ok(Note::Contacts { contacts }) => contacts.iter().any(|shared| shared.account == *account),
+                _ => false,
+            },
+            _ => false,
+        };
+        self.s.outgoing_of(own).any(|(_, item)| tells(&item.saying))
+    }
+
     fn hear_contact(&mut self, shared: Shared, rng: &mut dyn CryptoRngCore) {
         let account = shared.account.clone();
         if self.me().is_none_or(|me| me.account == account)
@@ -418,8 +431,19 @@ impl Engine {
         {
             return;
         }
-        let Some(contact) = self.s.contacts.get_mut(&account) else { return };
+        if self.is_telling_of(&account) {
+            // What we say of them comes after this in the room, and is what holds: for the others, too.
+            return;
+        }
+        let Some(contact) = self.s.contacts.get(&account) else { return };
         let (was_befriended, was_blocked) = (contact.befriended, contact.blocked);
+        // First: it ends what there was between us, and what follows may be new.
+        if shared.blocked && !was_blocked {
+            self.shut(&account);
+        } else if !shared.blocked && was_blocked {
+            self.mark_blocked(&account, false);
+        }
+        let Some(contact) = self.s.contacts.get_mut(&account) else { return };
         for address in shared.addresses {
             if !contact.addresses.contains(&address) {
                 contact.addresses.push(address);
@@ -436,11 +460,6 @@ impl Engine {
         contact.given = shared.given;
         if let Some(now) = self.shared(&account) {
             self.mark_shared(&account, digest_of(&now));
-        }
-        if shared.blocked && !was_blocked {
-            self.shut(&account);
-        } else if !shared.blocked && was_blocked {
-            self.mark_blocked(&account, false);
         }
         let conversation = self.conversation_with(&account);
         if let Some(id) = conversation.filter(|_| shared.befriended && !was_befriended)

@@ -55,7 +55,7 @@ fn writing_to_whose_request_waits_lets_them_in() {
 fn writing_to_whose_invitation_one_declined_accepts_it() {
     let mut c = Choir::new(43);
     let dan = c.w.user(3);
-    c.add(&bell(3));
+    c.add(&bell(3)).unwrap();
     let request = c.w.requests(dan).pop().unwrap();
     c.w.ask(dan, Intent::Decline { request: request.id }).unwrap();
     c.w.run_for(2_000);

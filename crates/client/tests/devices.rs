@@ -602,3 +602,51 @@ fn a_device_that_was_off_while_another_one_was_linked_suspects_nobody() {
     w.run_for(2_000);
     assert!(w.texts(ben, groups[1]).contains(&"still here".to_owned()));
 }
+
+/// How many frames the server gets of one client in a minute.
+fn frames_in_a_minute(w: &mut World, client: usize) -> usize {
+    w.recorded = Some(Recorded::default());
+    w.run_for(60_000);
+    let recorded = w.recorded.take().unwrap();
+    recorded.iter().filter(|((of, _), _)| *of == client).map(|(_, frames)| frames.len()).sum()
+}
+
+#[test]
+fn what_two_devices_choose_at_once_is_the_same_on_both_and_said_once() {
+    // The last choice of each, made while neither hears of the other: blocked or not.
+    for (seed, choices) in (700..).zip([(true, false), (false, true), (true, true), (false, false)]) {
+        let mut w = World::new(seed);
+        let (ada, ben) = (w.user(0), w.user(1));
+        w.befriend(ada, ben, &bell(1));
+        let tablet = link(&mut w, ada);
+        w.run_for(5_000);
+        let at = [ada, tablet].map(|client| w.only_conversation(client).id);
+        w.ask(ada, Intent::Block { conversation: at[0] }).unwrap();
+        w.run_for(5_000);
+        assert_eq!(w.only_conversation(tablet).state, ConversationState::Closed);
+        for (client, conversation, blocks) in [(ada, at[0], choices.0), (tablet, at[1], choices.1)] {
+            w.offline(client);
+            let unblock = w.start_intent(client, Intent::Unblock { conversation });
+            w.run_for(100);
+            if blocks {
+                w.start_intent(client, Intent::Block { conversation });
+                w.run_for(100);
+            }
+            let _ = w.reply(client, unblock);
+        }
+        w.online(ada);
+        w.online(tablet);
+        w.run_for(20_000);
+        for client in [ada, tablet] {
+            let frames = frames_in_a_minute(&mut w, client);
+            assert!(frames < 10, "{choices:?}: {frames} frames in a quiet minute");
+        }
+        // Both believe the same: Ben can be written to on both or on none.
+        let can = [(ada, at[0]), (tablet, at[1])].map(|(client, conversation)| {
+            w.ask(client, Intent::Unblock { conversation }).ok();
+            w.run_for(5_000);
+            w.send(client, &bell(1), "again").is_ok()
+        });
+        assert_eq!(can[0], can[1], "{choices:?}");
+    }
+}
