@@ -368,6 +368,14 @@ impl Engine {
 
     fn start_failed(&mut self, conversation: ConversationId, failure: Failure) {
         tracing::warn!("a first contact could not be made");
+        // Whom it was for is all that is known of who was never reached.
+        let title = self.queued_title(conversation);
+        if let Some(c) = self.s.conversations.get_mut(&conversation)
+            && c.members.is_empty()
+            && c.title.is_empty()
+        {
+            c.title = title;
+        }
         self.s.starts.remove(&conversation);
         let waited = self.is_waited_for(conversation);
         let carried = self.is_carrier(conversation);

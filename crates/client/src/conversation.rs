@@ -319,7 +319,7 @@ impl Engine {
     }
 
     /// Nobody is known yet but the address that was typed.
-    fn queued_title(&self, id: ConversationId) -> String {
+    pub(crate) fn queued_title(&self, id: ConversationId) -> String {
         match self.s.starts.get(&id).map(|start| &start.whom) {
             Some(crate::state::Whom::Address { app, handle }) => format!("{handle}@{app}"),
             Some(crate::state::Whom::Invite { .. }) => "somebody by invite".to_owned(),

@@ -382,6 +382,7 @@ fn a_first_message_written_offline_goes_out_later() {
     assert_eq!(w.requests(ben).len(), 1);
     let failed: Vec<_> = w.conversations(ada).into_iter().filter(|c| c.state == ConversationState::Closed).collect();
     assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0].title, bell(88), "whom it was for");
     let message = w.messages(ada, failed[0].id).pop().unwrap();
     assert_eq!(message.state, MessageState::Failed);
     let told: Vec<_> = w.clients[ada].events.iter().filter(|event| matches!(event, Event::NotSent { .. })).collect();
