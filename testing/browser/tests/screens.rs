@@ -57,7 +57,7 @@ async fn the_main_screens() -> Result<()> {
         if app == "den" {
             speak(person, "de").await?;
             person.go("#/held").await?;
-            person.browser.wait_text(".held", "Andere prüfen Geräte an der ganzen Kette").await?;
+            person.browser.wait_text(".page", "Andere prüfen Geräte an der ganzen Kette").await?;
             views(&person.browser, "den-held-de").await?;
             speak(person, "en").await?;
         }
