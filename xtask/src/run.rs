@@ -3,7 +3,7 @@
 use crate::{layers, tools, web};
 use anyhow::{Context as _, Result, bail};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The workspace's root folder.
 pub(crate) fn root() -> PathBuf {
@@ -41,29 +41,58 @@ pub(crate) fn up(rest: &[String]) -> Result<()> {
     run(&mut command)
 }
 
-/// All tests: units, scenarios, conformance, the built binary; then the apps in a real browser.
+/// All tests: units, scenarios, conformance, the built binary; then the apps in a real browser. The apps are built beside
+/// the first part: it waits for clocks and disks more than it computes.
 pub(crate) fn test(rest: &[String]) -> Result<()> {
-    let units = test_workspace(rest);
-    let browser = test_browser(rest);
+    run(test_command("--workspace", rest).arg("--no-run"))?;
+    let apps = Beside::start("web", "web-build.log")?;
+    let units = run(&mut test_command("--workspace", rest));
+    let browser = apps.finish().and_then(|()| test_browser(rest));
     units.and(browser)
 }
 
 fn test_browser(rest: &[String]) -> Result<()> {
-    web::build()?;
     tools::chromium()?;
-    let mut command = Command::new("cargo");
-    command.args(["test", "--package", "parlour-browser", "--no-fail-fast"]).args(rest.first());
-    command.args(["--", "--ignored", "--test-threads=1"]);
-    command.env("PARLOUR_BIN", target().join("debug/parlour")).env("PARLOUR_AXE", tools::axe()?);
+    let mut command = test_command("--package=parlour-browser", rest);
+    command.args(["--", "--ignored", "--test-threads=1"]).env("PARLOUR_AXE", tools::axe()?);
     run(&mut command)
 }
 
-fn test_workspace(rest: &[String]) -> Result<()> {
+/// `cargo test` of something, of what the filter names if there is one.
+fn test_command(what: &str, rest: &[String]) -> Command {
     let mut command = Command::new("cargo");
-    command.args(["test", "--workspace", "--no-fail-fast"]).args(rest.first());
-    // The scenarios' binary: this same run builds it first, so that they need not.
+    command.args(["test", what, "--no-fail-fast"]).args(rest.first());
+    // The scenarios' binary: the tests of the whole workspace build it first, so that they need not.
     command.env("PARLOUR_BIN", target().join("debug/parlour"));
-    run(&mut command)
+    command
+}
+
+/// Another of these commands, at work beside this one; what it says comes at its end, in one piece.
+struct Beside {
+    child: std::process::Child,
+    log: PathBuf,
+}
+
+impl Beside {
+    fn start(command: &str, log: &str) -> Result<Self> {
+        eprintln!("$ cargo xtask {command} (beside the tests)");
+        let log = target().join(log);
+        let out = std::fs::File::create(&log)?;
+        let err = out.try_clone()?;
+        let mut this = Command::new(std::env::current_exe()?);
+        let child = this.arg(command).current_dir(root()).stdin(Stdio::null()).stdout(out).stderr(err).spawn()?;
+        Ok(Self { child, log })
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        eprint!("{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+        if status.success() {
+            Ok(())
+        } else {
+            bail!("the apps for browsers are not built: {status}, see {}", self.log.display())
+        }
+    }
 }
 
 /// Runs the simulation, as the tests build it; with `--release` (which is to be built first) a night's worth is one command.

@@ -94,3 +94,92 @@ pub(super) fn besides(name: &str) -> Option<[&'static str; 2]> {
         return None;
     })
 }
+
+/// What the server says of a row, or of how long it stays: its sentences and these, with the same gaps.
+const SENTENCES: [(&str, &str); 26] = [
+    ("{} on {}, with its root key", "{} auf {}, mit dem Wurzelschlüssel"),
+    ("signing key {}, last connected on that day", "Signaturschlüssel {}, zuletzt verbunden an diesem Tag"),
+    ("number {}", "Nummer {}"),
+    ("from {}: ask", "von {}: darf anfragen"),
+    ("from {}: invite", "von {}: nur mit Einladung"),
+    ("from {}: nobody", "von {}: niemand"),
+    ("invite {}, {} uses left", "Einladung {}, noch {}-mal gültig"),
+    ("invite {}", "Einladung {}"),
+    ("for contacts, number {}", "für Kontakte, Nummer {}"),
+    ("for strangers, number {}", "für Fremde, Nummer {}"),
+    ("when the others are used up", "wenn die anderen verbraucht sind"),
+    ("{} for contacts, {} for strangers", "{} für Kontakte, {} für Fremde"),
+    ("{} on that day", "{} an diesem Tag"),
+    ("for device {}: message", "für Gerät {}: Nachricht"),
+    ("for device {}: pointer to a commit", "für Gerät {}: Verweis auf eine Änderung"),
+    ("for device {}: invitation into a room", "für Gerät {}: Einladung in einen Raum"),
+    ("for device {}: not readable", "für Gerät {}: nicht lesbar"),
+    ("{} after the room was last used", "{} nach der letzten Benutzung des Raums"),
+    ("{}, commits {}", "{}, Änderungen {}"),
+    ("{}, blocks until they are taken back", "{}, Blockierungen bis sie aufgehoben werden"),
+    ("an hour", "eine Stunde"),
+    ("1 hour", "1 Stunde"),
+    ("{} hours", "{} Stunden"),
+    ("{} days", "{} Tage"),
+    ("1 minute", "1 Minute"),
+    ("{} minutes", "{} Minuten"),
+];
+
+/// A sentence of the server's in German, what stands in its gaps as well; one that is not known stays as it is.
+pub(super) fn restated(text: &str) -> String {
+    let known = SENTENCES.iter().find_map(|(theirs, ours)| gaps(theirs, text).map(|gaps| (ours, gaps)));
+    let Some((ours, gaps)) = known else { return text.to_owned() };
+    let mut pieces = ours.split("{}");
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for (gap, piece) in gaps.into_iter().zip(pieces) {
+        out.push_str(&restated(gap));
+        out.push_str(piece);
+    }
+    out
+}
+
+/// What stands in the gaps of a sentence; nothing where the text is another.
+fn gaps<'a>(sentence: &str, text: &'a str) -> Option<Vec<&'a str>> {
+    let mut pieces = sentence.split("{}");
+    let mut rest = text.strip_prefix(pieces.next()?)?;
+    let mut gaps = Vec::new();
+    let mut pieces = pieces.peekable();
+    while let Some(piece) = pieces.next() {
+        let end = if pieces.peek().is_none() { rest.len().checked_sub(piece.len())? } else { rest.find(piece)? };
+        let (gap, behind) = rest.split_at_checked(end)?;
+        rest = behind.strip_prefix(piece)?;
+        gaps.push(gap);
+    }
+    (rest.is_empty() && gaps.iter().all(|gap| !gap.is_empty())).then_some(gaps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_sentences_are_told_in_german_with_what_stands_in_them() {
+        for (theirs, ours) in [
+            ("ben.moss on den, with its root key", "ben.moss auf den, mit dem Wurzelschlüssel"),
+            ("from porch: invite", "von porch: nur mit Einladung"),
+            ("invite 00ff12ab", "Einladung 00ff12ab"),
+            ("invite 00ff12ab, 3 uses left", "Einladung 00ff12ab, noch 3-mal gültig"),
+            ("30 days after the room was last used", "30 Tage nach der letzten Benutzung des Raums"),
+            ("30 days, commits 720 hours", "30 Tage, Änderungen 720 Stunden"),
+            ("number ", "number "),
+            ("something new, 30 days", "something new, 30 days"),
+            ("", ""),
+            ("für die Katz", "für die Katz"),
+        ] {
+            assert_eq!(restated(theirs), ours);
+        }
+    }
+
+    #[test]
+    fn each_sentence_has_as_many_gaps_in_both_languages() {
+        for (theirs, ours) in SENTENCES {
+            assert_eq!(theirs.matches("{}").count(), ours.matches("{}").count(), "{theirs}");
+            assert_ne!(restated(&theirs.replace("{}", "x")), theirs.replace("{}", "x"), "{theirs}");
+        }
+    }
+}

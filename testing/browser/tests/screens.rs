@@ -58,6 +58,8 @@ async fn the_main_screens() -> Result<()> {
             speak(person, "de").await?;
             person.go("#/held").await?;
             person.browser.wait_text(".page", "Andere prüfen Geräte an der ganzen Kette").await?;
+            person.browser.wait_text(".page", "Signaturschlüssel").await?;
+            person.browser.wait_text(".page", "Tage nach der letzten Benutzung").await?;
             views(&person.browser, "den-held-de").await?;
             speak(person, "en").await?;
         }

@@ -38,6 +38,11 @@ pub fn held_besides(name: &str) -> Option<[&'static str; 2]> {
     (t().code == DE.code).then(|| held_de::besides(name)).flatten()
 }
 
+/// What the server says of a row, or of a time, in the language that is spoken, if it has words for it.
+pub fn held_words(text: &str) -> String {
+    if t().code == DE.code { held_de::restated(text) } else { text.to_owned() }
+}
+
 /// A sentence with its `{names}` filled in.
 pub fn fill(sentence: &str, with: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(sentence.len() + 16);

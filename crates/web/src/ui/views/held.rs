@@ -6,7 +6,7 @@ use super::frame::bar;
 use super::icon::{Icon, icon};
 use crate::ui::model::held::json;
 use crate::ui::model::when::{Local, day_name};
-use crate::ui::strings::{explain, fill, held_besides, held_kind, t};
+use crate::ui::strings::{explain, fill, held_besides, held_kind, held_words, t};
 use leptos::prelude::*;
 use parlour_client::api::{Ends, HeldRow, Holdings, Intent, Reply};
 
@@ -53,7 +53,11 @@ fn all(desk: Desk, held: Holdings) -> AnyView {
         .iter()
         .map(|one| {
             let [name, why] = held_besides(&one.name).unwrap_or([&one.name, &one.why]);
-            section(name, format!("{why}. {}", fill(t().held_most, &[("time", &one.at_most)])), ().into_any())
+            section(
+                name,
+                format!("{why}. {}", fill(t().held_most, &[("time", &held_words(&one.at_most))])),
+                ().into_any(),
+            )
         })
         .collect();
     let save = move |_| dom::save("parlour-held.json", &json(&held));
@@ -78,7 +82,7 @@ fn line(desk: Desk, row: &HeldRow) -> AnyView {
         0..=9_999 => format!("{} B", row.bytes),
         more => format!("{} kB", more / 1000),
     };
-    let which = Some(row.which.clone()).filter(|which| !which.is_empty());
+    let which = Some(held_words(&row.which)).filter(|which| !which.is_empty());
     let is: Vec<String> = [which, day, Some(size)].into_iter().flatten().collect();
     let ends = match row.ends {
         Ends::WithAccount => t().held_with_account.to_owned(),
