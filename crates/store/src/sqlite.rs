@@ -12,6 +12,7 @@
 //! ```
 
 mod census;
+mod checkpoint;
 mod copy;
 mod gaps;
 mod index;
@@ -44,11 +45,8 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub use self::{
-    copy::{Copied, CopyError, begin_anew, check_copy, copy_database, copy_size, rows_without_key},
-    stats::StoreStats,
-};
 use self::{
+    checkpoint::Checkpointer,
     gaps::Gaps,
     index::Index,
     keys::{Keys, from_io, make_dir},
@@ -57,6 +55,10 @@ use self::{
     reserve::Reserve,
     stats::Counters,
     writer::{Command, Request, Writer},
+};
+pub use self::{
+    copy::{Copied, CopyError, begin_anew, check_copy, copy_database, copy_size, rows_without_key},
+    stats::StoreStats,
 };
 use crate::{
     Batch, Clock, CommitTicket, KeyRange, KindCount, PartitionId, QueueId, QueueLimit, QueueRow, Row, RowKind,
@@ -172,8 +174,10 @@ impl SqliteStore {
         options: &SqliteOptions,
     ) -> Result<Self, StoreError> {
         let (commands, inbox) = channel();
+        let checkpointer = Checkpointer::start(data, &db)?;
         let writer = Writer {
             db,
+            checkpointer,
             reserve,
             shared: shared.clone(),
             rng: seal::system_rng(),

@@ -51,7 +51,7 @@ pub(super) fn open_reader(data: &Path, options: &SqliteOptions) -> Result<Connec
     Ok(db)
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let db = Connection::open(path).map_err(from_sql)?;
     db.busy_timeout(BUSY_WAIT).map_err(from_sql)?;
     db.set_prepared_statement_cache_capacity(32);
@@ -65,6 +65,7 @@ fn configure(db: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "cache_size", -i64::from(options.cache_kib))?;
+    // Until the writing thread begins: then it is the checkpointer's.
     db.pragma_update(None, "wal_autocheckpoint", 4000)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
     db.query_row("PRAGMA secure_delete = ON", [], |_| Ok(()))?;

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Shared,
+    checkpoint::{Checkpointer, lock},
     keys::from_io,
     queues::{Numbers, QueuePlan},
     reserve::Reserve,
@@ -85,6 +86,7 @@ type NumberedBatches<'g> = Vec<(usize, &'g QueueBatch)>;
 /// The thread's own state.
 pub(super) struct Writer {
     pub(super) db: Connection,
+    pub(super) checkpointer: Checkpointer,
     pub(super) reserve: Reserve,
     pub(super) shared: Arc<Shared>,
     pub(super) rng: ChaCha20Rng,
@@ -191,6 +193,7 @@ impl Writer {
         self.unsettled = true;
         self.db.pragma_update(None, "synchronous", "NORMAL").map_err(from_sql)?;
         let done = work(self);
+        self.checkpointer.look(&self.db);
         self.last_chore = Instant::now();
         self.db.pragma_update(None, "synchronous", "FULL").map_err(from_sql)?;
         done
@@ -211,6 +214,7 @@ impl Writer {
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
                     let _ = answer.send(Ok(outcome));
                 }
+                self.checkpointer.look(&self.db);
             }
             Err(error) => {
                 let mut answers = answers.into_iter().zip(&batches);
@@ -375,8 +379,10 @@ impl Writer {
         Ok(())
     }
 
-    /// Overwrites the gaps of some pages, and syncs after the last.
+    /// Overwrites the gaps of some pages, and syncs after the last. While the log is written back that waits.
     fn overwrite(&mut self, first: u32) -> Result<(Option<u32>, usize), StoreError> {
+        let file = self.checkpointer.file();
+        let Ok(_held) = file.try_lock() else { return Ok((Some(first), 0)) };
         if first == 0 {
             self.db.execute_batch("PRAGMA shrink_memory").map_err(from_sql)?;
         }
@@ -389,6 +395,8 @@ impl Writer {
 
     /// Writes the log back and cuts it to nothing, unless a reader is in the way: then the next time. `false` then.
     fn empty_wal(&mut self) -> Result<bool, StoreError> {
+        let file = self.checkpointer.file();
+        let _held = lock(&file);
         if self.hindered {
             // Who reads for long (a backup) is waited for once, not each time: commits would wait, too.
             let (all, written): (i64, i64) = self
