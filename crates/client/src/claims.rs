@@ -204,9 +204,9 @@ impl Engine {
             let key = address_key(&Address { handle: handle.clone(), app: app.clone() });
             self.remember_address(&account, key);
         }
-        if self.s.contacts.get(&account).is_some_and(|contact| contact.blocked) && self.s.joins.contains(&conversation)
-        {
-            return Err(Failure::BadInput("you blocked who made this link: unblock them first".into()));
+        if self.s.contacts.get(&account).is_some_and(|contact| contact.blocked) {
+            let whom = if self.s.joins.contains(&conversation) { "who made this link" } else { "them" };
+            return Err(Failure::BadInput(format!("you blocked {whom}: unblock them first")));
         }
         self.join_known(conversation, &account, rng);
         // Somebody known by another address or by an invite: one conversation.

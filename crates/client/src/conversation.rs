@@ -184,6 +184,7 @@ impl Engine {
             }
         }
         self.s.drafts.remove(&conversation);
+        self.forget_asides(conversation);
         self.forget_group_picture(conversation);
         self.s.former.remove(&conversation);
         self.wipe_messages(conversation);

@@ -72,6 +72,8 @@ pub(crate) enum Load {
     Lost(ConversationId, Box<crate::messages::Lost>),
     /// One own message, to be sent again.
     Again(ConversationId, MessageId),
+    /// Of the first one asked for again, which is about the second.
+    Aside(ConversationId, MessageId, MessageId),
     /// A page of a conversation's index, for a query.
     Page(u64),
     /// A message that a query shows.
@@ -558,6 +560,9 @@ impl Engine {
             Some(Load::Lost(conversation, lost)) => self.on_lost_rows(conversation, *lost, &rows),
             Some(Load::Seen(room, message)) => self.on_seen_rows(room, message, &rows),
             Some(Load::Again(conversation, message)) => self.on_again_rows(conversation, message, &rows, rng),
+            Some(Load::Aside(conversation, message, about)) => {
+                self.on_aside_rows(conversation, message, about, &rows, rng);
+            }
             Some(Load::Page(walk)) => self.on_page_rows(walk, &rows, rng),
             Some(Load::Listed(listed)) => self.on_listed_rows(listed, &rows, rng),
             Some(Load::Readers(intent)) => self.on_readers_rows(intent, &rows),

@@ -47,7 +47,8 @@ impl Engine {
     ) {
         let evidence = Bytes::from(heard.evidence.to_bytes());
         let said = saying::read(&heard.content);
-        let Some((from, (hello, said))) = proto_account(heard.sender.account()).zip(said) else {
+        let Some((from, saying::Said { hello, heard: said, of })) = proto_account(heard.sender.account()).zip(said)
+        else {
             self.s.counters().unreadable += 1;
             return self.interfered_in(&row.room, Interference::Forged);
         };
@@ -94,6 +95,9 @@ impl Engine {
                 return;
             }
         }
+        if let Some(of) = of {
+            self.found_again(conversation, of);
+        }
         if is_me {
             let device = parlour_proto::ids::DeviceId(heard.sender.device());
             if hello.is_some_and(|hello| hello.accepts) {
@@ -103,6 +107,15 @@ impl Engine {
         } else if let Heard::Join(secret) = &said {
             self.hear_join(row, conversation, &from, hello.as_ref(), secret, rng);
         } else if is_request {
+            let said = match said {
+                // It is said once: what is let in later has its title.
+                Heard::Roster { known, title } => {
+                    self.hear_roster(known, rng);
+                    self.set_title(conversation, title);
+                    Heard::Nothing
+                }
+                said => said,
+            };
             self.hear_request(row, conversation, message, &from, hello.as_ref(), said, evidence, stamp);
         } else {
             self.hear_said(row, conversation, message, &from, said, evidence, stamp, rng);
@@ -347,9 +360,7 @@ impl Engine {
         from: Option<&AccountRef>,
         said: Said,
     ) {
-        if self.take_missing(conversation, original) {
-            let counters = self.s.counters();
-            counters.unreadable = counters.unreadable.saturating_sub(1);
+        if self.found_again(conversation, original) {
             self.put_said(conversation, original, from, said);
             if from.is_some() {
                 self.delivered.entry((conversation, room)).or_default().push(original);
@@ -357,6 +368,16 @@ impl Engine {
         } else if said.timer.is_none() {
             self.said_unasked(conversation, room, original, from.cloned(), said);
         }
+    }
+
+    /// What was asked for is here, if it was.
+    fn found_again(&mut self, conversation: ConversationId, message: MessageId) -> bool {
+        let found = self.take_missing(conversation, message);
+        if found {
+            let counters = self.s.counters();
+            counters.unreadable = counters.unreadable.saturating_sub(1);
+        }
+        found
     }
 
     fn take_missing(&mut self, conversation: ConversationId, message: MessageId) -> bool {

@@ -390,12 +390,14 @@ impl Engine {
     /// A message that could not be read: its sender is asked for it when the room works again.
     pub(crate) fn unreadable(&mut self, room: RoomId, message: MessageId) {
         tracing::debug!(?room, ?message, "a message that cannot be read");
-        self.s.counters().unreadable += 1;
         self.again = true;
+        // Asked for already, and given once more as it was.
+        if self.s.rooms.get(&room).is_some_and(|r| r.unreadable.contains(&message) || r.missing.contains(&message)) {
+            return;
+        }
+        self.s.counters().unreadable += 1;
         if let Some(r) = self.s.rooms.get_mut(&room)
             && r.unreadable.len() < MOST_UNREADABLE
-            && !r.unreadable.contains(&message)
-            && !r.missing.contains(&message)
         {
             r.unreadable.push(message);
         }

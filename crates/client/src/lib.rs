@@ -18,6 +18,7 @@ pub mod identities;
 pub mod order;
 pub mod rows;
 
+mod asides;
 mod backup;
 mod chores;
 mod claims;

@@ -233,7 +233,7 @@ impl Engine {
         }
     }
 
-    fn assemble(&self, id: MessageId, stored: &Stored, notes: &[Note]) -> api::Message {
+    pub(crate) fn assemble(&self, id: MessageId, stored: &Stored, notes: &[Note]) -> api::Message {
         let mut message = self.show(id, stored);
         let me = self.me().map(|me| me.account.clone());
         let author = stored.from.clone().or(me);
@@ -346,17 +346,21 @@ impl Engine {
         let alias = rows.iter().find(|(key, _)| key.get(NOTE_KIND) == Some(&b'a'));
         if let Some(original) = alias.and_then(|(_, value)| decode(value).ok()) {
             // What could not be read was itself something sent once more.
+            self.say_nothing_anew(conversation, id, rng);
             let prefix = self.message_prefix(conversation, original);
             return self.load_rows(prefix, Load::Again(conversation, original));
         }
-        let Some((stored, notes, _)) = parts(rows.iter()) else { return };
+        let Some((stored, notes, _)) = parts(rows.iter()) else { return self.say_aside(conversation, id, rng) };
         // What is seen once may have been, on another device: nothing of that would be left.
         if self.is_over(stored.expires, stored.kept) || matches!(stored.timer, Some(StoredTimer::Once)) {
             return;
         }
         let timer = stored.timer.as_ref().filter(|timer| timer.counts_from_reading()).cloned();
         let message = self.assemble(id, &stored, &notes);
-        if message.from.is_none() && !message.deleted && self.s.conversations.contains(&conversation) {
+        if message.from.is_none() && message.deleted {
+            return self.say_nothing_anew(conversation, id, rng);
+        }
+        if message.from.is_none() && self.s.conversations.contains(&conversation) {
             let text = mention::said(&message.text, &message.mentions);
             // One's own end of what counts from reading is not the readers'.
             let expires = match (&timer, self.best_room(conversation)) {

@@ -144,33 +144,36 @@ impl Engine {
     ) -> Option<Sealed> {
         let item = self.s.outgoing.get(&(conversation, at))?.clone();
         let (first, open_there) = self.s.rooms.get(&room).map(|r| (!r.hello_sent, r.open_there))?;
-        let accepts = matches!(item.saying, Saying::Accept);
-        let hello = first || accepts || matches!(item.saying, Saying::Hello);
+        let Some((saying, of)) = item.saying.meant() else {
+            self.fail_item(conversation, at);
+            return None;
+        };
+        let hello = first || matches!(saying, Saying::Accept | Saying::Hello);
         if hello && !self.door_ready(conversation) {
             return None;
         }
         if first && !open_there {
             let links: usize = self.me()?.links.iter().map(Bytes::len).sum();
             let most = MAX_FIRST_BYTES.saturating_sub(links + HELLO_BYTES);
-            let long = matches!(&item.saying, Saying::Text { text, .. } if text.len() > most);
+            let long = matches!(&saying, Saying::Text { text, .. } if text.len() > most);
             if long {
                 // Too long to knock on a door with: the hello goes alone, the text after the acceptance.
                 self.hello_first(conversation, at, rng);
                 return None;
             }
         }
-        if self.may_say(conversation, &item.saying).is_err() {
+        if self.may_say(conversation, &saying).is_err() {
             // The rules changed while it was waiting.
             self.fail_item(conversation, at);
             return None;
         }
-        if matches!(&item.saying, Saying::Invitation { group } if !self.is_invited(*group, conversation)) {
+        if matches!(&saying, Saying::Invitation { group } if !self.is_invited(*group, conversation)) {
             // Taken back before it went.
             self.fail_item(conversation, at);
             return None;
         }
-        let around = self.around(conversation, room, &item.saying, hello)?;
-        let content = match saying::write(&item.saying, around, rng) {
+        let around = Around { of, ..self.around(conversation, room, &saying, hello)? };
+        let content = match saying::write(&saying, around, rng) {
             Ok(content) => content,
             Err(_) => {
                 self.fail_item(conversation, at);
@@ -195,7 +198,8 @@ impl Engine {
             hello,
         };
         self.s.outgoing.get_mut(&(conversation, at))?.sealed = Some(sealed.clone());
-        self.profile_told(conversation, &item.saying, hello);
+        self.profile_told(conversation, &saying, hello);
+        self.keep_aside(conversation, item.message, &item.saying);
         Some(sealed)
     }
 

@@ -118,6 +118,8 @@ pub(crate) struct Around {
     pub(crate) picture: Option<Picture>,
     /// By the server's clock.
     pub(crate) now: UnixMillis,
+    /// It is said anew for this one.
+    pub(crate) of: Option<MessageId>,
 }
 
 /// Makes content.
@@ -183,10 +185,15 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
             content.expires = counted.or(end.map(|unix_s| Expires::At { unix_s }));
             extension(&mut content, AGAIN, |out| Again { message: *message, over: end }.put(out))?;
         }
+        // It is written as what it says ([`crate::asides`]).
+        Saying::Anew { .. } => {}
         Saying::Roster { .. } => {
             content.body = Part::Control(Control::GroupTitle { title: around.title });
             extension(&mut content, ROSTER, |out| around.roster.put(out))?;
         }
+    }
+    if let Some(message) = around.of {
+        extension(&mut content, AGAIN, |out| Again { message, over: None }.put(out))?;
     }
     if let Some(hello) = around.hello {
         extension(&mut content, HELLO, |out| hello.put(out))?;
@@ -194,8 +201,17 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
     content.encode()
 }
 
-/// Reads content: who the sender says to be, if that is in it, and what is said.
-pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
+/// What a message says.
+pub(crate) struct Said {
+    /// Who the sender says to be, if that is in it.
+    pub(crate) hello: Option<Hello>,
+    pub(crate) heard: Heard,
+    /// It is no text, and said anew for this one.
+    pub(crate) of: Option<MessageId>,
+}
+
+/// Reads content.
+pub(crate) fn read(bytes: &[u8]) -> Option<Said> {
     let content = Content::decode(bytes).ok()?;
     let mut hello = match find(&content, HELLO) {
         Some(value) => Some(Hello::take(&mut Dec::new(value)).ok()?),
@@ -206,6 +222,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
         hello.address = hello.address.as_deref().and_then(clean_name);
     }
     let again = find(&content, AGAIN).and_then(|value| Again::take(&mut Dec::new(value)).ok());
+    let again_of = again.as_ref().map(|again| again.message);
     let roster = find(&content, ROSTER).and_then(|value| Vec::take(&mut Dec::new(value)).ok());
     let lasts = find(&content, LASTS).and_then(|value| u32::take(&mut Dec::new(value)).ok());
     let (in_reply_to, ends) = (content.in_reply_to, content.expires);
@@ -237,5 +254,6 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Option<Hello>, Heard)> {
         (Part::Own(note), _) => Heard::Own(note),
         (Part::Control(_) | Part::Null | Part::Delete, _) => Heard::Nothing,
     };
-    Some((hello, heard))
+    let of = again_of.filter(|_| !matches!(heard, Heard::Again { .. }));
+    Some(Said { hello, heard, of })
 }

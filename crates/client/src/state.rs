@@ -9,6 +9,7 @@ pub(crate) use kept::*;
 pub(crate) use records::*;
 
 use crate::api::{Changes, ConversationId};
+use crate::asides::Aside;
 use crate::expiry::Apps;
 use crate::expiry::clock::Clock;
 use crate::expiry::refile::Refile;
@@ -68,6 +69,8 @@ pub(crate) struct State {
     pub(crate) comparing: Table<RoomId, ()>,
     /// Conversations in which own messages since then may be lost.
     pub(crate) resays: Table<ConversationId, UnixMillis>,
+    /// What was sent lately and is no text ([`crate::asides`]).
+    pub(crate) asides: Table<u64, Aside>,
     /// Rows whose key is gone: they go, too.
     blind: Vec<Vec<u8>>,
 }
@@ -111,6 +114,7 @@ impl State {
             apps: Table::new(b'A'),
             comparing: Table::new(b'M'),
             resays: Table::new(b'S'),
+            asides: Table::new(b'D'),
             blind: Vec::new(),
         }
     }
@@ -191,7 +195,8 @@ impl State {
             || self.refiling.load(kind, rest, value)?
             || self.apps.load(kind, rest, value)?
             || self.comparing.load(kind, rest, value)?
-            || self.resays.load(kind, rest, value)?;
+            || self.resays.load(kind, rest, value)?
+            || self.asides.load(kind, rest, value)?;
         if known { Ok(()) } else { Err(BrokenRow) }
     }
 
@@ -233,6 +238,7 @@ impl State {
         self.apps.flush(number, changes);
         self.comparing.flush(number, changes);
         self.resays.flush(number, changes);
+        self.asides.flush(number, changes);
         changes.0.extend(self.blind.drain(..).map(|key| (key, None)));
     }
 
@@ -271,6 +277,7 @@ impl State {
         self.apps.clear();
         self.comparing.clear();
         self.resays.clear();
+        self.asides.clear();
     }
 
     /// The counters, made when missing.

@@ -90,3 +90,20 @@ fn who_came_after_one_left_may_bring_one_back() {
     let at_ben = groups(&mut c.w, c.ben)[0].id;
     assert!(c.w.texts(c.ben, at_ben).contains(&"here again".to_owned()));
 }
+
+#[test]
+fn writing_to_whose_invitation_one_blocked_is_refused_until_they_are_unblocked() {
+    let mut c = Choir::new(44);
+    let dan = c.w.user(3);
+    c.add(&bell(3)).unwrap();
+    let request = c.w.requests(dan).pop().unwrap();
+    c.w.ask(dan, Intent::Block { conversation: request.id }).unwrap();
+    c.w.run_for(2_000);
+    // An invitation names nobody's address: whom he writes to, shows when the server has told.
+    let refused = c.w.send(dan, &bell(0), "is it you?");
+    assert!(matches!(&refused, Err(Failure::BadInput(why)) if why.contains("unblock")), "{refused:?}");
+    c.w.run_for(5_000);
+    assert_eq!(groups(&mut c.w, dan).len(), 0);
+    let of_ada: Vec<_> = c.w.conversations(c.ada).into_iter().map(|c| c.id).collect();
+    assert!(of_ada.into_iter().all(|at| c.w.texts(c.ada, at) != ["is it you?"]));
+}

@@ -650,3 +650,31 @@ fn what_two_devices_choose_at_once_is_the_same_on_both_and_said_once() {
         assert_eq!(can[0], can[1], "{choices:?}");
     }
 }
+
+#[test]
+fn a_device_that_hears_of_a_friend_after_their_group_knows_its_title() {
+    let mut w = World::new(77);
+    let (ada, phone) = (w.user(1), w.user(2));
+    let tablet = link(&mut w, phone);
+    w.send(ada, &bell(2), "shall we sing?").unwrap();
+    w.run_for(5_000);
+    // The phone lets her in, and is off before the tablet can read what it says of that.
+    w.wipe_mls(tablet);
+    let request = w.requests(phone).pop().unwrap();
+    w.ask(phone, Intent::Accept { request: request.id }).unwrap();
+    let is_open = |w: &mut World| w.conversations(ada)[0].state == ConversationState::Open;
+    while !is_open(&mut w) {
+        w.step();
+    }
+    w.stop(phone);
+    assert_eq!(w.conversations(ada)[0].state, ConversationState::Open);
+    let members = vec![Target::Address(bell(2))];
+    w.ask(ada, Intent::CreateGroup { title: "Choir".into(), members }).unwrap();
+    w.run_for(10_000);
+    let at_tablet = w.conversations(tablet).into_iter().find(|c| c.is_group);
+    assert!(at_tablet.is_none_or(|c| c.state == ConversationState::Request), "nobody told the tablet yet");
+    w.start(phone);
+    w.run_for(60_000);
+    assert_eq!(the_group(&mut w, tablet).title, "Choir");
+    assert_eq!(the_group(&mut w, phone).title, "Choir");
+}

@@ -372,6 +372,38 @@ fn a_revocation_in_the_middle_of_a_round_leaves_nothing_out() {
 }
 
 #[test]
+fn what_lies_there_while_the_key_is_changed_is_nobody_interfering() {
+    let mut w = World::new(31);
+    let (ada, words, ..) = a_life(&mut w);
+    let Ok(Reply::LinkCode { code, .. }) = w.ask(ada, Intent::OfferLink) else { panic!() };
+    let tablet = w.home();
+    w.start_intent(tablet, Intent::Link { code, name: "Tablet".into() });
+    w.run();
+    w.ask(ada, Intent::ConfirmLink { yes: true }).unwrap();
+    w.run_for(30_000);
+    let before = seen(&mut w, ada);
+    let chunks = names(&mut w, ada);
+    let Ok(Reply::Devices(devices)) = w.ask(ada, Intent::Devices) else { panic!() };
+    let device = devices.iter().find(|device| !device.this).unwrap().id;
+    // Until something lies there under the next key, beside the page of the one before.
+    let mut w = (5..400)
+        .step_by(5)
+        .find_map(|n| {
+            let mut w = w.fork();
+            w.clients[ada].synced = false;
+            w.clients[ada].crash_at = Some(w.clients[ada].effects + n);
+            w.start_intent(ada, Intent::RevokeDevice { device });
+            w.run_for(30_000);
+            let now = names(&mut w, ada);
+            (now.is_superset(&chunks) && now.len() > chunks.len() + 1).then_some(w)
+        })
+        .unwrap();
+    let new = start_over(&mut w, ada, &words);
+    assert_eq!(seen(&mut w, new), before);
+    assert!(!w.clients[new].events.iter().any(|event| matches!(event, Event::Interference { .. })));
+}
+
+#[test]
 fn a_home_of_before_there_were_messages_in_the_backup_adds_them() {
     let mut w = World::new(8);
     let (ada, words, _, _) = a_life(&mut w);

@@ -16,9 +16,14 @@ use crate::seal::{SealError, ValueKey, open, seal};
 
 const DERIVE: &[u8] = b"parlour-backup-kem-1";
 const PAGE: &[u8] = b"parlour-backup-page-1";
+const WHICH: &[u8] = b"parlour-backup-key-id-1";
 const CHUNK: &[u8] = b"parlour-backup-chunk-2";
 /// Chunks as they were before they were padded.
 const BARE_CHUNK: &[u8] = b"parlour-backup-chunk-1";
+/// The version of chunks that say which key they lie under. Those before begin with the version of what is sealed, 1.
+const NAMED: u8 = 2;
+/// Which key that is, bytes.
+const KEY_ID: usize = 8;
 /// Of an X-Wing encapsulation, bytes.
 const ENCAPSULATION: usize = 1120;
 
@@ -81,22 +86,45 @@ pub fn seal_backup_page(public: &[u8], key: &ValueKey, rng: &mut dyn CryptoRngCo
     Ok([encapsulation, sealed].concat())
 }
 
-/// Seals a chunk, padded, for its name: it opens under no other.
+/// Seals a chunk, padded, for its name: it opens under no other. In front of it stand a version and which key it lies under: while
+/// the key is changed, chunks of both are there.
 pub fn seal_backup_chunk(key: &ValueKey, name: &[u8; 16], content: &[u8], rng: &mut dyn CryptoRngCore) -> Vec<u8> {
     let padded = Zeroizing::new(pad(content).expect("chunks are shorter than 4 GB"));
-    seal(key, &[CHUNK, name].concat(), &padded, rng)
+    let sealed = seal(key, &[CHUNK, name].concat(), &padded, rng);
+    [&[NAMED][..], &key_id(key), &sealed].concat()
 }
 
-/// Opens a chunk.
+/// Opens a chunk, also of a version that did not say which key it lay under.
 ///
 /// # Errors
-/// [`SealError`] when it was sealed under another key, or lies under another name.
-pub fn open_backup_chunk(key: &ValueKey, name: &[u8; 16], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    match open(key, &[CHUNK, name].concat(), sealed) {
-        Ok(padded) => unpad(&padded).map(|content| content.to_vec().into()).ok_or(SealError::Malformed),
-        Err(SealError::DoesNotOpen) => open(key, &[BARE_CHUNK, name].concat(), sealed),
-        Err(error) => Err(error),
+/// [`SealError::OtherKey`] when it says that it lies under another key; [`SealError::DoesNotOpen`] when it was changed, or lies under
+/// another name.
+pub fn open_backup_chunk(key: &ValueKey, name: &[u8; 16], chunk: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let Some((&NAMED, rest)) = chunk.split_first() else { return open_nameless(key, name, chunk) };
+    let (id, sealed) = rest.split_at_checked(KEY_ID).ok_or(SealError::Malformed)?;
+    if id != key_id(key) {
+        return Err(SealError::OtherKey);
     }
+    open_padded(key, name, sealed)
+}
+
+fn open_padded(key: &ValueKey, name: &[u8; 16], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let padded = open(key, &[CHUNK, name].concat(), sealed)?;
+    unpad(&padded).map(|content| content.to_vec().into()).ok_or(SealError::Malformed)
+}
+
+fn open_nameless(key: &ValueKey, name: &[u8; 16], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    match open_padded(key, name, sealed) {
+        Err(SealError::DoesNotOpen) => open(key, &[BARE_CHUNK, name].concat(), sealed),
+        opened => opened,
+    }
+}
+
+/// Which key it is; tells nothing of it.
+fn key_id(key: &ValueKey) -> [u8; KEY_ID] {
+    let mut id = [0; KEY_ID];
+    Hkdf::<Sha256>::new(None, key.as_bytes()).expand(WHICH, &mut id).expect("8 bytes are not too many");
+    id
 }
 
 /// The name of a chunk at the server: tells nothing without the key. It begins with a zero byte.
@@ -134,11 +162,12 @@ mod tests {
         let (key, other) = (ValueKey::from_bytes([1; 32]), ValueKey::from_bytes([2; 32]));
         let sealed = seal_backup_chunk(&key, &[3; 16], b"what was said", &mut test_rng(1));
         assert_eq!(open_backup_chunk(&key, &[3; 16], &sealed).unwrap().as_slice(), b"what was said");
-        assert!(open_backup_chunk(&key, &[4; 16], &sealed).is_err());
-        assert!(open_backup_chunk(&other, &[3; 16], &sealed).is_err());
+        assert_eq!(open_backup_chunk(&key, &[4; 16], &sealed).unwrap_err(), SealError::DoesNotOpen);
+        assert_eq!(open_backup_chunk(&other, &[3; 16], &sealed).unwrap_err(), SealError::OtherKey);
         let size = |len| seal_backup_chunk(&key, &[3; 16], &vec![7; len], &mut test_rng(2)).len();
         assert_eq!((size(13), size(5_000)), (size(100), size(5_010)));
-        // What was written before there was padding is still read.
+        // What was written before there was padding, or before it said which key it lies under, is still read.
+        assert_eq!(open_backup_chunk(&key, &[3; 16], &sealed[1 + KEY_ID..]).unwrap().as_slice(), b"what was said");
         let bare = seal(&key, &[BARE_CHUNK, &[3; 16][..]].concat(), b"old", &mut test_rng(3));
         assert_eq!(open_backup_chunk(&key, &[3; 16], &bare).unwrap().as_slice(), b"old");
     }

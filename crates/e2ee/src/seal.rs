@@ -31,6 +31,9 @@ pub enum SealError {
     /// Wrong key, wrong associated data, or changed bytes.
     #[error("sealed value does not open")]
     DoesNotOpen,
+    /// It says that it lies under another key.
+    #[error("sealed value lies under another key")]
+    OtherKey,
     /// The public key contributes nothing.
     #[error("public key is not usable")]
     PublicKey,

@@ -57,7 +57,10 @@ pub(crate) fn judge(d: &mut Director) {
             for message in messages.iter().filter(|message| message.text.starts_with('m')) {
                 *seen.entry(message.text.clone()).or_default() += 1;
             }
-            if let Some(key) = d.book.key(me, &view) {
+            // Who could not be reached is nobody's account: what was said to them tells whom it was for.
+            let by_text = || messages.iter().find_map(|message| d.book.find(&message.id)).map(|at| d.book.said[at].key);
+            let key = d.book.key(me, &view).or_else(|| by_text().filter(|_| view.members.is_empty() && !view.is_group));
+            if let Some(key) = key {
                 screens.entry(key).or_default().push(Screen { seat, view, messages });
             }
         }

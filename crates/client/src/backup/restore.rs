@@ -8,7 +8,7 @@ use crate::engine::{Engine, Purpose};
 use crate::own::Note;
 use crate::rows::decode;
 use bytes::Bytes;
-use parlour_e2ee::{BackupSecret, ValueKey, open_backup_chunk};
+use parlour_e2ee::{BackupSecret, SealError, ValueKey, open_backup_chunk};
 use parlour_proto::frames::{MAX_BACKUP_NAMES, Request};
 use parlour_proto::ids::Digest;
 use rand_core::CryptoRngCore;
@@ -51,11 +51,13 @@ impl Engine {
         for (name, chunk) in chunks.iter().filter(|(name, _)| *name != PAGE) {
             self.note_fetched(*name);
             match open_chunk(&key, name, chunk) {
-                Some(Content::Notes(notes)) if self.backup.notes.len() < MOST_NOTES => self.backup.notes.extend(notes),
-                Some(Content::Notes(_)) => {}
-                Some(Content::Messages(page)) => messages.push(page),
-                None => {
-                    tracing::warn!("a chunk of the backup does not open");
+                Ok(Content::Notes(notes)) if self.backup.notes.len() < MOST_NOTES => self.backup.notes.extend(notes),
+                Ok(Content::Notes(_)) => {}
+                Ok(Content::Messages(page)) => messages.push(page),
+                // The key was being changed: everything lies under the page's, too.
+                Err(SealError::OtherKey) => tracing::debug!("a chunk of the backup lies under another key"),
+                Err(error) => {
+                    tracing::warn!(%error, "a chunk of the backup does not open");
                     self.interfered(Interference::Backup, None);
                 }
             }
@@ -161,8 +163,8 @@ impl Engine {
     }
 }
 
-fn open_chunk(key: &ValueKey, name: &[u8; 16], chunk: &[u8]) -> Option<Content> {
-    let opened = open_backup_chunk(key, name, chunk).ok()?;
-    let messages = || decode::<KeptPage>(&opened).ok().map(Content::Messages);
-    decode::<Vec<Note>>(&opened).ok().map(Content::Notes).or_else(messages)
+fn open_chunk(key: &ValueKey, name: &[u8; 16], chunk: &[u8]) -> Result<Content, SealError> {
+    let opened = open_backup_chunk(key, name, chunk)?;
+    let messages = || decode::<KeptPage>(&opened).map(Content::Messages);
+    decode::<Vec<Note>>(&opened).map(Content::Notes).or_else(|_| messages()).map_err(|_| SealError::Malformed)
 }

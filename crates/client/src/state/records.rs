@@ -521,6 +521,8 @@ choice! {
         22 Picture { picture: Option<StoredPicture>, },
         /// To who was added to a group, in the conversation with them ([`crate::handover`]).
         23 Handover { note: Bytes, },
+        /// Something that is no text, once more, for who could not read it ([`crate::asides`]); it lies encoded.
+        24 Anew { of: MessageId, saying: Bytes, },
     }
 }
 
@@ -574,7 +576,11 @@ choice! {
 impl Saying {
     /// It holds what somebody said to others.
     pub(crate) fn is_said(&self) -> bool {
-        matches!(self, Saying::Text { .. } | Saying::Edit { .. } | Saying::Reaction { .. } | Saying::Again { .. })
+        match self {
+            Saying::Text { .. } | Saying::Edit { .. } | Saying::Reaction { .. } => true,
+            Saying::Again { .. } | Saying::Anew { .. } => true,
+            _ => false,
+        }
     }
 
     /// It may be all that a first contact says.
