@@ -274,7 +274,9 @@ impl Engine {
     pub(crate) fn drop_guest(&mut self, key: GuestKey) {
         let Some(guest) = self.s.guests.remove(&key) else { return };
         self.guests_ready.remove(&key);
-        if let Some(via) = guest.via.filter(|_| guest.door.is_some()) {
+        if let Some(via) = guest.via.filter(|_| guest.door.is_some())
+            && !guest.account.is_some_and(|account| self.hand_in_join(key.0, &account, via))
+        {
             self.forget_join(via);
         }
         self.tell_conversation(key.0);

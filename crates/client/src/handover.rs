@@ -1,19 +1,23 @@
 //! What somebody is given who was added to a group: its picture, and what was said before, as far as the policy says.
 //!
-//! Whoever added them hands it over in the conversation of those two (in a small group itself, where they have none: who came by
-//! a link), page by page, newest first; what is next is stored, so
+//! Whoever added them hands it over in the conversation of those two, page by page, newest first; what is next is stored, so
 //! that it goes on after a restart. Nobody but who added us may hand us anything, and it is their word: others' signatures do
 //! not come along (SECURITY.md). What is handed lies before everything that the newcomer reads itself ([`GAP`]).
+//!
+//! Who came by a link has no such conversation. They are handed it in the group itself if that is small; in a large one, where
+//! everybody would carry it, in the room by which they asked to join: who added them opens their entry there and leaves it
+//! when all is said, and the newcomer keeps it so long ([`crate::joins`]). There is one device of theirs in that room: it tells
+//! the others.
 
 use crate::api::{ConversationId, ConversationState, Event, Message};
 use crate::engine::{Engine, Load};
 use crate::hearing::MOST_MEMBERS_WITH_REPORTS;
 use crate::history::{GAP, Told, chunks, told};
 use crate::messages::Pair;
-use crate::own::NOTE_BYTES;
+use crate::own::{NOTE_BYTES, Note};
 use crate::rows::codec::record;
 use crate::rows::{decode, encode};
-use crate::state::{Handing, Joiner, Room, Saying, StoredPicture};
+use crate::state::{Chore, Handing, Joiner, Room, Saying, StoredPicture};
 use parlour_e2ee::ClaimedKeyPackage;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::RoomId;
@@ -23,6 +27,8 @@ use rand_core::CryptoRngCore;
 const PAGE: usize = 100;
 /// Most messages that a newcomer is given; fewer than the positions that are free for them.
 const MOST_HANDED: u64 = 1_000;
+/// Instead of a count: all is handed over.
+const ALL: u64 = u64::MAX;
 
 record! {
     /// A piece of what is handed over.
@@ -73,7 +79,7 @@ impl Engine {
         }
         let before = if since.is_some() { c.next_order.saturating_add(1) } else { 0 };
         for to in self.brought_in(joiners) {
-            let handing = Handing { to: to.clone(), room, before, count: 0, since: since.unwrap_or(now) };
+            let handing = Handing { to: to.clone(), room, before, count: 0, since: since.unwrap_or(now), via: None };
             self.s.handing.insert(key(&room, &to), handing);
         }
     }
@@ -87,13 +93,15 @@ impl Engine {
         let Some((key, handing)) = next else { return };
         let group = self.s.rooms.get(&handing.room).filter(|r| r.usable()).map(|r| r.conversation);
         let (Some(group), Some(place)) = (group, self.place_to_hand(&handing)) else {
-            self.s.handing.remove(&key);
-            return;
+            return self.end_handing(&key);
         };
         // One piece at a time is on its way.
         let on_its_way = |saying: &Saying| matches!(saying, Saying::Handover { .. });
         if self.s.outgoing_of(place).any(|(_, item)| !item.accepted && on_its_way(&item.saying)) {
             return;
+        }
+        if handing.count == ALL {
+            return self.end_handing(&key);
         }
         if handing.count == 0 && self.s.conversations.get(&group).is_some_and(|c| c.picture.is_some()) {
             self.handing_over = Some(key.clone());
@@ -110,7 +118,48 @@ impl Engine {
         let small = |id: &ConversationId| {
             self.s.conversations.get(id).is_some_and(|c| c.members.len() < MOST_MEMBERS_WITH_REPORTS)
         };
-        direct.or_else(|| group.filter(small))
+        let via = handing.via.filter(|via| self.s.conversations.contains(via));
+        direct.or(via).or_else(|| group.filter(small))
+    }
+
+    /// What is to be handed to somebody who asked to join by `via` goes there, if there is no other place; `false`: there is
+    /// one, or nothing to hand.
+    pub(crate) fn hand_in_join(&mut self, group: ConversationId, to: &AccountRef, via: ConversationId) -> bool {
+        let is_of = |handing: &Handing| {
+            handing.to == *to && self.s.rooms.get(&handing.room).is_some_and(|r| r.conversation == group)
+        };
+        let handing = self.s.handing.iter().find(|(_, handing)| is_of(handing));
+        let Some((key, handing)) = handing.map(|(key, handing)| (key.clone(), handing.clone())) else { return false };
+        if self.place_to_hand(&handing).is_some() || self.standing(via) != Some(ConversationState::Request) {
+            return false;
+        }
+        let waits = |room: &RoomId| {
+            let r = self.s.rooms.get(room).filter(|r| r.asked_here && r.usable())?;
+            Some((*room, r.member.clone()))
+        };
+        let room = self.s.conversations.get(&via).and_then(|c| c.rooms.iter().find_map(waits));
+        let Some((room, member)) = room else { return false };
+        if let Some(r) = self.s.rooms.get_mut(&room) {
+            r.asked_here = false;
+        }
+        self.s.add_chore(Chore::OpenEntry { room, member });
+        if let Some(handing) = self.s.handing.get_mut(&key) {
+            handing.via = Some(via);
+        }
+        true
+    }
+
+    /// Whether a conversation is there only for handing something over.
+    pub(crate) fn is_handing_in(&self, via: ConversationId) -> bool {
+        self.s.handing.iter().any(|(_, handing)| handing.via == Some(via))
+    }
+
+    fn end_handing(&mut self, key: &Vec<u8>) {
+        let Some(handing) = self.s.handing.remove(key) else { return };
+        if let Some(via) = handing.via.filter(|via| self.standing(*via) == Some(ConversationState::Request)) {
+            self.drop_carrier(via);
+        }
+        self.again = true;
     }
 
     fn hand_page(
@@ -122,7 +171,9 @@ impl Engine {
         rng: &mut dyn CryptoRngCore,
     ) {
         if handing.before == 0 || handing.count > MOST_HANDED {
-            self.s.handing.remove(&key);
+            if let Some(handing) = self.s.handing.get_mut(&key) {
+                handing.count = ALL;
+            }
             let end = Handover { room: handing.room, picture: None, messages: Vec::new(), last: true };
             return self.say_handover(place, &end, rng);
         }
@@ -131,7 +182,11 @@ impl Engine {
     }
 
     fn say_handover(&mut self, place: ConversationId, handover: &Handover, rng: &mut dyn CryptoRngCore) {
-        self.say(place, Saying::Handover { note: encode(handover).into() }, None, 0, rng);
+        let asked_by = self.best_room(place).filter(|_| self.standing(place) == Some(ConversationState::Request));
+        // Our entry is open before anything is said: nothing else would come back.
+        let opens = |chore: &Chore| matches!(chore, Chore::OpenEntry { room, .. } if Some(*room) == asked_by);
+        let after = self.s.chores.iter().find(|(_, chore)| opens(chore)).map_or(0, |(id, _)| *id);
+        self.say(place, Saying::Handover { note: encode(handover).into() }, asked_by, after, rng);
     }
 
     /// The group's picture is read: it goes first.
@@ -186,8 +241,14 @@ impl Engine {
         }
     }
 
-    /// Somebody hands over what was before we came.
-    pub(crate) fn hear_handover(&mut self, from: &AccountRef, note: &[u8]) {
+    /// Somebody hands over what was before we came, in this conversation.
+    pub(crate) fn hear_handover(
+        &mut self,
+        at: ConversationId,
+        from: &AccountRef,
+        note: &[u8],
+        rng: &mut dyn CryptoRngCore,
+    ) {
         let Ok(handover) = decode::<Handover>(note) else { return };
         let Some(r) = self.s.rooms.get_mut(&handover.room) else { return };
         let group = r.conversation;
@@ -199,10 +260,16 @@ impl Engine {
             r.added_by = None;
         }
         let bare = self.s.conversations.get(&group).is_some_and(|c| c.is_group && c.picture.is_none());
+        let own_picture = handover.picture.clone();
         if let Some(picture) = handover.picture.and_then(|picture| picture.shown()).filter(|_| bare) {
             self.set_group_picture(group, Some(&picture));
         }
+        let others = if self.s.joins.contains(&at) { self.other_devices() } else { Vec::new() };
+        if let (Some(place), Some(picture), [_, ..]) = (self.place_of(group), own_picture, &others[..]) {
+            self.say_own(&Note::GroupFace { place, picture }, rng);
+        }
         let (me, now) = (self.me().map(|me| me.account.clone()), self.server_time());
+        let mut taken = Vec::new();
         if !handover.messages.is_empty() {
             self.tell(Event::Earlier { conversation: group });
         }
@@ -213,7 +280,14 @@ impl Engine {
                 continue;
             }
             let order = GAP - 1 - message.order;
-            self.put_handed(group, Told { from: author.filter(|_| !own), order, ..message });
+            let told = Told { from: author.filter(|_| !own), order, ..message };
+            if !others.is_empty() {
+                taken.push(told.clone());
+            }
+            self.put_handed(group, told);
+        }
+        for device in others {
+            self.pass_on(device, group, taken.clone(), rng);
         }
         self.changed.insert(group);
     }
@@ -260,7 +334,8 @@ mod tests {
         room.conversation = ConversationId([1; 16]);
         engine.s.rooms.insert(RoomId([1; 16]), room);
         engine.s.conversations.insert(ConversationId([1; 16]), scale::conversation(1));
-        engine.hear_handover(&scale::account(from), &handover(count));
+        let at = ConversationId([2; 16]);
+        engine.hear_handover(at, &scale::account(from), &handover(count), &mut rand_core::OsRng);
         engine.s.flush(&mut engine.changes);
         engine.changes.0.iter().filter(|(key, _)| key.starts_with(b"lm")).count()
     }
@@ -276,7 +351,7 @@ mod tests {
         engine.s.conversations.insert(group, conversation);
         let id = MessageId([9; 16]);
         engine.put_said(group, id, Some(&from), scale::said("true", UnixMillis(5)));
-        engine.hear_handover(&from, &handover(1));
+        engine.hear_handover(ConversationId([2; 16]), &from, &handover(1), &mut rand_core::OsRng);
         let rows: Vec<Pair> = engine.changes.0.drain(..).filter_map(|(key, value)| Some((key, value?))).collect();
         let of_message: Vec<Pair> = rows.into_iter().filter(|(key, _)| key.starts_with(b"lm")).collect();
         let of_message = engine.unshrouded(of_message);

@@ -250,6 +250,9 @@ impl Engine {
         evidence: Bytes,
         stamp: [u8; 32],
     ) {
+        if self.is_handing_in(conversation) {
+            return;
+        }
         let text = match said {
             Heard::Text { text, in_reply_to, .. } if text.len() <= MOST_ASKING_TEXT => {
                 let (timer, expires) = (None, self.over_at(&row.room, row.time));
@@ -324,7 +327,7 @@ impl Engine {
             Heard::Profile { name, picture } => self.hear_profile(conversation, from, name, picture),
             Heard::Leave(request) => self.hear_leave(conversation, row.room, request),
             Heard::Link(link) => self.hear_link(from, link, rng),
-            Heard::Own(note) => self.hear_handover(from, &note),
+            Heard::Own(note) => self.hear_handover(conversation, from, &note, rng),
             // Whom we let in, adds us when they like.
             Heard::Invitation(_) | Heard::Join(_) | Heard::Nothing => {}
             Heard::Unsupported => self.s.counters().unreadable += 1,

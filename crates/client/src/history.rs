@@ -205,6 +205,20 @@ impl Engine {
         }
     }
 
+    /// What only this device was handed, for another one.
+    pub(crate) fn pass_on(
+        &mut self,
+        to: DeviceId,
+        conversation: ConversationId,
+        messages: Vec<Told>,
+        rng: &mut dyn CryptoRngCore,
+    ) {
+        let Some(place) = self.place_of(conversation) else { return };
+        for messages in chunks(messages, NOTE_BYTES, |told| encode(told).len()) {
+            self.say_history(to, place.clone(), messages, 0, 0, rng);
+        }
+    }
+
     /// Messages from before this device came.
     pub(crate) fn hear_history(&mut self, to: DeviceId, place: &Place, messages: Vec<Told>, done: u64, of: u64) {
         if self.me().is_none_or(|me| me.device != to) {

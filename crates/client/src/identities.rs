@@ -14,6 +14,9 @@
 //!
 //! An identity other than the first that is signed out (its device was revoked, its account is gone) is erased here.
 
+mod doubles;
+
+use self::doubles::Double;
 use crate::api::{
     Changes, ConversationId, Effect, Event, Failure, IdentityId, Input, Intent, IntentId, Reply, Socket, Status, Target,
 };
@@ -48,6 +51,8 @@ pub struct Identities {
     joining: Vec<IdentityId>,
     /// Being taken off their account's list, for whom.
     leaving: Vec<(IdentityId, IntentId)>,
+    /// Of an account that another one answers for: nobody sees them.
+    doubles: Vec<Double>,
     gathered: Vec<Gathered>,
     wakes: Vec<(IdentityId, UnixMillis)>,
     told_wake: Option<UnixMillis>,
@@ -86,19 +91,22 @@ impl Identities {
         }
         // What was being erased, or linked, when the process ended.
         let remains = engines.iter().filter(|(id, engine)| *id != FIRST && !engine.is_live()).map(|(id, _)| *id);
-        Ok(Identities {
+        let mut identities = Identities {
             remains: remains.collect(),
             engines,
             pool_size: crate::keypackages::POOL_SIZE,
             joining: Vec::new(),
             leaving: Vec::new(),
+            doubles: Vec::new(),
             gathered: Vec::new(),
             wakes: Vec::new(),
             told_wake: None,
             effects: VecDeque::new(),
             erased: Vec::new(),
             online: false,
-        })
+        };
+        identities.find_doubles();
+        Ok(identities)
     }
 
     /// Takes one input in. Drain [`poll`](Self::poll) afterwards.
@@ -108,9 +116,13 @@ impl Identities {
         }
         match input {
             Input::Intent(id, intent) => self.on_intent(id, intent, now, rng),
-            Input::Connected(Socket { identity, .. })
-            | Input::Disconnected(Socket { identity, .. })
-            | Input::Frame(Socket { identity, .. }, _) => self.feed(identity, input, now, rng),
+            Input::Connected(Socket { identity, .. }) | Input::Frame(Socket { identity, .. }, _) => {
+                self.feed(identity, input, now, rng);
+            }
+            Input::Disconnected(Socket { identity, .. }) => {
+                self.feed(identity, input, now, rng);
+                self.double_lost(identity);
+            }
             Input::Tick => {
                 let all: Vec<IdentityId> = self.engines.iter().map(|(id, _)| *id).collect();
                 self.wakes.retain(|(_, wake)| *wake > now);
@@ -128,6 +140,7 @@ impl Identities {
                 self.feed(identity, Input::Loaded { token, rows }, now, rng);
             }
         }
+        self.settle_doubles(now, rng);
         self.tell_wake(now);
     }
 
@@ -162,6 +175,7 @@ impl Identities {
             Intent::Sync | Intent::GoOffline => {
                 self.online = matches!(intent, Intent::Sync);
                 self.ask_all(id, &intent, now, rng);
+                self.tell_doubles(&intent, now, rng);
             }
             Intent::WhoAmI
             | Intent::Conversations
@@ -232,12 +246,12 @@ impl Identities {
     }
 
     fn find(&self, is_it: impl Fn(&Engine) -> bool) -> Option<IdentityId> {
-        self.engines.iter().find(|(_, engine)| is_it(engine)).map(|(id, _)| *id)
+        self.singles().find(|(_, engine)| is_it(engine)).map(|(id, _)| *id)
     }
 
     /// All identities; those that are nobody have nothing to say, unless nobody is anybody.
     fn ask_all(&mut self, id: IntentId, intent: &Intent, now: UnixMillis, rng: &mut dyn CryptoRngCore) {
-        let somebody = self.engines.iter().filter(|(id, engine)| engine.is_live() && !self.joining.contains(id));
+        let somebody = self.singles().filter(|(id, engine)| engine.is_live() && !self.joining.contains(id));
         let mut asked: Vec<IdentityId> = somebody.map(|(id, _)| *id).collect();
         if asked.is_empty() {
             asked.push(FIRST);
@@ -252,7 +266,10 @@ impl Identities {
         if !self.engine(FIRST).is_some_and(Engine::is_taken) {
             return self.feed(FIRST, Input::Intent(id, Intent::Link { code, name }), now, rng);
         }
-        let free = (1..u16::MAX).map(IdentityId).find(|id| self.engine(*id).is_none());
+        // Behind all others: of two that answer for one account, the earlier one is known by its number.
+        let last = self.engines.last().map_or(0, |(id, _)| id.0);
+        let mut free = (last.saturating_add(1)..u16::MAX).chain(1..u16::MAX).map(IdentityId);
+        let free = free.find(|id| self.engine(*id).is_none());
         let Some(identity) = free.filter(|_| self.engines.len() < MOST) else {
             let why = format!("a home answers for at most {MOST} accounts");
             return self.done(id, Err(Failure::BadInput(why)));
@@ -307,12 +324,12 @@ impl Identities {
         if self.engine(identity).is_none() {
             return;
         }
+        if self.is_double(identity) {
+            return self.on_double_event(identity, &event);
+        }
         match event {
             Event::Done(id, result) => self.on_done(identity, id, result, now, rng),
-            Event::Identities(_) => {
-                let all = self.engines.iter().flat_map(|(_, engine)| engine.who_am_i()).collect();
-                self.notify(Event::Identities(all));
-            }
+            Event::Identities(_) => self.tell_identities(),
             Event::SignedOut { .. } if identity != FIRST => {
                 self.notify(event);
                 self.erase(identity);
@@ -350,12 +367,11 @@ impl Identities {
             };
             let mut others = self.engines.iter().filter(|(id, _)| *id != identity);
             let twice = linked.is_some_and(|linked| others.any(|(_, engine)| engine.is_account(&linked)));
-            if result.is_err() || twice {
-                self.erase(identity);
-            }
             if twice {
-                let why = "this account is here already".to_owned();
-                return self.done(id, Err(Failure::BadInput(why)));
+                return self.linked_twice(identity, id, now, rng);
+            }
+            if result.is_err() {
+                self.erase(identity);
             }
             self.done(id, result);
             if self.online && self.engine(identity).is_some() {
@@ -407,7 +423,11 @@ impl Identities {
             self.erased.push(token);
             self.effects.push_back(Effect::Load { token, prefix });
         }
-        let all = self.engines.iter().flat_map(|(_, engine)| engine.who_am_i()).collect();
+        self.tell_identities();
+    }
+
+    fn tell_identities(&mut self) {
+        let all = self.singles().flat_map(|(_, engine)| engine.who_am_i()).collect();
         self.notify(Event::Identities(all));
     }
 

@@ -53,6 +53,10 @@ impl Engine {
         self.me().is_some_and(|me| me.account == *account)
     }
 
+    pub(crate) fn account(&self) -> Option<&AccountRef> {
+        self.me().map(|me| &me.account)
+    }
+
     pub(crate) fn this_device(&self) -> Option<DeviceId> {
         self.me().map(|me| me.device)
     }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | the link is opened | a [`Joining`] and a first contact by the invite's token, in a conversation that nobody sees | the server tells who made it, or that there is nobody |
 //! | the secret is said, with a door token | - | the maker's devices bring us in, now, or when their user agrees |
-//! | a Welcome to a group comes, by that account | the group is open, the rest is gone | the door token is taken back, the conversation left |
+//! | a Welcome to a group comes, by that account | the group is open | the door token is taken back; the conversation is left: at once, or in a large group when all that was before is handed over ([`crate::handover`]), a day later at the latest |
 //! | nothing comes | for [`PATIENCE_MS`] | the same, and [`Event::JoinEnded`] says so |
 //!
 //! A decline, a wrong secret and a link that is revoked all look like the last line. Own devices are told whom a Welcome may come
@@ -13,6 +13,7 @@
 use crate::api::{self, ConversationId, ConversationState, Event, Failure, IntentId, Reply};
 use crate::engine::Engine;
 use crate::guests::PATIENCE_MS;
+use crate::hearing::MOST_MEMBERS_WITH_REPORTS;
 use crate::own::Note;
 use crate::state::{Chore, Joining, Saying, Standing, Whom};
 use parlour_proto::address::Invite;
@@ -22,6 +23,8 @@ use rand_core::CryptoRngCore;
 
 /// Groups that one can want into at one time.
 const MOST: usize = 64;
+/// So long who added us has for handing over what was before.
+const HANDED_MS: u64 = 24 * 3_600_000;
 
 impl Engine {
     pub(crate) fn join_by_link(&mut self, intent: IntentId, text: &str, rng: &mut dyn CryptoRngCore) {
@@ -33,17 +36,17 @@ impl Engine {
             let why = "this invite leads to a person, not into a group: write to them";
             return self.done(intent, Err(Failure::BadInput(why.into())));
         };
-        if self.s.joins.iter().any(|(_, join)| join.secret.as_ref() == Some(&secret)) {
+        if self.s.joins.iter().any(|(_, join)| join.joined.is_none() && join.secret.as_ref() == Some(&secret)) {
             // Asked already, and not answered yet.
             return self.done(intent, Ok(Reply::Ok));
         }
-        if self.s.joins.len() >= MOST {
+        if self.s.joins.iter().filter(|(_, join)| join.joined.is_none()).count() >= MOST {
             let why = format!("you wait for {MOST} groups: stop waiting for one first");
             return self.done(intent, Err(Failure::BadInput(why)));
         }
         let via = self.new_conversation(false, Standing::Starting, Vec::new(), rng);
         let since = self.now;
-        self.s.joins.insert(via, Joining { secret: Some(secret.clone()), account: None, since });
+        self.s.joins.insert(via, Joining { secret: Some(secret.clone()), account: None, since, joined: None });
         self.start(via, Whom::Invite { token: invite.token }, rng);
         self.say(via, Saying::Join { secret }, None, 0, rng);
         if self.signed_in {
@@ -54,7 +57,7 @@ impl Engine {
     }
 
     pub(crate) fn joining(&self) -> Vec<api::Joining> {
-        let joins = self.s.joins.iter().filter(|(_, join)| join.secret.is_some());
+        let joins = self.s.joins.iter().filter(|(_, join)| join.secret.is_some() && join.joined.is_none());
         let mut joins: Vec<_> =
             joins.map(|(id, join)| api::Joining { id: *id, since: join.since, by: join.account.clone() }).collect();
         joins.sort_by_key(|join| join.since);
@@ -75,7 +78,7 @@ impl Engine {
 
     /// Whether this account may bring us into a group: we opened a link of theirs.
     pub(crate) fn is_awaited(&self, by: &AccountRef) -> bool {
-        self.s.joins.iter().any(|(_, join)| join.account.as_ref() == Some(by))
+        self.s.joins.iter().any(|(_, join)| join.joined.is_none() && join.account.as_ref() == Some(by))
     }
 
     /// Whether the conversation that a link's token leads to may be another one that is there: with a friend. Any other one
@@ -101,8 +104,11 @@ impl Engine {
 
     pub(crate) fn settle_joins(&mut self, rng: &mut dyn CryptoRngCore) {
         for id in self.s.joins.keys() {
-            let Some(until) = self.s.joins.get(&id).map(|join| join.since.plus_ms(PATIENCE_MS)) else { continue };
-            if self.now >= until {
+            let Some(join) = self.s.joins.get(&id) else { continue };
+            let until = join.since.plus_ms(if join.joined.is_some() { HANDED_MS } else { PATIENCE_MS });
+            if join.joined.is_some_and(|group| self.now >= until || !self.is_being_handed(group)) {
+                self.end_handed(id, rng);
+            } else if self.now >= until {
                 self.end_join(id, None, rng);
             } else {
                 self.wake_at(until);
@@ -112,10 +118,32 @@ impl Engine {
 
     /// Somebody has brought us into a group: if by a link of theirs, nothing is left of that. One link, one group.
     pub(crate) fn joined_by(&mut self, by: &AccountRef, group: ConversationId, rng: &mut dyn CryptoRngCore) {
-        let awaited = self.s.joins.iter().find(|(_, join)| join.account.as_ref() == Some(by)).map(|(id, _)| *id);
+        let awaits = |join: &Joining| join.joined.is_none() && join.account.as_ref() == Some(by);
+        let awaited = self.s.joins.iter().find(|(_, join)| awaits(join)).map(|(id, _)| *id);
         if let Some(id) = awaited {
             self.end_join(id, Some(group), rng);
             self.opened.push(group);
+        }
+    }
+
+    /// Whether who added us into a group has not handed over everything yet.
+    fn is_being_handed(&self, group: ConversationId) -> bool {
+        let rooms = self.s.conversations.get(&group).map_or(&[][..], |c| &c.rooms);
+        rooms.iter().any(|room| self.s.rooms.get(room).is_some_and(|r| r.added_by.is_some()))
+    }
+
+    /// Whether we keep the conversation by which we asked: in a group that is too large for handing something over in itself,
+    /// by who has no other conversation with us.
+    fn keeps_join(&self, id: ConversationId, join: &Joining, group: ConversationId) -> bool {
+        let large = self.s.conversations.get(&group).is_some_and(|c| c.members.len() >= MOST_MEMBERS_WITH_REPORTS);
+        let with_them = join.account.as_ref().and_then(|account| self.conversation_with(account));
+        let open = with_them.is_some_and(|with| self.standing(with) == Some(ConversationState::Open));
+        large && !open && self.s.conversations.contains(&id)
+    }
+
+    fn end_handed(&mut self, id: ConversationId, rng: &mut dyn CryptoRngCore) {
+        if let Some(join) = self.s.joins.remove(&id) {
+            self.close_join(id, join.account, rng);
         }
     }
 
@@ -128,7 +156,13 @@ impl Engine {
                 self.say_own(&Note::Joining { account, since, over: true }, rng);
             }
         }
-        self.close_join(id, join.account, rng);
+        if let Some(group) = joined.filter(|group| self.keeps_join(id, &join, *group)) {
+            let kept = Joining { since: self.now, joined: Some(group), ..join.clone() };
+            self.s.joins.insert(id, kept);
+            self.again = true;
+        } else {
+            self.close_join(id, join.account, rng);
+        }
         if join.secret.is_some() {
             self.tell(Event::JoinEnded { join: id, joined });
         }
@@ -191,21 +225,26 @@ impl Engine {
         over: bool,
         rng: &mut dyn CryptoRngCore,
     ) {
-        let known = |join: &Joining| join.account.as_ref() == Some(&account) && join.since == since;
+        let known =
+            |join: &Joining| join.joined.is_none() && join.account.as_ref() == Some(&account) && join.since == since;
         let here: Vec<_> = self.s.joins.iter().filter(|(_, join)| known(join)).map(|(id, _)| *id).collect();
         if over {
             here.into_iter().for_each(|id| self.end_join(id, None, rng));
         } else if here.is_empty() && self.s.joins.len() < MOST {
             let mut id = [0; 16];
             rng.fill_bytes(&mut id);
-            self.s.joins.insert(ConversationId(id), Joining { secret: None, account: Some(account), since });
+            self.s
+                .joins
+                .insert(ConversationId(id), Joining { secret: None, account: Some(account), since, joined: None });
         }
     }
 
     pub(crate) fn joining_notes(&self) -> Vec<Note> {
         let joins = self.s.joins.iter();
-        let note =
-            |join: &Joining| Some(Note::Joining { account: join.account.clone()?, since: join.since, over: false });
+        let note = |join: &Joining| {
+            let account = join.account.clone().filter(|_| join.joined.is_none())?;
+            Some(Note::Joining { account, since: join.since, over: false })
+        };
         joins.filter_map(|(_, join)| note(join)).collect()
     }
 }

@@ -14,7 +14,7 @@ use crate::api::{ConversationId, ConversationState, MessageState, Role};
 use crate::engine::{Engine, Purpose};
 use crate::expiry::StoredTimer;
 use crate::mls::Ready;
-use crate::saying::{self, Around, Hello};
+use crate::saying::{self, Around, HELLO_BYTES, Hello};
 use crate::signing;
 use crate::state::{Outgoing, Phase, Saying, Sealed, StoredPicture};
 use bytes::Bytes;
@@ -25,8 +25,6 @@ use rand_core::CryptoRngCore;
 
 /// The longest first content that is sure to fit, padded and encrypted, into what an `asked` entry lets pass, bytes.
 const MAX_FIRST_BYTES: usize = MAX_ASKED_MESSAGE_BYTES - 2 * 1024;
-/// What a hello has beside the device list, bytes.
-const HELLO_BYTES: usize = 1024;
 
 impl Engine {
     /// Queues something to say; gives its message id.
@@ -153,7 +151,7 @@ impl Engine {
             return None;
         }
         if first && !open_there {
-            let links: usize = self.me()?.links.iter().map(Bytes::len).sum();
+            let links = saying::links_bytes(&self.me()?.links);
             let most = MAX_FIRST_BYTES.saturating_sub(links + HELLO_BYTES);
             let long = matches!(&saying, Saying::Text { text, .. } if text.len() > most);
             if long {

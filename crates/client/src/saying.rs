@@ -4,6 +4,10 @@
 //! A hello rides on the first text, because one message is all that passes to an `asked` entry. Asking for unreadable
 //! messages again is a report with status `error`.
 
+mod lists;
+
+pub(crate) use lists::links_bytes;
+
 use crate::expiry::{Ends, StoredTimer, unix_s};
 use crate::rows::codec::{Dec, Enc, Stored as _, record};
 use crate::state::{Saying, StoredPicture};
@@ -16,6 +20,9 @@ use parlour_proto::content::{
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::{MessageId, Secret, UnixMillis};
 use rand_core::CryptoRngCore;
+
+/// What a hello has beside the device list, bytes.
+pub(crate) const HELLO_BYTES: usize = 1024;
 
 record! {
     /// What was said before under this id is said once more.
@@ -189,13 +196,16 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
         Saying::Anew { .. } => {}
         Saying::Roster { .. } => {
             content.body = Part::Control(Control::GroupTitle { title: around.title });
-            extension(&mut content, ROSTER, |out| around.roster.put(out))?;
+            let mut roster = around.roster;
+            lists::shorten_roster(&mut content, &mut roster)?;
+            extension(&mut content, ROSTER, |out| roster.put(out))?;
         }
     }
     if let Some(message) = around.of {
         extension(&mut content, AGAIN, |out| Again { message, over: None }.put(out))?;
     }
-    if let Some(hello) = around.hello {
+    if let Some(mut hello) = around.hello {
+        lists::shorten(&mut content, &mut hello)?;
         extension(&mut content, HELLO, |out| hello.put(out))?;
     }
     content.encode()
@@ -220,10 +230,14 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Said> {
     if let Some(hello) = &mut hello {
         hello.name = hello.name.as_deref().and_then(clean_name);
         hello.address = hello.address.as_deref().and_then(clean_name);
+        lists::complete(&content, hello);
     }
     let again = find(&content, AGAIN).and_then(|value| Again::take(&mut Dec::new(value)).ok());
     let again_of = again.as_ref().map(|again| again.message);
-    let roster = find(&content, ROSTER).and_then(|value| Vec::take(&mut Dec::new(value)).ok());
+    let mut roster: Option<Vec<Known>> = find(&content, ROSTER).and_then(|value| Vec::take(&mut Dec::new(value)).ok());
+    if let Some(roster) = &mut roster {
+        lists::complete_roster(&content, roster);
+    }
     let lasts = find(&content, LASTS).and_then(|value| u32::take(&mut Dec::new(value)).ok());
     let (in_reply_to, ends) = (content.in_reply_to, content.expires);
     let heard = match (content.body, content.replaces) {

@@ -436,6 +436,55 @@ fn a_list_of_many_changes_is_still_believed_by_strangers() {
 }
 
 #[test]
+fn a_list_of_sixty_changes_is_believed_by_strangers_in_groups_and_by_own_devices() {
+    let mut w = World::new(19);
+    w.pool_size = 4;
+    let (ada, cleo) = (w.user(0), w.user(2));
+    for _ in 0..30 {
+        let new = link(&mut w, ada);
+        let device = this_device(&mut w, new);
+        w.ask(ada, Intent::RevokeDevice { device }).unwrap();
+        w.run_for(2_000);
+        w.offline(new);
+    }
+    // A stranger, with a text that goes after the acceptance; one who asks her; a group of both.
+    let ben = w.user(1);
+    w.send(ada, &bell(1), &"long ".repeat(2_000)).unwrap();
+    w.run_for(2_000);
+    let request = w.requests(ben).pop().unwrap();
+    w.ask(ben, Intent::Accept { request: request.id }).unwrap();
+    w.run_for(2_000);
+    assert_eq!(w.all_texts(ben), ["long ".repeat(2_000)]);
+    w.befriend(cleo, ada, &bell(0));
+    let members = vec![Target::Address(bell(1)), Target::Address(bell(2))];
+    w.ask(ada, Intent::CreateGroup { title: "Choir".into(), members }).unwrap();
+    w.run_for(5_000);
+    let at_ada = the_group(&mut w, ada).id;
+    w.say(ada, at_ada, "la");
+    let tablet = link(&mut w, ada);
+    w.run_for(60_000);
+    let at_tablet = the_group(&mut w, tablet).id;
+    w.say(tablet, at_tablet, "la la");
+    w.run_for(5_000);
+    for member in [ben, cleo] {
+        let group = the_group(&mut w, member).id;
+        assert_eq!(w.texts(member, group), ["la", "la la"]);
+        assert_eq!(w.status(member).unreadable, 0);
+    }
+    // Who comes by a friend of hers only, knows her by the roster.
+    let dora = w.user(3);
+    w.befriend(ben, dora, &bell(3));
+    let at_ben = the_group(&mut w, ben).id;
+    let members = vec![Target::Address(bell(3))];
+    assert!(w.ask(ben, Intent::AddMembers { conversation: at_ben, members }).is_ok());
+    w.run_for(5_000);
+    w.say(ada, at_ada, "to all");
+    w.run_for(5_000);
+    let group = the_group(&mut w, dora).id;
+    assert_eq!(w.texts(dora, group), ["to all"]);
+}
+
+#[test]
 fn a_contact_cannot_pose_as_an_own_device() {
     let mut w = World::new(10);
     impostor::record(&mut w);

@@ -155,6 +155,60 @@ fn an_account_is_linked_once_and_a_wrong_code_changes_nothing() {
     assert_eq!((rows_of(&w, phone, IdentityId(2)), identities(&mut w, phone).len()), (0, 2));
 }
 
+/// Devices on an account's list, as one of them shows it.
+fn devices(w: &mut World, client: usize) -> usize {
+    let Ok(Reply::Devices(devices)) = w.ask(client, Intent::Devices) else { panic!() };
+    devices.len()
+}
+
+#[test]
+fn linking_an_account_twice_leaves_no_ghost_on_its_list() {
+    let (mut w, phone, laptop, ben) = ada_and_ben(6);
+    link_account(&mut w, laptop, phone);
+    for n in 0..3 {
+        let Ok(Reply::LinkCode { code, .. }) = w.ask(laptop, Intent::OfferLink) else { panic!() };
+        let twice = w.start_intent(phone, Intent::LinkAccount { code, name: "a ghost".into() });
+        w.run();
+        w.ask(laptop, Intent::ConfirmLink { yes: true }).unwrap();
+        w.run_for(30_000);
+        assert!(matches!(w.reply(phone, twice), Some(Err(Failure::BadInput(_)))), "{:?}", w.reply(phone, twice));
+        assert_eq!((devices(&mut w, laptop), identities(&mut w, phone).len()), (2, 2), "time {n}");
+        assert!((2..8).all(|number| rows_of(&w, phone, IdentityId(number)) == 0));
+    }
+    // What is said comes to the one that is here, and to nobody else.
+    let at_ben = w.conversations(ben).into_iter().find(|c| c.title.contains("den")).unwrap().id;
+    w.say(ben, at_ben, "once");
+    w.run_for(2_000);
+    let said: Vec<String> = w
+        .conversations(phone)
+        .into_iter()
+        .map(|c| c.id)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .flat_map(|id| w.texts(phone, id))
+        .collect();
+    assert_eq!(said.iter().filter(|text| *text == "once").count(), 1);
+    assert_eq!(w.status(phone).unreadable, 0);
+}
+
+#[test]
+fn a_crash_after_linking_an_account_twice_leaves_no_ghost_either() {
+    // (Before the first of them its keys are not even stored: that device is nobody, and its user takes it off the list.)
+    for n in (6..60).step_by(4) {
+        let (mut w, phone, laptop, _) = ada_and_ben(200 + n);
+        link_account(&mut w, laptop, phone);
+        let Ok(Reply::LinkCode { code, .. }) = w.ask(laptop, Intent::OfferLink) else { panic!() };
+        w.start_intent(phone, Intent::LinkAccount { code, name: "a ghost".into() });
+        w.run();
+        w.clients[phone].crash_at = Some(w.clients[phone].effects + n);
+        w.ask(laptop, Intent::ConfirmLink { yes: true }).unwrap();
+        w.run_for(60_000);
+        assert_eq!(identities(&mut w, phone).len(), 2, "{n}");
+        let stored = (2..8).map(|number| rows_of(&w, phone, IdentityId(number))).sum::<usize>();
+        assert_eq!((devices(&mut w, laptop), stored), (2, 0), "{n}");
+    }
+}
+
 #[test]
 fn a_crash_while_an_account_is_linked_or_unlinked_leaves_it_whole_or_not_at_all() {
     for n in (1..40).step_by(3) {

@@ -5,6 +5,7 @@ mod support;
 
 use parlour_client::api::*;
 use parlour_proto::content::mention;
+use parlour_proto::ids::RoomId;
 use support::*;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -208,4 +209,88 @@ fn who_waits_for_an_answer_is_not_brought_among_others() {
     w.ask(users[0], add).unwrap();
     w.run_for(5_000);
     assert!(w.conversations(cleo).into_iter().any(|c| c.is_group && c.state == ConversationState::Open));
+}
+
+/// A group in which nobody reports what arrived, with a picture and a rule about what newcomers are given; and a link into it,
+/// by somebody who is not the newcomer's friend.
+fn large_group(seed: u64, texts: usize) -> (World, Vec<usize>, String) {
+    let (mut w, users, at) = group(seed, 34);
+    rules(&mut w, users[0], at[0], |rules| rules.history_s = Some(24 * 3_600));
+    assert!(w.ask(users[0], Intent::SetGroupPicture { conversation: at[0], picture: Some(picture(5)) }).is_ok());
+    for n in 0..texts {
+        w.say(users[n % 2], at[n % 2], &format!("text {n}"));
+    }
+    w.run_for(5_000);
+    let make = Intent::CreateGroupLink { conversation: at[1], approve: false, uses: 5, ttl_s: 86_400 };
+    let Ok(Reply::GroupLink(link)) = w.ask(users[1], make) else { panic!() };
+    (w, users, link.text)
+}
+
+#[test]
+fn who_comes_by_a_link_into_a_large_group_is_given_the_same_and_nobody_else_carries_it() {
+    let (mut w, users, link) = large_group(208, 120);
+    let dora = w.user(70);
+    let tablet = w.home();
+    let Ok(Reply::LinkCode { code, .. }) = w.ask(dora, Intent::OfferLink) else { panic!() };
+    let linking = w.start_intent(tablet, Intent::Link { code, name: "Tablet".into() });
+    w.run();
+    w.ask(dora, Intent::ConfirmLink { yes: true }).unwrap();
+    w.run();
+    assert!(matches!(w.reply(tablet, linking), Some(Ok(Reply::Linked { .. }))));
+    w.sync(tablet);
+    w.run_for(30_000);
+    let others: Vec<u64> = users.iter().map(|user| w.status(*user).received).collect();
+    assert!(w.ask(dora, Intent::JoinByLink { link }).is_ok());
+    w.run_for(60_000);
+    let expected: Vec<String> = (0..120).map(|n| format!("text {n}")).collect();
+    for device in [dora, tablet] {
+        assert_eq!(group_texts(&mut w, device), expected);
+        assert_eq!(shown_picture(&mut w, device), Some(5));
+        assert_eq!((w.status(device).unreadable, the_group(&mut w, device).unread), (0, 0));
+    }
+    let first = {
+        let at = the_group(&mut w, tablet).id;
+        w.messages(tablet, at).remove(0)
+    };
+    assert_eq!(first.from, Some(w.account(users[0])), "as who wrote it");
+    for (n, user) in users.iter().enumerate().filter(|(n, _)| *n != 1) {
+        assert!(w.status(*user).received <= others[n] + 1, "the roster, and nothing else");
+    }
+    // Nothing of it is left, and nobody is a contact by it.
+    let joining = w.ask(dora, Intent::Joining);
+    assert!(matches!(&joining, Ok(Reply::Joining(none)) if none.is_empty()), "{joining:?}");
+    assert_eq!((w.conversations(dora).len(), w.requests(users[1]).len()), (1, 0));
+    assert_eq!(w.conversations(users[1]).len(), 2, "the group, and who made it");
+    let (ben, dora_account) = (w.account(users[1]), w.account(dora));
+    let shared = |room: &RoomId| [&ben, &dora_account].iter().all(|who| !w.server.entries_of(room, who).is_empty());
+    assert_eq!(w.server.room_ids().iter().filter(|room| shared(room)).count(), 1, "the group's");
+}
+
+#[test]
+fn handing_over_in_a_large_group_survives_crashes_and_who_goes_away() {
+    let (mut w, users, link) = large_group(209, 110);
+    let dora = w.user(70);
+    for crash in (3..150).step_by(21) {
+        let mut w = w.fork();
+        for client in [users[1], dora] {
+            let effects = w.clients[client].effects;
+            w.clients[client].crash_at = Some(effects + crash);
+        }
+        w.start_intent(dora, Intent::JoinByLink { link: link.clone() });
+        w.run_for(60_000);
+        if w.conversations(dora).is_empty() {
+            // It died before the wish was stored.
+            let _ = w.ask(dora, Intent::JoinByLink { link: link.clone() });
+            w.run_for(60_000);
+        }
+        assert_eq!(group_texts(&mut w, dora).len(), 110, "crash before effect {crash}");
+        assert_eq!(shown_picture(&mut w, dora), Some(5), "crash before effect {crash}");
+    }
+    // Who added her is away from then on: she does not wait for ever.
+    w.clients[users[1]].crash_at = None;
+    assert!(w.ask(dora, Intent::JoinByLink { link }).is_ok());
+    while w.conversations(dora).is_empty() && w.step() {}
+    w.offline(users[1]);
+    w.run_for(26 * HOUR_MS);
+    assert_eq!(w.conversations(dora).len(), 1);
 }

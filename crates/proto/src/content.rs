@@ -39,6 +39,9 @@ pub mod extension {
     pub const AGAIN: &str = "parlour.again";
     /// `[[account, root, [link…]]…]`, with a group's title: who is there, and how to verify them.
     pub const ROSTER: &str = "parlour.roster";
+    /// Followed by `.0`, `.1`, …: a piece of a packed device list ([`crate::device_list::unpack`]) that does not fit into a hello
+    /// or roster, whose list is empty then.
+    pub const LINKS: &str = "parlour.links";
     /// Seconds, with an end at an instant: so long after the time of its row the message is over, whatever its author's clock said.
     pub const LASTS: &str = "parlour.lasts";
 }

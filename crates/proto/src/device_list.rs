@@ -12,9 +12,11 @@
 
 mod link;
 mod notice;
+mod packed;
 
 pub use link::{Action, Draft, Link, Signer};
 pub use notice::{AHEAD_MS, NOTICE_MS};
+pub use packed::{pack, unpack};
 
 use crate::ids::{AccountId, DeviceId, UnixMillis};
 use crate::problem::{Code, Problem};

@@ -6,7 +6,7 @@ use parlour_e2ee::{
     RootKey, make_key_package,
 };
 use parlour_proto::{
-    device_list::{Action, DeviceList, Draft, Link, Pin, Signer},
+    device_list::{Action, DeviceList, Draft, Link, Pin, Signer, pack, unpack},
     ids::{AccountId, DeviceId, UnixMillis},
 };
 
@@ -34,6 +34,10 @@ pub(crate) fn device_list(input: &[u8], plant: Plant) {
     let Some((&kind, rest)) = input.split_first() else { return };
     if kind == 0 {
         let _ = (Link::read(rest), Pin::from_bytes(rest));
+        if let Ok((_, links)) = unpack(rest) {
+            let again = pack(&links).and_then(|packed| unpack(&packed));
+            assert!(again.is_err() || again.is_ok_and(|(_, again)| again == links), "what is packed is another list");
+        }
         let _ = DeviceList::verify(ACCOUNT, &[3; 32], &[Bytes::copy_from_slice(rest)]);
         return;
     }
@@ -75,7 +79,9 @@ pub(crate) fn device_list(input: &[u8], plant: Plant) {
 
 pub(crate) fn device_list_seeds() -> Vec<Vec<u8>> {
     let links = snapshot(include_str!("../../../crates/proto/snapshots/device_list.hex"));
-    let raw = links.into_iter().map(|link| [vec![0], link].concat());
+    let first = links.first().map(|link| Bytes::copy_from_slice(link));
+    let packed = pack(&Vec::from_iter(first)).expect("the first of a list is one");
+    let raw = links.into_iter().chain([packed]).map(|link| [vec![0], link].concat());
     let built: [&[u8]; 4] = [&[1, 1, 2, 3, 4], &[1, 1, 0x81, 2, 3], &[1, 1, 2, 0x82, 0x41, 9, 0, 1], &[1]];
     raw.chain(built.map(<[u8]>::to_vec)).collect()
 }

@@ -14,6 +14,7 @@ use parlour_proto::ids::MessageId;
 use parlour_shell::rows::Rows;
 use parlour_shell::runner::{IntentError, StartError};
 use parlour_shell::{Endpoint, Events, Home, Runner, Unlock};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -467,7 +468,8 @@ pub async fn talk(one: (&Person, ConversationId), other: (&Person, ConversationI
 /// # Errors
 /// Which one did not.
 pub fn exactly_once(written: &[String], heard: &[String]) -> Result<()> {
-    let heard: Vec<&String> = heard.iter().filter(|text| written.contains(text)).collect();
+    let all: HashSet<&String> = written.iter().collect();
+    let heard: Vec<&String> = heard.iter().filter(|text| all.contains(text)).collect();
     let same = heard.len() == written.len() && heard.iter().zip(written).all(|(heard, written)| *heard == written);
     anyhow::ensure!(same, "written {} texts, heard {}:\n{written:?}\n{heard:?}", written.len(), heard.len());
     Ok(())

@@ -113,6 +113,8 @@ record! {
         count: u64,
         /// Nothing that was said earlier.
         since: UnixMillis,
+        /// The conversation by which they asked to join, where we have no other one with them and the group is large.
+        via: Option<ConversationId>,
     }
 }
 
@@ -284,6 +286,8 @@ record! {
         /// Who made the link, once the server has told.
         account: Option<AccountRef>,
         since: UnixMillis,
+        /// The group that we are in by now: what was before is still to be handed over.
+        joined: Option<ConversationId>,
     }
 }
 

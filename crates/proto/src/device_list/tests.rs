@@ -237,3 +237,48 @@ fn a_newcomer_gives_a_days_notice_to_those_who_were_there_before() {
         assert_eq!(longer.gave_notice(known, now), believed, "{time:?} {now:?}");
     }
 }
+
+/// The first device adds others and removes each again.
+fn long(changes: u8) -> DeviceList {
+    let mut list = first();
+    for n in 0..changes / 2 {
+        list = with(&list, by_device(&list, add(n + 2), 1));
+        let signer = if n % 2 == 0 { 1 } else { n + 2 };
+        list = with(&list, by_device(&list, Action::Remove { device: id(n + 2) }, signer));
+    }
+    with(&list, by_root(&list, add(200)))
+}
+
+#[test]
+fn a_packed_list_is_the_same_list_in_little_more_than_half_the_bytes() {
+    for changes in [0, 2, 60, 100] {
+        let list = long(changes);
+        let packed = pack(list.links()).unwrap();
+        assert_eq!(unpack(&packed), Ok((ACCOUNT, list.links().to_vec())));
+        let plain: usize = list.links().iter().map(Bytes::len).sum();
+        assert!(packed.len() * 10 <= plain * if changes < 60 { 8 } else { 6 }, "{} of {plain}", packed.len());
+    }
+    assert!(pack(long(60).links()).unwrap().len() < 8_000);
+}
+
+#[test]
+fn what_is_no_list_is_neither_packed_nor_unpacked() {
+    let list = long(10);
+    let links = list.links();
+    assert_eq!(pack(&[]), Err(DeviceListError::Empty));
+    assert!(pack(&links[1..]).is_err(), "its beginning is not there");
+    assert!(pack(&[&links[..3], &links[4..]].concat()).is_err(), "one is left out");
+    let packed = pack(links).unwrap();
+    for len in 0..packed.len() {
+        assert!(
+            unpack(&packed[..len]).is_ok_and(|(_, links)| links.len() < list.links().len())
+                || unpack(&packed[..len]).is_err()
+        );
+    }
+    for at in 17..packed.len() {
+        let mut changed = packed.clone();
+        changed[at] ^= 1;
+        let verified = unpack(&changed).and_then(|(_, links)| DeviceList::verify(ACCOUNT, &public(0), &links));
+        assert!(verified.is_err(), "byte {at}");
+    }
+}
