@@ -3,9 +3,8 @@
 
 use parlour_sim::{Director, Size, steps};
 
-/// Good as far as is known. What was mended has a test where the fault was. Not among them: 3 (own devices tell each other of a contact
-/// without end, days later) and 14 (a message counts as unreadable).
-const SEEDS: [u64; 14] = [1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 13, 15, 16, 17];
+/// Good as far as is known. What was mended has a test where the fault was.
+const SEEDS: [u64; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 17];
 
 #[test]
 fn the_fixed_seeds_run_without_a_fault() {

@@ -580,11 +580,14 @@ choice! {
 impl Saying {
     /// It holds what somebody said to others.
     pub(crate) fn is_said(&self) -> bool {
-        match self {
-            Saying::Text { .. } | Saying::Edit { .. } | Saying::Reaction { .. } => true,
-            Saying::Again { .. } | Saying::Anew { .. } => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Saying::Text { .. }
+                | Saying::Edit { .. }
+                | Saying::Reaction { .. }
+                | Saying::Again { .. }
+                | Saying::Anew { .. }
+        )
     }
 
     /// It may be all that a first contact says.
