@@ -184,12 +184,11 @@ async fn round(
     let showing = |off| Showing { off, quiet: QUIET[n % QUIET.len()] };
     let tablet = tablets.remove(0);
     let phone = readers[to].devices().await?.into_iter().find(|device| device.this).context("a phone")?.id;
-    let took = switch(&tablet, phone, showing(n % 2 == 0), &readers[to], &accounts[to]).await;
+    let took = switch(&tablet, phone, showing(n.is_multiple_of(2)), &readers[to], &accounts[to]).await;
     let took = took.with_context(|| format!("round {n}: said on the tablet, shown on the phone"))?;
     // Den's account is shown by Bell, or not: said in Den.
     let linked = readers[1].devices().await?.into_iter().find(|device| device.name == "Bell").context("linked")?.id;
     let took = took.max(switch(&readers[1], linked, showing(n % 4 < 2), &readers[0], &accounts[1]).await?);
-    eprintln!("round {n}: {took:?}");
     match identity_of(&readers[0], &accounts[2]).await? {
         Some(identity) => once_there(&readers[0], Intent::Unlink { identity: identity.id }).await.map(drop)?,
         None if n / 2 < MOST_LINKED => link_account(&readers[2], &readers[0]).await?,
