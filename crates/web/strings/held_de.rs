@@ -96,7 +96,7 @@ pub(super) fn besides(name: &str) -> Option<[&'static str; 2]> {
 }
 
 /// What the server says of a row, or of how long it stays: its sentences and these, with the same gaps.
-const SENTENCES: [(&str, &str); 26] = [
+const SENTENCES: [(&str, &str); 21] = [
     ("{} on {}, with its root key", "{} auf {}, mit dem Wurzelschlüssel"),
     ("signing key {}, last connected on that day", "Signaturschlüssel {}, zuletzt verbunden an diesem Tag"),
     ("number {}", "Nummer {}"),
@@ -118,17 +118,22 @@ const SENTENCES: [(&str, &str); 26] = [
     ("{}, commits {}", "{}, Änderungen {}"),
     ("{}, blocks until they are taken back", "{}, Blockierungen bis sie aufgehoben werden"),
     ("an hour", "eine Stunde"),
-    ("1 hour", "1 Stunde"),
-    ("{} hours", "{} Stunden"),
-    ("{} days", "{} Tage"),
-    ("1 minute", "1 Minute"),
-    ("{} minutes", "{} Minuten"),
 ];
+
+const UNITS: [(&str, &str); 5] =
+    [("minute", "Minute"), ("minutes", "Minuten"), ("hour", "Stunde"), ("hours", "Stunden"), ("days", "Tage")];
+
+/// A number of minutes, hours or days.
+fn span(text: &str) -> Option<String> {
+    let (count, unit) = text.split_once(' ')?;
+    let (_, ours) = UNITS.iter().find(|(theirs, _)| *theirs == unit)?;
+    count.bytes().all(|digit| digit.is_ascii_digit()).then(|| format!("{count} {ours}"))
+}
 
 /// A sentence of the server's in German, what stands in its gaps as well; one that is not known stays as it is.
 pub(super) fn restated(text: &str) -> String {
     let known = SENTENCES.iter().find_map(|(theirs, ours)| gaps(theirs, text).map(|gaps| (ours, gaps)));
-    let Some((ours, gaps)) = known else { return text.to_owned() };
+    let Some((ours, gaps)) = known else { return span(text).unwrap_or_else(|| text.to_owned()) };
     let mut pieces = ours.split("{}");
     let mut out = pieces.next().unwrap_or_default().to_owned();
     for (gap, piece) in gaps.into_iter().zip(pieces) {
@@ -168,6 +173,8 @@ mod tests {
             ("30 days, commits 720 hours", "30 Tage, Änderungen 720 Stunden"),
             ("number ", "number "),
             ("something new, 30 days", "something new, 30 days"),
+            ("1 hour", "1 Stunde"),
+            ("90 minutes", "90 Minuten"),
             ("", ""),
             ("für die Katz", "für die Katz"),
         ] {
