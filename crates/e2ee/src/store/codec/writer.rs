@@ -5,6 +5,10 @@ use serde::ser::{self, Serialize};
 
 use super::Broken;
 
+/// The one field of OpenMLS's that it reads the machine's clock for (when an epoch's secrets were stored, an `Option` that only
+/// deletion by age looks at; ours is by count). Nothing is stored of it: the engine is told the time, and reads none.
+const CLOCK: &str = "added_at";
+
 /// Takes one value.
 pub(super) struct Writer(Encoder<Vec<u8>>);
 
@@ -211,8 +215,20 @@ elements! {
     SerializeTuple, serialize_element;
     SerializeTupleStruct, serialize_field;
     SerializeTupleVariant, serialize_field;
-    SerializeStruct, serialize_field, &'static str;
     SerializeStructVariant, serialize_field, &'static str;
+}
+
+impl ser::SerializeStruct for &mut Writer {
+    type Ok = ();
+    type Error = Broken;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Done {
+        if name == CLOCK { ser::Serializer::serialize_none(&mut **self) } else { value.serialize(&mut **self) }
+    }
+
+    fn end(self) -> Done {
+        Ok(())
+    }
 }
 
 impl ser::SerializeMap for &mut Writer {
