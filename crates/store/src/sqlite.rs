@@ -128,7 +128,7 @@ struct Shared {
     counters: Counters,
     waiting: AtomicUsize,
     /// Dropped after the readers, and the writing thread has no connection any more when it drops its share of this.
-    gaps: Gaps,
+    gaps: Arc<Gaps>,
     lock: Mutex<Option<File>>,
 }
 
@@ -159,7 +159,7 @@ impl SqliteStore {
             sink: Mutex::new(None),
             counters,
             waiting: AtomicUsize::new(0),
-            gaps: Gaps::open(&data.join("store.db")).map_err(from_io)?,
+            gaps: Arc::new(Gaps::open(&data.join("store.db")).map_err(from_io)?),
             lock: Mutex::new(Some(lock)),
         });
         File::open(data).and_then(|dir| dir.sync_all()).map_err(from_io)?;

@@ -15,6 +15,7 @@ mod group;
 mod names;
 mod records;
 mod sealed;
+mod socket;
 mod wire;
 
 pub use change::Changer;
@@ -63,6 +64,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "welcome", run: group::welcome, seeds: group::welcome_seeds, changes: 300 },
     Target { name: "engine", run: engine::engine, seeds: engine::seeds, changes: 1_000 },
     Target { name: "home", run: engine::home, seeds: engine::home_seeds, changes: 1_000 },
+    Target { name: "socket", run: socket::socket, seeds: socket::seeds, changes: 60 },
 ];
 
 /// The target of this name.

@@ -4,6 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parlour_fuzz::{Changer, Plant, TARGETS, Target, committed};
 
+/// So many times the changes of each target: `PARLOUR_TIMES` (1 if it is not set).
+fn times() -> u32 {
+    std::env::var("PARLOUR_TIMES").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}
+
 fn inputs(target: &Target) -> Vec<Vec<u8>> {
     let mut inputs = (target.seeds)();
     assert!(!inputs.is_empty(), "{} has no seeds", target.name);
@@ -19,7 +24,7 @@ fn every_target_takes_its_corpus_and_changes_of_it() {
         let inputs = inputs(target);
         inputs.iter().for_each(|input| (target.run)(input, Plant::No));
         let mut changer = Changer::new(&inputs);
-        for _ in 0..target.changes {
+        for _ in 0..target.changes.saturating_mul(times()) {
             let input = changer.make();
             if catch_unwind(AssertUnwindSafe(|| (target.run)(&input, Plant::No))).is_err() {
                 let input: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -27,7 +32,13 @@ fn every_target_takes_its_corpus_and_changes_of_it() {
                 break;
             }
         }
-        println!("{}: {} inputs, {} changes, {:.1?}", target.name, inputs.len(), target.changes, began.elapsed());
+        println!(
+            "{}: {} inputs, {} changes, {:.1?}",
+            target.name,
+            inputs.len(),
+            target.changes * times(),
+            began.elapsed()
+        );
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

@@ -127,6 +127,17 @@ impl Stage {
         self.w.homes[home].ahead += i64::from(by_ms);
     }
 
+    /// The server dies, and starts again on what was durable.
+    pub fn crash_server(&mut self) {
+        self.w.crash_server();
+    }
+
+    /// What is wrong however malicious anybody is: what the server sent was no frame, or a secret was told.
+    #[must_use]
+    pub fn faults(&self) -> &[String] {
+        &self.w.faults
+    }
+
     /// Breaks a home's connections; it makes new ones.
     pub fn break_links(&mut self, home: usize) {
         self.w.break_links(home);
@@ -144,6 +155,11 @@ impl Stage {
     /// The engine's; [`Failure::Offline`] if nothing came of it in ten minutes.
     pub fn ask(&mut self, home: usize, intent: Intent) -> Result<Reply, Failure> {
         self.w.ask(home, intent, PATIENCE_MS).unwrap_or(Err(Failure::Offline))
+    }
+
+    /// The same, without waiting for what comes of it.
+    pub fn begin(&mut self, home: usize, intent: Intent) {
+        self.w.homes[home].intent(intent);
     }
 
     /// Lets so much time pass.

@@ -31,6 +31,7 @@ use std::{
 use rusqlite::Connection;
 
 use super::{
+    gaps::Gaps,
     keys::from_io,
     schema::{connect, from_sql},
 };
@@ -54,9 +55,17 @@ thread_local! {
     static PAGES: Cell<usize> = const { Cell::new(0) };
 }
 
+/// What the thread is asked to do.
+enum Ask {
+    /// To write the log back; the pass's number.
+    Pass(u64),
+    /// To make durable what was overwritten of gaps, and then to tell.
+    Sync(Arc<Gaps>, Box<dyn FnOnce(std::io::Result<()>) + Send>),
+}
+
 /// The writing thread's end.
 pub(super) struct Checkpointer {
-    asks: Option<Sender<u64>>,
+    asks: Option<Sender<Ask>>,
     thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     /// Held by whoever writes to the database file.
@@ -161,9 +170,15 @@ impl Checkpointer {
     fn ask(&mut self) {
         self.pass += 1;
         self.shared.working.store(true, Ordering::Release);
-        if self.asks.as_ref().is_none_or(|asks| asks.send(self.pass).is_err()) {
+        if self.asks.as_ref().is_none_or(|asks| asks.send(Ask::Pass(self.pass)).is_err()) {
             self.shared.working.store(false, Ordering::Release);
         }
+    }
+
+    /// Has gaps that were overwritten made durable; `tell` is told how that went.
+    pub(super) fn sync(&self, gaps: Arc<Gaps>, tell: impl FnOnce(std::io::Result<()>) + Send + 'static) {
+        // Without the thread `tell` is dropped, which says as much.
+        let _ = self.asks.as_ref().map(|asks| asks.send(Ask::Sync(gaps, Box::new(tell))));
     }
 
     /// Lock it, and nothing is written back meanwhile.
@@ -181,8 +196,18 @@ impl Drop for Checkpointer {
     }
 }
 
-fn work(db: &Connection, shared: &Shared, file: &Mutex<()>, asked: &Receiver<u64>) {
-    while let Ok(pass) = asked.recv() {
+fn work(db: &Connection, shared: &Shared, file: &Mutex<()>, asked: &Receiver<Ask>) {
+    while let Ok(ask) = asked.recv() {
+        let pass = match ask {
+            Ask::Pass(pass) => pass,
+            Ask::Sync(gaps, tell) => {
+                let synced = gaps.sync();
+                // Before anybody can take the store for closed and open it anew: see `gaps`.
+                drop(gaps);
+                tell(synced);
+                continue;
+            }
+        };
         let written = {
             let _held = lock(file);
             write_back(db)

@@ -137,7 +137,7 @@ impl Writer {
                     let _ = answer.send(self.tidy());
                 }
                 Command::Overwrite { first, answer } => {
-                    let _ = answer.send(self.overwrite(first));
+                    self.overwrite(first, answer);
                     self.last_chore = Instant::now();
                 }
                 Command::Close { answer } => {
@@ -379,18 +379,24 @@ impl Writer {
         Ok(())
     }
 
-    /// Overwrites the gaps of some pages, and syncs after the last. While the log is written back that waits.
-    fn overwrite(&mut self, first: u32) -> Result<(Option<u32>, usize), StoreError> {
+    /// Overwrites the gaps of some pages; answers when that is durable, for which no commit waits. While the log is written back it
+    /// waits itself.
+    fn overwrite(&mut self, first: u32, answer: oneshot::Sender<Result<(Option<u32>, usize), StoreError>>) {
+        match self.overwrite_some(first) {
+            Ok((next, changed)) if changed > 0 => self.checkpointer.sync(self.shared.gaps.clone(), move |synced| {
+                let _ = answer.send(synced.map(|()| (next, changed)).map_err(from_io));
+            }),
+            done => drop(answer.send(done)),
+        }
+    }
+
+    fn overwrite_some(&mut self, first: u32) -> Result<(Option<u32>, usize), StoreError> {
         let file = self.checkpointer.file();
         let Ok(_held) = file.try_lock() else { return Ok((Some(first), 0)) };
         if first == 0 {
             self.db.execute_batch("PRAGMA shrink_memory").map_err(from_sql)?;
         }
-        let (next, changed) = self.shared.gaps.overwrite(first).map_err(from_io)?;
-        if next.is_none() {
-            self.shared.gaps.sync().map_err(from_io)?;
-        }
-        Ok((next, changed))
+        self.shared.gaps.overwrite(first).map_err(from_io)
     }
 
     /// Writes the log back and cuts it to nothing, unless a reader is in the way: then the next time. `false` then.
