@@ -47,7 +47,7 @@ impl Audit {
             writeln!(told, "        {}", text(&node["failureSummary"]).replace('\n', "\n        "))?;
         }
         println!("{told}");
-        if impact == "serious" || impact == "critical" {
+        if impact != "minor" {
             self.found += &told;
         }
         Ok(())

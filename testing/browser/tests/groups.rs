@@ -38,9 +38,12 @@ async fn roles_and_rules_are_the_same_for_everybody() -> Result<()> {
 
     // Only admins write: Ben's composer goes, and says why.
     about(&ana).await?;
-    ana.browser.press(".group .switch").await?;
+    ana.browser.run("document.querySelector('.group .switch').focus()").await?;
+    ana.browser.keys(" ").await?;
     ben.browser.wait_for("!document.querySelector('#composer')").await?;
     ben.browser.wait_text(".notice", "Only admins write in this group. You can react.").await?;
+    let stays = "document.activeElement.matches('.switch:checked') && document.activeElement.closest('.item').textContent === 'Only admins write'";
+    ana.browser.wait_for(stays).await?;
 
     // As an admin he writes, and sees the rules.
     let promote = "const role = document.querySelector('.person select'); role.value = 'admin'; role.dispatchEvent(new Event('change', { bubbles: true }))";

@@ -3,6 +3,7 @@
 use super::chats::{portrait, verified};
 use super::desk::Desk;
 use super::dialog::confirm;
+use super::dom;
 use super::expiry::{change, expiry};
 use super::face::chooser;
 use super::frame::bar;
@@ -13,10 +14,19 @@ use crate::ui::model::route::Route;
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
 use parlour_client::api::{Conversation, ConversationId, ConversationState, Intent, Picture};
+use parlour_proto::ids::UnixMillis;
+use std::sync::Arc;
+
+const PAGE: &str = "about";
 
 /// The page.
 pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
-    let chat = Memo::new(move |_| desk.state.with(|state| state.chat(id).cloned()));
+    // What comes in meanwhile is not drawn here, and draws nothing anew.
+    let still = |chat: &Arc<Conversation>| {
+        let quiet = Conversation { unread: 0, mentioned: false, last: None, ..(**chat).clone() };
+        Arc::new(Conversation { last_activity: UnixMillis(0), ..quiet })
+    };
+    let chat = Memo::new(move |_| desk.state.with(|state| state.chat(id).map(still)));
     let blocking = RwSignal::new(false);
     let leaving = RwSignal::new(false);
     let adding = RwSignal::new(false);
@@ -33,8 +43,14 @@ pub(crate) fn about(desk: Desk, id: ConversationId) -> impl IntoView {
     };
     view! {
         {bar(desk, t().about, ().into_any())}
-        <div class="page narrow">
-            {move || chat.get().map(|chat| inside(desk, &chat, blocking, leaving, adding, renaming, linking, changing))}
+        <div class="page narrow" id=PAGE>
+            {move || {
+                // What is set here comes back as a change of the conversation.
+                if let Some(at) = dom::focused_in(PAGE) {
+                    dom::focus_again(PAGE, at);
+                }
+                chat.get().map(|chat| inside(desk, &chat, blocking, leaving, adding, renaming, linking, changing))
+            }}
         </div>
         {move || blocking.get().then(|| confirm(t().block_question, t().block_text, t().block, block, move || blocking.set(false)))}
         {move || leaving.get().then(|| confirm(t().leave_question, t().leave_text, t().leave, leave, move || leaving.set(false)))}

@@ -119,6 +119,26 @@ pub(crate) fn focused() -> Option<HtmlElement> {
     (Some(&active) != document.body().as_ref()).then_some(active)
 }
 
+const FOCUSABLE: &str = "a[href], button, input, select, textarea";
+
+/// Which of all that can have the focus inside something has it; `None` when it is elsewhere.
+pub(crate) fn focused_in(id: &str) -> Option<u32> {
+    let (inside, focused) = (by_id(id)?.query_selector_all(FOCUSABLE).ok()?, focused()?);
+    (0..inside.length()).find(|at| inside.get(*at).as_ref() == Some(focused.as_ref()))
+}
+
+/// Gives the focus to the one in the same place once that is drawn anew, unless something else has it.
+pub(crate) fn focus_again(id: &'static str, at: u32) {
+    request_animation_frame(move || {
+        let again = || by_id(id)?.query_selector_all(FOCUSABLE).ok()?.get(at)?.dyn_into::<HtmlElement>().ok();
+        if focused().is_none()
+            && let Some(again) = again()
+        {
+            let _ = again.focus();
+        }
+    });
+}
+
 /// Focuses what had the focus before something that is gone now, unless something else has it.
 pub(crate) fn give_focus_back(to: HtmlElement) {
     request_animation_frame(move || {

@@ -110,6 +110,20 @@ fn app(desk: Desk) -> impl IntoView {
     let route = Memo::new(move |_| desk.route.get());
     let keys = window_event_listener(leptos::ev::keydown, move |event| shortcut(desk, &event));
     on_cleanup(move || keys.remove());
+    // Where there is room for one of the two only, the list is what is there.
+    let is_wide = RwSignal::new(dom::is_wide());
+    let resized = window_event_listener(leptos::ev::resize, move |_| {
+        let now = dom::is_wide();
+        if now != is_wide.get_untracked() {
+            is_wide.set(now);
+        }
+    });
+    on_cleanup(move || resized.remove());
+    let is_list = Memo::new(move |_| !is_wide.get() && route.with(|route| *route == Route::Chats));
+    let skip = move |event: web_sys::MouseEvent| {
+        event.prevent_default();
+        dom::focus_soon(if is_list.get_untracked() { "row-active" } else { "main" });
+    };
     // The focus goes where the page changed: to the composer (which sees to it itself), the list, or the page.
     Effect::new(move |before: Option<()>| {
         let to = route.with(|route| match route {
@@ -122,10 +136,10 @@ fn app(desk: Desk) -> impl IntoView {
         }
     });
     view! {
-        <a class="skip" href="#main" on:click=|event| { event.prevent_default(); dom::focus_soon("main"); }>{t().skip}</a>
+        <a class="skip" href="#main" on:click=skip>{t().skip}</a>
         <div class="app" data-place=move || route.with(place)>
             {nav(desk, route)}
-            <section class="side" aria-label=t().chats>{chats::chats(desk)}</section>
+            <section class="side" aria-label=t().chats role=move || is_list.get().then_some("main")>{chats::chats(desk)}</section>
             <main class="main" id="main" tabindex="-1">
                 {move || match route.get() {
                     Route::Chats => nothing_open(desk).into_any(),
