@@ -31,7 +31,7 @@ pub(crate) fn handle(input: &[u8], plant: Plant) {
 
 pub(crate) fn handle_seeds() -> Vec<Vec<u8>> {
     lines(
-        "+49 170 1234567\n0049(170)123-4567\nalice.b\nÁlicE\n@carol_99\nпривет\n名前\nﬁsh\n  Bob \nI\u{307}stanbul\n\u{202e}abc",
+        "+49 170 1234567\n0049(170)123-4567\nalice.b\nÁlicE\n@carol_99\nпривет\n名前\nﬁsh\n  Bob \n\u{13d0}licE\nI\u{307}stanbul\n\u{202e}abc",
     )
 }
 

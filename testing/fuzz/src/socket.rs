@@ -10,7 +10,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use parlour_client::api::{ConversationId, Intent, Role, Socket, Target};
+use parlour_client::api::{ConversationId, Intent, Reply, Role, Socket, Target};
 use parlour_proto::{
     frames::{AppId, ClientFrame, ReachRule, ServerFrame},
     problem::Code,
@@ -155,12 +155,12 @@ fn step(stage: &mut Stage, cast: &Cast, kind: u8, number: usize) {
         // Strangers to the attacker.
         3 => Intent::Send { to: Target::Address(stage.address(cast.friends[0].0)), body: text("who are you?") },
         4 => Intent::CreateGroup { title: "Garden".into(), members: vec![at_other()] },
-        5 => match stage.groups(me).pop() {
-            Some(group) => Intent::Rename { conversation: group.id, title: format!("Garden {number}") },
+        5 => match a_group(stage, me) {
+            Some(conversation) => Intent::Rename { conversation, title: format!("Garden {number}") },
             None => Intent::Sync,
         },
-        6 => match stage.groups(me).pop() {
-            Some(group) => Intent::Leave { conversation: group.id },
+        6 => match a_group(stage, me) {
+            Some(conversation) => Intent::Leave { conversation },
             None => Intent::Sync,
         },
         7 => Intent::CreateInvite { uses: 2, ttl_s: 3_600 },
@@ -185,6 +185,12 @@ fn step(stage: &mut Stage, cast: &Cast, kind: u8, number: usize) {
     // What comes of it is the attacker's affair, and may never come.
     stage.begin(me, intent);
     stage.run_for(2_000);
+}
+
+/// One of the attacker's groups. Who answers frames that nobody sent may be signed out by what it is told.
+fn a_group(stage: &mut Stage, me: usize) -> Option<ConversationId> {
+    let Ok(Reply::Conversations(all)) = stage.ask(me, Intent::Conversations) else { return None };
+    all.into_iter().find(|conversation| conversation.is_group).map(|conversation| conversation.id)
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {

@@ -6,10 +6,13 @@
 #[cfg(not(target_arch = "wasm32"))]
 use precis_profiles::{UsernameCaseMapped, precis_core::profile::PrecisFastInvocation as _};
 
-/// The canonical form; `None` when a character is not allowed.
+/// The canonical form; `None` when a character is not allowed, or its small form is not: Cherokee folds to its capitals, so that
+/// the profile refuses what it makes of them (RFC 8264 §7: enforcing it again must change nothing).
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn canonical(typed: &str) -> Option<String> {
-    UsernameCaseMapped::enforce(typed).ok().map(std::borrow::Cow::into_owned)
+    let canonical = UsernameCaseMapped::enforce(typed).ok()?;
+    let again = UsernameCaseMapped::enforce(&canonical[..]).ok()?;
+    (again == canonical).then(|| canonical.into_owned())
 }
 
 /// The canonical form of a username that the server takes.
@@ -58,6 +61,7 @@ mod tests {
             for text in [format!("{c}"), format!("A{c}"), format!("{c}Z")] {
                 if let Some(canonical) = canonical(&text) {
                     allowed += 1;
+                    assert_eq!(super::canonical(&canonical).as_ref(), Some(&canonical), "{}", text.escape_unicode());
                     assert_eq!(without_tables(&text), canonical, "{}", text.escape_unicode());
                 }
             }
