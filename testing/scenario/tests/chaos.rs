@@ -118,6 +118,17 @@ async fn without_descriptors_what_is_open_goes_on_and_the_rest_waits() -> Result
     pair.read().await?;
     talk((&ana, at_ana), (&ben, at_ben), "among them").await?;
 
+    // Who asks how it is, is told; who wants a socket hears that there is no room. The crowd may be before them, for a moment.
+    let asked = async {
+        let ask = async |path: &str| match http::get(site.addr, path).await {
+            Ok(answer) => answer,
+            Err(error) => error.to_string(),
+        };
+        while ask("/health").await != "ok\n" {}
+        while !ask("/v1/inbox").await.contains("503 Service Unavailable") {}
+    };
+    timeout(PATIENCE, asked).await.context("a full server does not say how it is")?;
+
     // The crowd says nothing: so the server has nothing to do.
     let (before, since) = (server.cpu()?, Instant::now());
     tokio::time::sleep(Duration::from_secs(2)).await;

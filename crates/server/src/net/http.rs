@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -25,6 +25,15 @@ use crate::{sync::MutexExt as _, web::Ask};
 
 /// How long a connection may stay in HTTP.
 const HTTP_TIME: Duration = Duration::from_secs(20);
+
+/// How long a connection may stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stay {
+    /// As long as it likes, as a socket.
+    Long,
+    /// For one answer in HTTP: there is no room for more sockets.
+    Brief,
+}
 
 /// Which socket was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,16 +79,17 @@ mod http_body {
 }
 
 /// Speaks HTTP until the connection ends (`None`) or becomes a WebSocket; then with what was read beyond.
-pub(super) async fn serve<S: Store>(io: Io, server: &Arc<Server<S>>) -> Option<(Role, Io, Bytes)> {
+pub(super) async fn serve<S: Store>(io: Io, server: &Arc<Server<S>>, stay: Stay) -> Option<(Role, Io, Bytes)> {
     let role = Mutex::new(None);
     let service = service_fn(|request| {
-        let response = route(server, &request, &role);
+        let response = route(server, &request, &role, stay);
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(10))
         .max_buf_size(16 * 1024)
+        .keep_alive(stay == Stay::Long)
         .serve_connection(TokioIo::new(io), service);
     let done = std::future::poll_fn(|cx| connection.poll_without_shutdown(cx));
     tokio::time::timeout(HTTP_TIME, pin!(done)).await.ok()?.ok()?;
@@ -88,12 +98,23 @@ pub(super) async fn serve<S: Store>(io: Io, server: &Arc<Server<S>>) -> Option<(
     Some((role, parts.io.into_inner(), parts.read_buf))
 }
 
-fn route<S: Store>(server: &Arc<Server<S>>, request: &Request<Incoming>, role: &Mutex<Option<Role>>) -> Response<Body> {
+fn route<S: Store>(
+    server: &Arc<Server<S>>,
+    request: &Request<Incoming>,
+    role: &Mutex<Option<Role>>,
+    stay: Stay,
+) -> Response<Body> {
     let path = request.uri().path();
     if request.method() != Method::GET && request.method() != Method::HEAD {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
     }
     match path {
+        "/v1/inbox" | "/v1/outbox" if stay == Stay::Brief => {
+            server.metrics.refused_connections.fetch_add(1, Relaxed);
+            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "no room for more connections, try again later\n");
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+            response
+        }
         "/v1/inbox" => upgrade(request, role, Role::Inbox),
         "/v1/outbox" => upgrade(request, role, Role::Outbox),
         "/health" if server.is_stopping() => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),

@@ -22,7 +22,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     address::{Addresses, Slot},
-    descriptors, http,
+    descriptors,
+    http::{self, Stay},
     io::Io,
     line::Line,
     socket::{Socket, web_socket},
@@ -47,6 +48,8 @@ use crate::{
 };
 
 /// How long a TLS handshake may take.
+/// How long a connection may take that gets one answer in HTTP only.
+const BRIEF_TIME: Duration = Duration::from_secs(2);
 const TLS_TIME: Duration = Duration::from_secs(10);
 /// How long sockets may take to go at a stop.
 const STOP_TIME: Duration = Duration::from_secs(3);
@@ -323,9 +326,10 @@ async fn accept<S: Store>(
                     if is_full && !was_full {
                         tracing::warn!(room, "as many connections as this process has descriptors for");
                     }
-                    match addresses.enter(peer.ip(), most).filter(|_| !is_full) {
+                    let stay = if is_full { Stay::Brief } else { Stay::Long };
+                    match addresses.enter(peer.ip(), most).filter(|_| connections.len() < room + descriptors::SPARE) {
                         Some(slot) => {
-                            connections.spawn(connection(server.clone(), stream, tls.clone(), slot));
+                            connections.spawn(connection(server.clone(), stream, tls.clone(), slot, stay));
                         }
                         None => {
                             server.metrics.refused_connections.fetch_add(1, Ordering::Relaxed);
@@ -359,12 +363,22 @@ async fn accept<S: Store>(
     tracing::info!("stopped");
 }
 
-async fn connection<S: Store>(server: Arc<Server<S>>, stream: TcpStream, tls: Option<TlsAcceptor>, slot: Slot) {
+async fn connection<S: Store>(
+    server: Arc<Server<S>>,
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    slot: Slot,
+    stay: Stay,
+) {
     let _ = stream.set_nodelay(true);
     let _open = Count::new(&server.metrics.connections);
     let source = slot.source();
     // Boxed: while a socket lives, its task must not keep room for the handshakes.
-    let upgraded = Box::pin(handshake(&server, stream, tls)).await;
+    let handshake = Box::pin(handshake(&server, stream, tls, stay));
+    let upgraded = match stay {
+        Stay::Long => handshake.await,
+        Stay::Brief => tokio::time::timeout(BRIEF_TIME, handshake).await.ok().flatten(),
+    };
     if let Some((role, io, read)) = upgraded {
         let counter = if role == http::Role::Inbox { &server.metrics.inboxes } else { &server.metrics.outboxes };
         let _counted = Count::new(counter);
@@ -376,12 +390,13 @@ async fn handshake<S: Store>(
     server: &Arc<Server<S>>,
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
+    stay: Stay,
 ) -> Option<(http::Role, Io, bytes::Bytes)> {
     let io = match tls {
         None => Io::Plain(stream),
         Some(tls) => Io::Tls(Box::new(tokio::time::timeout(TLS_TIME, tls.accept(stream)).await.ok()?.ok()?)),
     };
-    http::serve(io, server).await
+    http::serve(io, server, stay).await
 }
 
 /// Counts while it lives.
