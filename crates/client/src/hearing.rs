@@ -320,6 +320,10 @@ impl Engine {
                 // It is for who came just now; others are told by who may.
                 if self.s.conversations.get(&conversation).is_some_and(|c| c.title.is_empty()) {
                     self.set_title(conversation, title);
+                    if self.is_told_of(&row.room) {
+                        // An own device that came in between was told of a group without one.
+                        self.opened.push(conversation);
+                    }
                 }
             }
             Heard::Title(title) => self.set_title(conversation, title),

@@ -147,6 +147,11 @@ impl Engine {
         self.s.conversations.get(&r.conversation).is_some_and(|c| !c.is_group && !c.is_own)
     }
 
+    /// Whether an own device was told of a room, to be brought into it, since this one was started.
+    pub(crate) fn is_told_of(&self, room: &RoomId) -> bool {
+        self.told_rooms.keys().any(|(told, _)| told == room)
+    }
+
     fn building_own_room(&self) -> Option<RoomId> {
         let own = self.s.conversations.get(&self.me()?.own?)?;
         let building = |room: &&RoomId| self.s.rooms.get(room).is_some_and(|r| matches!(r.phase, Phase::Building));
