@@ -52,6 +52,10 @@ impl Engine {
             self.s.counters().unreadable += 1;
             return self.interfered_in(&row.room, Interference::Forged);
         };
+        if self.was_signed(&heard.sender) {
+            // Said before it was taken off the list, or after: another device of theirs says it again if it holds.
+            return self.unreadable(row.room, message);
+        }
         if let Some(hello) = &hello
             && !self.hear_hello(conversation, row.room, &from, &heard.sender, hello, &said, rng)
         {

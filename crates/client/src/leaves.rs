@@ -340,6 +340,14 @@ pub(crate) fn was_removed(links: &[Bytes], device: &DeviceId) -> bool {
     removed(links).any(|id| id == *device)
 }
 
+/// The key by which a device signed that a list took on, whether it was taken off since or not.
+pub(crate) fn key_of(links: &[Bytes], device: &DeviceId) -> Option<[u8; 32]> {
+    links.iter().find_map(|link| match Link::read(link).ok()?.draft.action {
+        Action::Add { device: added, signing_key, .. } if added == *device => Some(signing_key),
+        _ => None,
+    })
+}
+
 fn removed(links: &[Bytes]) -> impl Iterator<Item = DeviceId> {
     links.iter().filter_map(|link| match Link::read(link).ok()?.draft.action {
         Action::Remove { device } => Some(device),

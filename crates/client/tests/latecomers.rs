@@ -4,7 +4,7 @@
 mod support;
 
 use parlour_client::api::*;
-use parlour_proto::frames::{Push, ServerFrame};
+use parlour_proto::frames::{Push, Row, RowBody, ServerFrame};
 use parlour_proto::ids::RoomId;
 use support::*;
 
@@ -97,4 +97,37 @@ fn a_message_that_was_edited_before_another_device_brings_it_is_shown() {
     w.run_for(20_000);
     assert_eq!(w.texts(tablet, at_tablet), ["may I?", "first"]);
     assert_eq!(w.status(tablet).unreadable, 0);
+}
+
+#[test]
+fn what_a_device_said_before_it_was_given_up_is_heard_after_that_too() {
+    let (mut w, users, groups) = group(233, 2);
+    let (ada, ben) = (users[0], users[1]);
+    let tablet = link(&mut w, ben);
+    let at_tablet = the_group(&mut w, tablet).id;
+    w.hold(ada);
+    let said = w.say(tablet, at_tablet, "from the tablet");
+    w.run_for(2_000);
+    revoke(&mut w, ben, tablet);
+    w.run_for(10_000);
+    // Ada hears elsewhere that it is gone before she hears what it said.
+    w.release_with(ada, |inputs| {
+        let mut rows: Vec<Row> = Vec::new();
+        for input in inputs.iter_mut() {
+            if let Input::Frame(_, ServerFrame::Push(Push::Rows(more))) = input {
+                rows.append(more);
+            }
+        }
+        let seqs: Vec<u64> = rows.iter().map(|row| row.seq).collect();
+        let is_it = |row: &&Row| matches!(row.body, RowBody::Message { message_id, .. } if message_id == said);
+        let room = rows.iter().find(is_it).unwrap().room;
+        rows.sort_by_key(|row| row.room == room);
+        rows.iter_mut().zip(seqs).for_each(|(row, seq)| row.seq = seq);
+        let socket = Socket { identity: IdentityId(0), role: Role::Inbox };
+        inputs.push(Input::Frame(socket, ServerFrame::Push(Push::Rows(rows))));
+    });
+    w.run_for(20_000);
+    assert_eq!(w.texts(ada, groups[0]), ["from the tablet"]);
+    assert_eq!((w.status(ada).unreadable, w.status(ada).refused), (0, 0));
+    assert!(!w.clients[ada].events.iter().any(|event| matches!(event, Event::KeysChanged { .. })));
 }
