@@ -172,6 +172,15 @@ impl Engine {
         links.is_some_and(|links| crate::leaves::was_removed(links, device))
     }
 
+    /// Whether a contact's device signed this leaf that was on their list and is not any more.
+    pub(crate) fn was_signed(&self, member: &Member) -> bool {
+        let contact = proto_account(member.account()).and_then(|account| self.s.contacts.get(&account));
+        let device = DeviceId(member.device());
+        let links = contact.map_or(&[][..], |contact| &contact.links);
+        crate::leaves::was_removed(links, &device)
+            && crate::leaves::key_of(links, &device).is_some_and(|key| member.verify(&key).is_ok())
+    }
+
     /// Whom this address named before.
     pub(crate) fn account_of_address(&self, address: &Address) -> Option<AccountRef> {
         let key = address_key(address);

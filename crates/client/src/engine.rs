@@ -572,8 +572,7 @@ impl Engine {
                 let row = rows.into_iter().next().map(|(_, row)| row.into());
                 self.on_face_rows(account, row, rng);
             }
-            Some(Load::Told(conversation, told)) if rows.is_empty() => self.put_new(conversation, *told),
-            Some(Load::Told(..)) => {}
+            Some(Load::Told(conversation, told)) => self.on_told_rows(conversation, *told, &rows),
             Some(Load::Asked(device, conversation, message)) => {
                 self.on_asked_rows(device, conversation, message, &rows, rng);
             }

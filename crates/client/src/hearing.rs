@@ -52,6 +52,10 @@ impl Engine {
             self.s.counters().unreadable += 1;
             return self.interfered_in(&row.room, Interference::Forged);
         };
+        if self.was_signed(&heard.sender) {
+            // Said before it was taken off the list, or after: another device of theirs says it again if it holds.
+            return self.unreadable(row.room, message);
+        }
         if let Some(hello) = &hello
             && !self.hear_hello(conversation, row.room, &from, &heard.sender, hello, &said, rng)
         {
@@ -320,6 +324,10 @@ impl Engine {
                 // It is for who came just now; others are told by who may.
                 if self.s.conversations.get(&conversation).is_some_and(|c| c.title.is_empty()) {
                     self.set_title(conversation, title);
+                    if self.is_told_of(&row.room) {
+                        // An own device that came in between was told of a group without one.
+                        self.opened.push(conversation);
+                    }
                 }
             }
             Heard::Title(title) => self.set_title(conversation, title),

@@ -436,14 +436,14 @@ impl Engine {
 
     /// Works on the rows of a room that waited; those that cannot be read now either are given up (messages are asked for).
     pub(crate) fn replay(&mut self, room: RoomId, rng: &mut dyn CryptoRngCore) {
-        let rows: Vec<_> =
-            self.s.waiting.range((room, 0)..=(room, u64::MAX)).map(|(key, w)| (*key, w.row.clone())).collect();
-        for (key, bytes) in rows {
-            self.s.waiting.remove(&key);
-            let Ok(row) = parlour_proto::wire::decode_row(bytes) else { continue };
-            if self.take_known(&row, rng) == Step::Done
-                && let Some(r) = self.s.rooms.get_mut(&room)
-            {
+        let keys: Vec<_> = self.s.waiting.range((room, 0)..=(room, u64::MAX)).map(|(key, _)| *key).collect();
+        for key in keys {
+            // A commit among them has those after it worked on: each is heard once.
+            let Some(waited) = self.s.waiting.remove(&key) else { continue };
+            let Ok(row) = parlour_proto::wire::decode_row(waited.row.clone()) else { continue };
+            if self.take_known(&row, rng) == Step::Wait {
+                self.s.waiting.insert(key, waited);
+            } else if let Some(r) = self.s.rooms.get_mut(&room) {
                 r.watermark = r.watermark.max(row.room_seq);
             }
         }

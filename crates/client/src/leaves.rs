@@ -147,6 +147,11 @@ impl Engine {
         self.s.conversations.get(&r.conversation).is_some_and(|c| !c.is_group && !c.is_own)
     }
 
+    /// Whether an own device was told of a room, to be brought into it, since this one was started.
+    pub(crate) fn is_told_of(&self, room: &RoomId) -> bool {
+        self.told_rooms.keys().any(|(told, _)| told == room)
+    }
+
     fn building_own_room(&self) -> Option<RoomId> {
         let own = self.s.conversations.get(&self.me()?.own?)?;
         let building = |room: &&RoomId| self.s.rooms.get(room).is_some_and(|r| matches!(r.phase, Phase::Building));
@@ -333,6 +338,14 @@ pub(crate) fn gone(before: &DeviceList, list: &DeviceList) -> Vec<DeviceId> {
 /// Whether a list takes this device off at some point.
 pub(crate) fn was_removed(links: &[Bytes], device: &DeviceId) -> bool {
     removed(links).any(|id| id == *device)
+}
+
+/// The key by which a device signed that a list took on, whether it was taken off since or not.
+pub(crate) fn key_of(links: &[Bytes], device: &DeviceId) -> Option<[u8; 32]> {
+    links.iter().find_map(|link| match Link::read(link).ok()?.draft.action {
+        Action::Add { device: added, signing_key, .. } if added == *device => Some(signing_key),
+        _ => None,
+    })
 }
 
 fn removed(links: &[Bytes]) -> impl Iterator<Item = DeviceId> {

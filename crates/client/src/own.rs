@@ -491,6 +491,9 @@ impl Engine {
                 self.s.expected.insert(room, expected);
             }
         }
+        if self.s.conversations.get(&id).is_some_and(|c| c.title.is_empty()) {
+            self.set_title(id, shared.title);
+        }
         if shared.is_group && self.standing(id) == Some(ConversationState::Request) {
             // Open there: what made it so has not come here.
             self.let_in_here(id, rng);

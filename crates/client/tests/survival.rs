@@ -5,7 +5,7 @@
 mod support;
 
 use parlour_client::api::*;
-use parlour_proto::frames::{Push, ServerFrame};
+use parlour_proto::frames::{Push, RowBody, ServerFrame};
 use support::{World, bell, body, group, the_group};
 
 const DAY_MS: u64 = 24 * 3_600_000;
@@ -586,4 +586,32 @@ fn a_clock_that_is_set_while_connected_does_not_keep_an_accepted_conversation_sh
         (0..5).for_each(|_| w.run_for(30_000));
         assert_eq!(w.texts(ben, request.id).last().unwrap(), "one", "ahead by {ahead} ms");
     }
+}
+
+#[test]
+fn what_waited_for_two_commits_is_heard_once() {
+    let (mut w, users, groups) = group(232, 3);
+    let (ada, ben) = (users[0], users[1]);
+    w.hold(ben);
+    for write in [Allowed::Admins, Allowed::Everyone] {
+        let rules = GroupRules { add: Allowed::Everyone, write, change: Allowed::Everyone, history_s: None };
+        w.ask(ada, Intent::SetRules { conversation: groups[0], rules }).unwrap();
+        w.run_for(1_000);
+    }
+    w.say(ada, groups[0], "after both");
+    w.run_for(1_000);
+    // The first commit is late: the log has it, and the others wait.
+    let mut late = true;
+    w.release_with(ben, |inputs| {
+        for input in inputs {
+            if let Input::Frame(_, ServerFrame::Push(Push::Rows(rows))) = input {
+                rows.retain(|row| !matches!(row.body, RowBody::Commit { .. }) || !std::mem::take(&mut late));
+            }
+        }
+    });
+    assert!(!late);
+    w.run_for(30_000);
+    assert!(w.texts(ben, groups[1]).contains(&"after both".to_owned()));
+    assert_eq!((w.status(ben).unreadable, w.status(ben).refused), (0, 0));
+    assert!(!w.clients[ben].events.iter().any(|event| matches!(event, Event::Interference { .. })));
 }

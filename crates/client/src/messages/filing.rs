@@ -3,7 +3,7 @@
 
 use super::{HANDED, NOTE_KIND, Note, Pair, QUEUED, Said, Stored, account_bytes, parts, state_number};
 use crate::api::{ConversationId, Event, MessageState};
-use crate::engine::Engine;
+use crate::engine::{Engine, Load};
 use crate::expiry::timers::Unread;
 use crate::expiry::{StoredNotice, StoredTimer, key_end};
 use crate::history::Told;
@@ -264,6 +264,25 @@ impl Engine {
             c.read_up_to = order;
         }
         self.put_message(conversation, id, stored);
+    }
+
+    /// Another own device brings a message: it is stored if it is not here. What was noted on it may have come before it, and holds.
+    pub(crate) fn on_told_rows(&mut self, conversation: ConversationId, mut told: Told, rows: &[Pair]) {
+        let is_here = rows.iter().any(|(key, _)| matches!(key.get(NOTE_KIND), Some(&(b'0' | HANDED | b'x'))));
+        if is_here {
+            return;
+        }
+        let id = told.id;
+        let is_noted = |kind: u8, by: Option<&AccountRef>| {
+            let by = by.map(account_bytes).unwrap_or_default();
+            rows.iter().any(|(key, _)| key.get(NOTE_KIND) == Some(&kind) && key.ends_with(&by))
+        };
+        told.edited &= !is_noted(b'e', told.from.as_ref());
+        told.reactions.retain(|(by, _)| !is_noted(b'r', Some(by)));
+        self.put_new(conversation, told);
+        if !rows.is_empty() {
+            self.load_rows(self.message_prefix(conversation, id), Load::Message(conversation, id));
+        }
     }
 
     /// Stores a message as another own device showed it, at its position; nothing is told of it.

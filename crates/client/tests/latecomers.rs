@@ -1,0 +1,133 @@
+//! What comes to an own device late, by way of another one.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test")]
+
+mod support;
+
+use parlour_client::api::*;
+use parlour_proto::frames::{Push, Row, RowBody, ServerFrame};
+use parlour_proto::ids::RoomId;
+use support::*;
+
+/// Links a new home to a client's account.
+fn link(w: &mut World, old: usize) -> usize {
+    let Ok(Reply::LinkCode { code, .. }) = w.ask(old, Intent::OfferLink) else { panic!("no code") };
+    let new = w.home();
+    w.start_intent(new, Intent::Link { code, name: "Tablet".into() });
+    w.run();
+    w.ask(old, Intent::ConfirmLink { yes: true }).unwrap();
+    w.run();
+    w.sync(new);
+    w.run_for(20_000);
+    new
+}
+
+/// Takes a client off the list of another's devices.
+fn revoke(w: &mut World, by: usize, client: usize) {
+    let Ok(Reply::Devices(devices)) = w.ask(client, Intent::Devices) else { panic!("no list") };
+    let device = devices.into_iter().find(|device| device.this).unwrap().id;
+    w.ask(by, Intent::RevokeDevice { device }).unwrap();
+}
+
+/// Lets go of what was held, but for one room's rows: those are lost.
+fn release_without(w: &mut World, client: usize, room: RoomId) {
+    w.release_with(client, |inputs| {
+        for input in inputs {
+            if let Input::Frame(_, ServerFrame::Push(Push::Rows(rows))) = input {
+                rows.retain(|row| row.room != room);
+            }
+        }
+    });
+}
+
+/// The only room that a client has.
+fn the_room(w: &World, client: usize) -> RoomId {
+    let key = w.clients[client].rows.keys().find(|key| key.starts_with(b"lg")).unwrap();
+    RoomId(key[4..20].try_into().unwrap())
+}
+
+#[test]
+fn a_title_that_is_learned_after_a_device_was_linked_comes_to_it_too() {
+    let mut w = World::new(230);
+    let (ada, ben) = (w.user(1), w.user(2));
+    w.befriend(ada, ben, &bell(2));
+    let room = the_room(&w, ben);
+    // What tells ben of her new device is lost: who made the group, and what it is called, he cannot believe before.
+    w.hold(ben);
+    let ada_too = link(&mut w, ada);
+    let members = vec![Target::Account(w.account(ben))];
+    w.ask(ada_too, Intent::CreateGroup { title: "Garden".into(), members }).unwrap();
+    w.run_for(5_000);
+    release_without(&mut w, ben, room);
+    w.run_for(1_000);
+    assert_ne!(the_group(&mut w, ben).title, "Garden");
+    let tablet = link(&mut w, ben);
+    assert_ne!(the_group(&mut w, tablet).title, "Garden");
+    // He hears of both when she gives one of them up.
+    let third = link(&mut w, ada);
+    revoke(&mut w, ada, third);
+    w.run_for(10_000);
+    assert_eq!(the_group(&mut w, ben).title, "Garden");
+    assert_eq!(the_group(&mut w, tablet).title, "Garden");
+}
+
+#[test]
+fn a_message_that_was_edited_before_another_device_brings_it_is_shown() {
+    let mut w = World::new(231);
+    let (ada, ben) = (w.user(1), w.user(2));
+    let tablet = link(&mut w, ben);
+    w.offline(tablet);
+    w.send(ben, &bell(1), "may I?").unwrap();
+    w.run_for(5_000);
+    // Ben has brought the tablet in. Ada gets to know of it after what she says first: the tablet cannot read that.
+    let request = w.requests(ada).pop().unwrap().id;
+    w.hold(ada);
+    w.ask(ada, Intent::Accept { request }).unwrap();
+    let first = w.say(ada, request, "frist");
+    w.release(ada);
+    w.run_for(20_000);
+    w.offline(ben);
+    let to = Target::Conversation(request);
+    w.ask(ada, Intent::Send { to, body: Body::Edit { message: first, text: "first".into() } }).unwrap();
+    w.run_for(5_000);
+    w.online(tablet);
+    w.run_for(5_000);
+    let at_tablet = w.only_conversation(tablet).id;
+    assert_eq!(w.texts(tablet, at_tablet), ["may I?"]);
+    w.online(ben);
+    w.run_for(20_000);
+    assert_eq!(w.texts(tablet, at_tablet), ["may I?", "first"]);
+    assert_eq!(w.status(tablet).unreadable, 0);
+}
+
+#[test]
+fn what_a_device_said_before_it_was_given_up_is_heard_after_that_too() {
+    let (mut w, users, groups) = group(233, 2);
+    let (ada, ben) = (users[0], users[1]);
+    let tablet = link(&mut w, ben);
+    let at_tablet = the_group(&mut w, tablet).id;
+    w.hold(ada);
+    let said = w.say(tablet, at_tablet, "from the tablet");
+    w.run_for(2_000);
+    revoke(&mut w, ben, tablet);
+    w.run_for(10_000);
+    // Ada hears elsewhere that it is gone before she hears what it said.
+    w.release_with(ada, |inputs| {
+        let mut rows: Vec<Row> = Vec::new();
+        for input in inputs.iter_mut() {
+            if let Input::Frame(_, ServerFrame::Push(Push::Rows(more))) = input {
+                rows.append(more);
+            }
+        }
+        let seqs: Vec<u64> = rows.iter().map(|row| row.seq).collect();
+        let is_it = |row: &&Row| matches!(row.body, RowBody::Message { message_id, .. } if message_id == said);
+        let room = rows.iter().find(is_it).unwrap().room;
+        rows.sort_by_key(|row| row.room == room);
+        rows.iter_mut().zip(seqs).for_each(|(row, seq)| row.seq = seq);
+        let socket = Socket { identity: IdentityId(0), role: Role::Inbox };
+        inputs.push(Input::Frame(socket, ServerFrame::Push(Push::Rows(rows))));
+    });
+    w.run_for(20_000);
+    assert_eq!(w.texts(ada, groups[0]), ["from the tablet"]);
+    assert_eq!((w.status(ada).unreadable, w.status(ada).refused), (0, 0));
+    assert!(!w.clients[ada].events.iter().any(|event| matches!(event, Event::KeysChanged { .. })));
+}
