@@ -7,6 +7,7 @@
 use crate::api::{self, Event, Failure, IntentId, Interference, Reply, Role, Showing};
 use crate::engine::{Engine, Purpose};
 use crate::linking::device_name;
+use crate::own::Note;
 use crate::signing;
 use crate::state::OwnDevice;
 use bytes::Bytes;
@@ -109,9 +110,34 @@ impl Engine {
         if !self.keep_showing(device, showing) {
             return self.done(intent, Err(Failure::NotFound("device")));
         }
-        self.say_own(&crate::own::Note::Showing { device, showing }, rng);
+        if let Some(me) = self.s.identity.get_mut(&())
+            && !me.showing_untold.contains(&device)
+        {
+            me.showing_untold.push(device);
+        }
+        self.settle_showing(rng);
         let devices = self.show_devices();
         self.done(intent, Ok(Reply::Devices(devices)));
+    }
+
+    /// Tells what was chosen, once there is a room to tell it in.
+    pub(crate) fn settle_showing(&mut self, rng: &mut dyn CryptoRngCore) {
+        if self.me().is_none_or(|me| me.own.is_none() || me.showing_untold.is_empty()) {
+            return;
+        }
+        let chosen = self.s.identity.get_mut(&()).map(|me| std::mem::take(&mut me.showing_untold)).unwrap_or_default();
+        for shown in self.show_devices().into_iter().filter(|shown| chosen.contains(&shown.id)) {
+            self.say_own(&Note::Showing { device: shown.id, showing: shown.showing }, rng);
+        }
+    }
+
+    pub(crate) fn hear_showing(&mut self, device: DeviceId, showing: Showing) {
+        let chosen_here = self.me().is_some_and(|me| me.showing_untold.contains(&device));
+        // What this device says comes after this in the room, and is what holds: for the others, too.
+        let says = |note: &Note| matches!(note, Note::Showing { device: about, .. } if *about == device);
+        if !chosen_here && !self.is_telling(says) {
+            self.keep_showing(device, showing);
+        }
     }
 
     /// What is shown where; `false` if there is no such device.
@@ -404,7 +430,7 @@ impl Engine {
         if self.best_room(own).is_none() {
             return;
         }
-        self.say_own(&crate::own::Note::Device { name, seen: now }, rng);
+        self.say_own(&Note::Device { name, seen: now }, rng);
         if let Some(me) = self.s.identity.get_mut(&()) {
             me.seen_told = now;
         }
