@@ -21,6 +21,8 @@ use rand_core::CryptoRngCore;
 const SEEN_MS: u64 = 6 * 3_600_000;
 /// How often a change of the list is signed anew because another one came first.
 const MOST_TRIES: u32 = 3;
+/// A device that has published nothing so long after it was agreed to never will.
+const ABSENT_MS: u64 = 24 * 3_600_000;
 
 /// A change that this device makes.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +34,8 @@ pub(crate) struct Change {
 
 /// A change on its way to the server.
 pub(crate) struct Appending {
-    intent: IntentId,
+    /// `None`: nobody asked for it.
+    intent: Option<IntentId>,
     change: Change,
     link: Option<Bytes>,
     tries: u32,
@@ -178,7 +181,7 @@ impl Engine {
             );
             return self.done(intent, Err(Failure::BadInput(why)));
         }
-        self.change_list(intent, Change { action, links: false });
+        self.change_list(Some(intent), Change { action, links: false });
     }
 
     /// When this device may make a change; `None`: at once.
@@ -189,13 +192,32 @@ impl Engine {
 
     // ---- changes by this device
 
-    pub(crate) fn change_list(&mut self, intent: IntentId, change: Change) {
+    pub(crate) fn change_list(&mut self, intent: Option<IntentId>, change: Change) {
         if self.appending.is_some() {
             let why = "another change of the devices is under way";
-            return self.done(intent, Err(Failure::BadInput(why.into())));
+            return self.list_done(intent, Err(Failure::BadInput(why.into())));
         }
         self.appending = Some(Appending { intent, change, link: None, tries: 0 });
         self.again = true;
+    }
+
+    fn list_done(&mut self, intent: Option<IntentId>, result: Result<Reply, Failure>) {
+        if let Some(intent) = intent {
+            self.done(intent, result);
+        }
+    }
+
+    /// Takes a device off the list that was agreed to, and has not been there since: its keys were lost before they were stored.
+    /// (Decision 0030.)
+    pub(crate) fn drop_absent(&mut self, device: DeviceId) {
+        let never_came = self.s.devices.get(&device).is_some_and(|known| !known.told && known.seen.is_none());
+        let added = self.listed().iter().find(|listed| listed.id == device).map(|listed| listed.added);
+        let long_ago = added.is_some_and(|added| self.server_time().since(added) >= ABSENT_MS);
+        let action = Action::Remove { device };
+        if never_came && long_ago && self.appending.is_none() && self.notice_for(action).is_none() {
+            tracing::info!("a device that never came is taken off the list");
+            self.change_list(None, Change { action, links: false });
+        }
     }
 
     /// Asks for the newest list when the server has another one, and for what this device changes.
@@ -272,7 +294,7 @@ impl Engine {
                 self.appending = Some(appending);
             }
             Err(problem) => {
-                self.done(appending.intent, Err(Failure::Refused(problem)));
+                self.list_done(appending.intent, Err(Failure::Refused(problem)));
                 if appending.change.links {
                     self.drop_offer();
                 }
@@ -296,16 +318,18 @@ impl Engine {
                     return self.change_list(appending.intent, change);
                 }
                 self.tell_devices(None);
-                self.done(appending.intent, Ok(Reply::Ok));
+                self.list_done(appending.intent, Ok(Reply::Ok));
             }
             Action::Remove { .. } if appending.change.links => {
                 let why = "the connection to the new device broke: try again with a new code";
-                self.done(appending.intent, Err(Failure::BadInput(why.into())));
+                self.list_done(appending.intent, Err(Failure::BadInput(why.into())));
             }
             Action::Remove { .. } => {
-                self.renew_doors(rng);
+                if appending.intent.is_some() {
+                    self.renew_doors(rng);
+                }
                 let devices = self.show_devices();
-                self.done(appending.intent, Ok(Reply::Devices(devices)));
+                self.list_done(appending.intent, Ok(Reply::Devices(devices)));
             }
         }
     }
