@@ -4,7 +4,7 @@
 mod support;
 
 use parlour_client::api::*;
-use parlour_proto::frames::{AppId, ReachRule};
+use parlour_proto::frames::{AppId, Push, ReachRule, ServerFrame};
 use parlour_proto::ids::DeviceId;
 use std::collections::HashSet;
 use support::*;
@@ -194,7 +194,7 @@ fn linking_an_account_twice_leaves_no_ghost_on_its_list() {
 
 #[test]
 fn a_crash_after_linking_an_account_twice_leaves_no_ghost_either() {
-    // (Before the first of them its keys are not even stored: that device is nobody, and its user takes it off the list.)
+    // (Before the first of them its keys are not even stored: that device is nobody, and goes off the list after a day.)
     for n in (6..60).step_by(4) {
         let (mut w, phone, laptop, _) = ada_and_ben(200 + n);
         link_account(&mut w, laptop, phone);
@@ -311,6 +311,40 @@ fn where_messages_are_shown_is_the_same_on_all_when_two_choose_at_once() {
         let known = shown(&mut w, clients[0]);
         assert_ne!(known[0].1, Showing::default(), "{steps}");
         assert_eq!(known, shown(&mut w, clients[1]), "{steps}");
+    }
+}
+
+#[test]
+fn what_a_device_reported_before_it_went_is_not_missed_where_it_comes_later() {
+    let (mut w, [ada, tablet], _) = linked_and_stepped(520, 1_000);
+    w.run_for(30_000);
+    let (ben, phone) = (w.user(1), w.user(2));
+    let (_, at_ben) = w.befriend(ada, ben, &bell(1));
+    let identity = link_account(&mut w, ada, phone);
+    w.run_for(30_000);
+    // The tablet hears that the phone is gone before it hears the phone.
+    w.hold(tablet);
+    w.say(ben, at_ben, "to all of them");
+    w.run_for(5_000);
+    w.ask(phone, Intent::Unlink { identity }).unwrap();
+    w.run_for(5_000);
+    let mut late = Vec::new();
+    let is_rows = |input: &Input| matches!(input, Input::Frame(_, ServerFrame::Push(Push::Rows { .. })));
+    w.release_with(tablet, |inputs| {
+        let (rows, others) = std::mem::take(inputs).into_iter().partition(is_rows);
+        *inputs = others;
+        late = rows;
+    });
+    w.run_for(1_000);
+    assert_eq!(devices(&mut w, tablet), 2);
+    for input in late {
+        let Input::Frame(_, ServerFrame::Push(push)) = input else { panic!() };
+        w.inject(tablet, push);
+    }
+    w.run_for(60_000);
+    assert_eq!(w.all_texts(tablet), ["hello", "to all of them"]);
+    for client in [ada, tablet, ben] {
+        assert_eq!((w.status(client).unreadable, w.status(client).refused), (0, 0), "{client}");
     }
 }
 
