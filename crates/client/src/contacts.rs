@@ -164,7 +164,7 @@ impl Engine {
     }
 
     /// Whether the pinned list says that this device is gone.
-    fn was_removed(&self, account: &AccountRef, device: &DeviceId) -> bool {
+    pub(crate) fn was_removed(&self, account: &AccountRef, device: &DeviceId) -> bool {
         let links = match self.me().filter(|me| me.account == *account) {
             Some(me) => Some(&me.links),
             None => self.s.contacts.get(account).map(|contact| &contact.links),

@@ -7,6 +7,7 @@
 use crate::api::{self, Event, Failure, IntentId, Interference, Reply, Role, Showing};
 use crate::engine::{Engine, Purpose};
 use crate::linking::device_name;
+use crate::own::Note;
 use crate::signing;
 use crate::state::OwnDevice;
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use rand_core::CryptoRngCore;
 const SEEN_MS: u64 = 6 * 3_600_000;
 /// How often a change of the list is signed anew because another one came first.
 const MOST_TRIES: u32 = 3;
+/// A device that has published nothing so long after it was agreed to never will.
+const ABSENT_MS: u64 = 24 * 3_600_000;
 
 /// A change that this device makes.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +34,8 @@ pub(crate) struct Change {
 
 /// A change on its way to the server.
 pub(crate) struct Appending {
-    intent: IntentId,
+    /// `None`: nobody asked for it.
+    intent: Option<IntentId>,
     change: Change,
     link: Option<Bytes>,
     tries: u32,
@@ -109,9 +113,34 @@ impl Engine {
         if !self.keep_showing(device, showing) {
             return self.done(intent, Err(Failure::NotFound("device")));
         }
-        self.say_own(&crate::own::Note::Showing { device, showing }, rng);
+        if let Some(me) = self.s.identity.get_mut(&())
+            && !me.showing_untold.contains(&device)
+        {
+            me.showing_untold.push(device);
+        }
+        self.settle_showing(rng);
         let devices = self.show_devices();
         self.done(intent, Ok(Reply::Devices(devices)));
+    }
+
+    /// Tells what was chosen, once there is a room to tell it in.
+    pub(crate) fn settle_showing(&mut self, rng: &mut dyn CryptoRngCore) {
+        if self.me().is_none_or(|me| me.own.is_none() || me.showing_untold.is_empty()) {
+            return;
+        }
+        let chosen = self.s.identity.get_mut(&()).map(|me| std::mem::take(&mut me.showing_untold)).unwrap_or_default();
+        for shown in self.show_devices().into_iter().filter(|shown| chosen.contains(&shown.id)) {
+            self.say_own(&Note::Showing { device: shown.id, showing: shown.showing }, rng);
+        }
+    }
+
+    pub(crate) fn hear_showing(&mut self, device: DeviceId, showing: Showing) {
+        let chosen_here = self.me().is_some_and(|me| me.showing_untold.contains(&device));
+        // What this device says comes after this in the room, and is what holds: for the others, too.
+        let says = |note: &Note| matches!(note, Note::Showing { device: about, .. } if *about == device);
+        if !chosen_here && !self.is_telling(says) {
+            self.keep_showing(device, showing);
+        }
     }
 
     /// What is shown where; `false` if there is no such device.
@@ -152,7 +181,7 @@ impl Engine {
             );
             return self.done(intent, Err(Failure::BadInput(why)));
         }
-        self.change_list(intent, Change { action, links: false });
+        self.change_list(Some(intent), Change { action, links: false });
     }
 
     /// When this device may make a change; `None`: at once.
@@ -163,13 +192,32 @@ impl Engine {
 
     // ---- changes by this device
 
-    pub(crate) fn change_list(&mut self, intent: IntentId, change: Change) {
+    pub(crate) fn change_list(&mut self, intent: Option<IntentId>, change: Change) {
         if self.appending.is_some() {
             let why = "another change of the devices is under way";
-            return self.done(intent, Err(Failure::BadInput(why.into())));
+            return self.list_done(intent, Err(Failure::BadInput(why.into())));
         }
         self.appending = Some(Appending { intent, change, link: None, tries: 0 });
         self.again = true;
+    }
+
+    fn list_done(&mut self, intent: Option<IntentId>, result: Result<Reply, Failure>) {
+        if let Some(intent) = intent {
+            self.done(intent, result);
+        }
+    }
+
+    /// Takes a device off the list that was agreed to, and has not been there since: its keys were lost before they were stored.
+    /// (Decision 0030.)
+    pub(crate) fn drop_absent(&mut self, device: DeviceId) {
+        let never_came = self.s.devices.get(&device).is_some_and(|known| !known.told && known.seen.is_none());
+        let added = self.listed().iter().find(|listed| listed.id == device).map(|listed| listed.added);
+        let long_ago = added.is_some_and(|added| self.server_time().since(added) >= ABSENT_MS);
+        let action = Action::Remove { device };
+        if never_came && long_ago && self.appending.is_none() && self.notice_for(action).is_none() {
+            tracing::info!("a device that never came is taken off the list");
+            self.change_list(None, Change { action, links: false });
+        }
     }
 
     /// Asks for the newest list when the server has another one, and for what this device changes.
@@ -246,7 +294,7 @@ impl Engine {
                 self.appending = Some(appending);
             }
             Err(problem) => {
-                self.done(appending.intent, Err(Failure::Refused(problem)));
+                self.list_done(appending.intent, Err(Failure::Refused(problem)));
                 if appending.change.links {
                     self.drop_offer();
                 }
@@ -270,16 +318,18 @@ impl Engine {
                     return self.change_list(appending.intent, change);
                 }
                 self.tell_devices(None);
-                self.done(appending.intent, Ok(Reply::Ok));
+                self.list_done(appending.intent, Ok(Reply::Ok));
             }
             Action::Remove { .. } if appending.change.links => {
                 let why = "the connection to the new device broke: try again with a new code";
-                self.done(appending.intent, Err(Failure::BadInput(why.into())));
+                self.list_done(appending.intent, Err(Failure::BadInput(why.into())));
             }
             Action::Remove { .. } => {
-                self.renew_doors(rng);
+                if appending.intent.is_some() {
+                    self.renew_doors(rng);
+                }
                 let devices = self.show_devices();
-                self.done(appending.intent, Ok(Reply::Devices(devices)));
+                self.list_done(appending.intent, Ok(Reply::Devices(devices)));
             }
         }
     }
@@ -404,7 +454,7 @@ impl Engine {
         if self.best_room(own).is_none() {
             return;
         }
-        self.say_own(&crate::own::Note::Device { name, seen: now }, rng);
+        self.say_own(&Note::Device { name, seen: now }, rng);
         if let Some(me) = self.s.identity.get_mut(&()) {
             me.seen_told = now;
         }

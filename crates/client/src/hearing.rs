@@ -49,7 +49,7 @@ impl Engine {
         let said = saying::read(&heard.content);
         let Some((from, saying::Said { hello, heard: said, of })) = proto_account(heard.sender.account()).zip(said)
         else {
-            self.s.counters().unreadable += 1;
+            self.count_unreadable("no content that can be understood");
             return self.interfered_in(&row.room, Interference::Forged);
         };
         if self.was_signed(&heard.sender) {
@@ -59,7 +59,7 @@ impl Engine {
         if let Some(hello) = &hello
             && !self.hear_hello(conversation, row.room, &from, &heard.sender, hello, &said, rng)
         {
-            self.s.counters().unreadable += 1;
+            self.count_unreadable("a hello that does not fit the keys");
             return;
         }
         let known = self.s.contacts.contains(&from);
@@ -83,7 +83,7 @@ impl Engine {
             }
             // Another own device brought us in, and what it knows of them is still to come.
             Trust::Unknown if !known && !is_me && self.is_brought_in(&row.room) => {
-                return self.unreadable(row.room, message);
+                return self.unreadable(row.room, message, "of somebody who is still to be introduced");
             }
             _ => {
                 tracing::warn!("a message of a device that its account does not list");
@@ -92,7 +92,10 @@ impl Engine {
                     // A device that is not listed may be too new, or have been removed a moment ago. One that is listed did not sign this.
                     self.interfered_in(&row.room, Interference::Keys);
                 }
-                self.s.counters().unreadable += 1;
+                // What a device said before it was removed is refused if it comes later; where nothing of it would be shown, nothing is missing.
+                if said.is_shown() || !self.was_removed(&from, &device) {
+                    self.count_unreadable("of a device that its account does not list");
+                }
                 if known {
                     self.tell_keys_changed(conversation, from);
                 }
@@ -338,7 +341,7 @@ impl Engine {
             Heard::Own(note) => self.hear_handover(conversation, from, &note, rng),
             // Whom we let in, adds us when they like.
             Heard::Invitation(_) | Heard::Join(_) | Heard::Nothing => {}
-            Heard::Unsupported => self.s.counters().unreadable += 1,
+            Heard::Unsupported => self.count_unreadable("content of a newer version"),
         }
     }
 

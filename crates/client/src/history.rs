@@ -51,6 +51,12 @@ record! {
 impl Engine {
     /// Tells a new device everything but messages. They follow.
     pub(crate) fn tell_all(&mut self, device: DeviceId, rng: &mut dyn CryptoRngCore) {
+        // First: the device may have chosen, too, and says it as soon as it is in; that is newer.
+        for shown in self.show_devices() {
+            if shown.showing != Showing::default() {
+                self.say_own(&Note::Showing { device: shown.id, showing: shown.showing }, rng);
+            }
+        }
         self.share_settings(rng);
         if let Some(note) = self.backup_note() {
             self.say_own(&note, rng);
@@ -78,11 +84,6 @@ impl Engine {
         for (id, text) in self.drafts() {
             if let Some(place) = self.place_of(id) {
                 self.say_own(&Note::Draft { place, text: Some(text) }, rng);
-            }
-        }
-        for shown in self.show_devices() {
-            if shown.showing != Showing::default() {
-                self.say_own(&Note::Showing { device: shown.id, showing: shown.showing }, rng);
             }
         }
         self.ask_for_faces();

@@ -152,7 +152,7 @@ impl Engine {
                 return Step::Done;
             }
             Ready::Never => {
-                self.unreadable(row.room, message);
+                self.unreadable(row.room, message, "without state of the room");
                 return Step::Done;
             }
             Ready::Yes => {}
@@ -185,12 +185,15 @@ impl Engine {
             Ok(Processed::NeedsRepair(Repair::EpochGone)) if self.is_before_us(&row.room, payload) => {
                 self.ask_own_for(row.room, conversation, message);
             }
-            Ok(Processed::NeedsRepair(Repair::EpochGone | Repair::GenerationGone)) => {
-                self.unreadable(row.room, message);
+            Ok(Processed::NeedsRepair(Repair::EpochGone)) => {
+                self.unreadable(row.room, message, "of an epoch whose keys are gone");
+            }
+            Ok(Processed::NeedsRepair(Repair::GenerationGone)) => {
+                self.unreadable(row.room, message, "its key is gone");
             }
             Ok(Processed::NeedsRepair(Repair::Removed)) => self.removed_from(row.room),
             Ok(Processed::NeedsRepair(Repair::PathSecret) | Processed::OldCopy) | Err(_) => {
-                self.unreadable(row.room, message);
+                self.unreadable(row.room, message, "the room's state does not fit");
                 self.break_room(row.room);
             }
             // A handshake in a message's row: `e2ee` refuses it as framing.
@@ -204,7 +207,7 @@ impl Engine {
     /// A row whose key was used before: nothing is stored under its id, so it is new to us.
     pub(crate) fn on_seen_rows(&mut self, room: RoomId, message: MessageId, rows: &[(Vec<u8>, Vec<u8>)]) {
         if rows.is_empty() {
-            self.unreadable(room, message);
+            self.unreadable(room, message, "its key was used before, and nothing is stored under its id");
         } else if !self.is_recently_restored() {
             self.interfered_in(&room, Interference::Repeated);
         }
@@ -217,7 +220,7 @@ impl Engine {
 
     fn refuse_row(&mut self, room: &RoomId, reason: Invalid) {
         tracing::warn!(%reason, "a row was refused");
-        self.s.counters().unreadable += 1;
+        self.count_unreadable("a row that is refused");
         self.interfered_in(room, Interference::Forged);
     }
 
@@ -257,7 +260,7 @@ impl Engine {
             // No commit is missing, and none leads there: no one of us made it.
             Ok(Processed::NeedsRepair(Repair::FutureEpoch)) if from == From::Log && self.is_group_room(&row.room) => {
                 tracing::warn!("a commit of an epoch that no commit leads to");
-                self.s.counters().unreadable += 1;
+                self.count_unreadable("a commit of an epoch that no commit leads to");
                 self.interfered_in(&row.room, Interference::Forged);
                 self.void_row(row);
                 self.doubt(row.room, row.time);
@@ -283,7 +286,7 @@ impl Engine {
         if !self.fits_the_room(row, &staged) {
             self.with_group(&row.room, |group| group.refuse_staged().ok());
             tracing::warn!("a commit did something else to the room than to the group");
-            self.s.counters().unreadable += 1;
+            self.count_unreadable("a commit that does not fit the room");
             self.interfered_in(&row.room, Interference::Forged);
             return self.void_row(row);
         }
@@ -387,15 +390,21 @@ impl Engine {
         }
     }
 
+    /// Something came that cannot be read, nor asked for again; the log tells why.
+    pub(crate) fn count_unreadable(&mut self, why: &'static str) {
+        tracing::debug!(why, "unreadable");
+        self.s.counters().unreadable += 1;
+    }
+
     /// A message that could not be read: its sender is asked for it when the room works again.
-    pub(crate) fn unreadable(&mut self, room: RoomId, message: MessageId) {
-        tracing::debug!(?room, ?message, "a message that cannot be read");
+    pub(crate) fn unreadable(&mut self, room: RoomId, message: MessageId, why: &'static str) {
         self.again = true;
         // Asked for already, and given once more as it was.
         if self.s.rooms.get(&room).is_some_and(|r| r.unreadable.contains(&message) || r.missing.contains(&message)) {
             return;
         }
-        self.s.counters().unreadable += 1;
+        tracing::debug!(?room, ?message, "a message that cannot be read");
+        self.count_unreadable(why);
         if let Some(r) = self.s.rooms.get_mut(&room)
             && r.unreadable.len() < MOST_UNREADABLE
         {
@@ -409,7 +418,7 @@ impl Engine {
         let counts = self.s.waiting_by_room();
         let here = counts.get(&row.room).copied().unwrap_or(0);
         if here >= MOST_WAITING_PER_ROOM || counts.values().sum::<usize>() >= MOST_WAITING {
-            self.s.counters().unreadable += 1;
+            self.count_unreadable("more rows wait than may");
             return;
         }
         let bytes = parlour_proto::wire::encode_row(row);
@@ -421,7 +430,7 @@ impl Engine {
         let rows: Vec<_> = self.s.waiting.range((*room, 0)..=(*room, u64::MAX)).map(|(_, w)| w.row.clone()).collect();
         for row in rows.into_iter().filter_map(|row| parlour_proto::wire::decode_row(row).ok()) {
             if let RowBody::Message { message_id, .. } = row.body {
-                self.unreadable(*room, message_id);
+                self.unreadable(*room, message_id, "it waited for a state that is lost");
             }
         }
         self.drop_waiting(room);
@@ -459,7 +468,7 @@ impl Engine {
             let row = parlour_proto::wire::decode_row(row).ok();
             let Some(RowBody::Message { message_id, .. }) = row.map(|row| row.body) else { continue };
             // In a room that is known its author can be asked for it.
-            self.unreadable(key.0, message_id);
+            self.unreadable(key.0, message_id, "it waited too long");
         }
         let old: Vec<_> =
             self.s.tombstones.iter().filter(|(_, made)| now.since(**made) > TOMBSTONE_MS).map(|(r, _)| *r).collect();

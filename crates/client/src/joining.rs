@@ -47,7 +47,7 @@ impl Engine {
             Ok(joined) => self.joined(row, member_key, joined, asked, rng),
             Err(error) => {
                 tracing::warn!(%error, "a welcome was refused");
-                self.s.counters().unreadable += 1;
+                self.count_unreadable("a welcome that does not open");
                 self.interfered(Interference::Forged, None);
             }
         }
@@ -70,7 +70,7 @@ impl Engine {
         let by = proto_account(added_by.account());
         let Some(by) = by.filter(|_| self.trust(&added_by) != Trust::Wrong) else {
             tracing::warn!("a welcome by somebody who is not who they say");
-            self.s.counters().unreadable += 1;
+            self.count_unreadable("a welcome by somebody who is not who they say");
             self.interfered(Interference::Keys, None);
             self.refuse_room(row.room, member);
             return;
@@ -85,7 +85,7 @@ impl Engine {
         let by_us = me.as_ref() == Some(&by);
         if by_us && self.trust(&added_by) != Trust::Verified {
             tracing::warn!("a welcome by a device that is not on our own list");
-            self.s.counters().unreadable += 1;
+            self.count_unreadable("a welcome by a device that is not on our list");
             self.interfered(Interference::Keys, None);
             self.refuse_room(row.room, member);
             return;
@@ -98,7 +98,7 @@ impl Engine {
         }
         if !self.belongs(&row.room, &by, is_group) {
             tracing::warn!("a welcome into a known room by somebody who is not in it");
-            self.s.counters().unreadable += 1;
+            self.count_unreadable("a welcome into a known room by somebody who is not in it");
             self.interfered_in(&row.room, Interference::Forged);
             return;
         }

@@ -262,6 +262,8 @@ impl Engine {
                 self.s.work(room).wants.remove(at);
                 if !matches!(failure, Err(Failure::Refused(Problem { code: Code::NotReachable, .. }))) {
                     tracing::warn!("an own device cannot be added");
+                } else if self.is_own_room(&room) {
+                    self.drop_absent(device);
                 }
                 let new = self.listed().iter().any(|known| known.id == device)
                     && self.added(&device).is_some_and(|added| self.server_time().since(added) < LATER_MS);

@@ -188,7 +188,7 @@ impl Engine {
                 let (id, signing_key, hpke_key) = (device.device, device.signing_key, device.hpke_key);
                 self.offer = Some(Offer { secret, until, step: Offering::Admitting(keys, device) });
                 let action = Action::Add { device: id, signing_key, hpke_key };
-                self.change_list(intent, Change { action, links: true });
+                self.change_list(Some(intent), Change { action, links: true });
             }
             Some(Offer { step: Offering::Asked(..), .. }) => {
                 self.relay.over = true;
@@ -351,6 +351,7 @@ impl Engine {
             last_resort_made: UnixMillis(0),
             restored: UnixMillis(0),
             lost_since: UnixMillis(0),
+            showing_untold: Vec::new(),
             incarnation: 0,
             device_name,
             seen_told: UnixMillis(0),

@@ -235,6 +235,7 @@ impl Engine {
         if self.me().is_none_or(|me| me.own.is_none()) {
             return;
         }
+        self.settle_showing(rng);
         self.settle_opened(rng);
         for account in self.s.contacts.changed() {
             let Some(shared) = self.shared(&account) else { continue };
@@ -367,7 +368,7 @@ impl Engine {
             }
             Note::Keeper => self.hear_keeper(from),
             Note::Keeping { history, .. } => self.keep_history(history),
-            Note::Showing { device, showing } => drop(self.keep_showing(device, showing)),
+            Note::Showing { device, showing } => self.hear_showing(device, showing),
             Note::Ask { place, messages } => self.hear_ask(from, &place, messages),
             Note::Face { account, picture } => self.hear_face(&account, &picture),
             Note::GroupFace { place, picture } => self.hear_group_picture(&place, &picture),
@@ -413,12 +414,15 @@ impl Engine {
 
     /// Whether something that we say of somebody is on its way to the other devices.
     fn is_telling_of(&self, account: &AccountRef) -> bool {
+        let is_of = |shared: &Shared| shared.account == *account;
+        self.is_telling(|note| matches!(note, Note::Contacts { contacts } if contacts.iter().any(is_of)))
+    }
+
+    /// Whether such a note is on its way to the other devices.
+    pub(crate) fn is_telling(&self, such: impl Fn(&Note) -> bool) -> bool {
         let Some(own) = self.me().and_then(|me| me.own) else { return false };
         let tells = |saying: &Saying| match saying {
-            Saying::Own { note } => match decode::<Note>(note) {
-                Ok(Note::Contacts { contacts }) => contacts.iter().any(|shared| shared.account == *account),
-                _ => false,
-            },
+            Saying::Own { note } => decode::<Note>(note).is_ok_and(|note| such(&note)),
             _ => false,
         };
         self.s.outgoing_of(own).any(|(_, item)| tells(&item.saying))

@@ -103,6 +103,24 @@ pub(crate) enum Heard {
     Unsupported,
 }
 
+impl Heard {
+    /// Whether somebody who does not get it misses something on the screen.
+    pub(crate) fn is_shown(&self) -> bool {
+        match self {
+            Heard::Text { .. }
+            | Heard::Edit { .. }
+            | Heard::Delete { .. }
+            | Heard::Reaction { .. }
+            | Heard::Again { .. } => true,
+            Heard::Title(_) | Heard::Picture(_) | Heard::Invitation(_) | Heard::Unsupported => true,
+            Heard::Reports(_) | Heard::Roster { .. } | Heard::Profile { .. } | Heard::Leave(_) | Heard::Link(_) => {
+                false
+            }
+            Heard::Join(_) | Heard::Own(_) | Heard::Nothing => false,
+        }
+    }
+}
+
 fn extension(content: &mut Content, name: &str, put: impl FnOnce(&mut Enc)) -> Result<(), ContentError> {
     let mut out = Enc::new(Vec::new());
     put(&mut out);

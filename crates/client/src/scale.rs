@@ -59,6 +59,7 @@ fn identity() -> Identity {
         showing: crate::api::Showing::default(),
         restored: UnixMillis(0),
         lost_since: UnixMillis(0),
+        showing_untold: Vec::new(),
         incarnation: 1,
     }
 }

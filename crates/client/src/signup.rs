@@ -288,6 +288,7 @@ impl Engine {
                 last_resort_made: UnixMillis(0),
                 restored: UnixMillis(0),
                 lost_since: UnixMillis(0),
+                showing_untold: Vec::new(),
                 incarnation: 0,
                 device_name: String::new(),
                 seen_told: UnixMillis(0),

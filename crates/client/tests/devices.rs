@@ -325,6 +325,53 @@ fn a_crash_of_either_device_costs_nothing() {
 }
 
 #[test]
+fn a_device_that_died_before_it_stored_its_keys_is_on_the_list_for_a_day() {
+    const HOUR_MS: u64 = 3_600_000;
+    let mut w = World::new(60);
+    let (ada, ben) = (w.user(0), w.user(1));
+    w.befriend(ada, ben, &bell(1));
+    for before in 1..3 {
+        let code = code(&mut w, ada);
+        let dying = w.home();
+        w.start_intent(dying, Intent::Link { code, name: "Tablet".into() });
+        w.run();
+        w.clients[dying].crash_at = Some(w.clients[dying].effects + 1);
+        w.ask(ada, Intent::ConfirmLink { yes: true }).unwrap();
+        w.run();
+        assert!(matches!(w.ask(dying, Intent::WhoAmI), Ok(Reply::Identities(all)) if all.is_empty()));
+        assert_eq!(devices(&mut w, ada).len(), before + 1);
+        w.run_for(23 * HOUR_MS);
+        assert_eq!(devices(&mut w, ada).len(), before + 1, "it may be off");
+        w.run_for(2 * HOUR_MS);
+        assert_eq!(devices(&mut w, ada).len(), before, "it never came");
+        // The next one comes as if nothing had been.
+        let tablet = link(&mut w, ada);
+        assert_eq!((devices(&mut w, ada).len(), w.all_texts(tablet)), (before + 1, w.all_texts(ada)));
+    }
+}
+
+#[test]
+fn a_device_that_was_there_once_stays_on_the_list_however_long_it_is_away() {
+    const HOUR_MS: u64 = 3_600_000;
+    let mut w = World::new(61);
+    let ada = w.user(0);
+    let code = code(&mut w, ada);
+    let late = w.home();
+    w.start_intent(late, Intent::Link { code, name: "Tablet".into() });
+    w.run();
+    w.ask(ada, Intent::ConfirmLink { yes: true }).unwrap();
+    w.run_for(20 * HOUR_MS);
+    w.sync(late);
+    w.run_for(20_000);
+    w.stop(late);
+    w.run_for(100 * HOUR_MS);
+    assert_eq!(devices(&mut w, ada).len(), 2);
+    w.start(late);
+    w.run_for(20_000);
+    assert!(!w.clients[late].events.iter().any(|event| matches!(event, Event::SignedOut { .. })));
+}
+
+#[test]
 fn a_device_that_is_away_gets_everything_when_it_is_back() {
     let mut w = World::new(6);
     let (ada, ben) = (w.user(0), w.user(1));

@@ -4,7 +4,8 @@
 mod support;
 
 use parlour_client::api::*;
-use parlour_proto::frames::{AppId, ReachRule};
+use parlour_proto::frames::{AppId, Push, ReachRule, ServerFrame};
+use parlour_proto::ids::DeviceId;
 use std::collections::HashSet;
 use support::*;
 
@@ -193,7 +194,7 @@ fn linking_an_account_twice_leaves_no_ghost_on_its_list() {
 
 #[test]
 fn a_crash_after_linking_an_account_twice_leaves_no_ghost_either() {
-    // (Before the first of them its keys are not even stored: that device is nobody, and its user takes it off the list.)
+    // (Before the first of them its keys are not even stored: that device is nobody, and goes off the list after a day.)
     for n in (6..60).step_by(4) {
         let (mut w, phone, laptop, _) = ada_and_ben(200 + n);
         link_account(&mut w, laptop, phone);
@@ -254,6 +255,97 @@ fn where_messages_are_shown_is_said_from_any_device_and_known_on_all() {
     let wrong = Showing { off: false, quiet: Some((1440, 0)) };
     let reply = w.ask(phone, Intent::As(identity, Box::new(Intent::SetShowing { device: at_phone, showing: wrong })));
     assert!(matches!(reply, Err(Failure::BadInput(_))), "{reply:?}");
+}
+
+/// What each device of an account shows, as one of them knows it.
+fn shown(w: &mut World, client: usize) -> Vec<(DeviceId, Showing)> {
+    let Ok(Reply::Devices(devices)) = w.ask(client, Intent::Devices) else { panic!() };
+    devices.into_iter().map(|device| (device.id, device.showing)).collect()
+}
+
+/// A second device of Ada's, so many steps after it was agreed to; both devices, the older one first.
+fn linked_and_stepped(seed: u64, steps: usize) -> (World, [usize; 2], Vec<DeviceId>) {
+    let mut w = World::new(seed);
+    let (old, new) = (w.user(0), w.home());
+    let Ok(Reply::LinkCode { code, .. }) = w.ask(old, Intent::OfferLink) else { panic!() };
+    let linking = w.start_intent(new, Intent::Link { code, name: "Tablet".into() });
+    w.run();
+    w.ask(old, Intent::ConfirmLink { yes: true }).unwrap();
+    w.run();
+    assert!(matches!(w.reply(new, linking), Some(Ok(Reply::Linked { .. }))));
+    let devices = shown(&mut w, new).into_iter().map(|(id, _)| id).collect();
+    w.clients[new].synced = true;
+    w.start_intent(new, Intent::Sync);
+    for _ in 0..steps {
+        w.step();
+    }
+    (w, [old, new], devices)
+}
+
+#[test]
+fn where_messages_are_shown_is_known_on_all_when_it_is_chosen_while_a_device_is_on_its_way() {
+    const CHOSEN: Showing = Showing { off: true, quiet: Some((22 * 60, 7 * 60)) };
+    for steps in (0..24).step_by(3) {
+        for (by, of) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let (mut w, clients, devices) = linked_and_stepped(500, steps);
+            w.start_intent(clients[by], Intent::SetShowing { device: devices[of], showing: CHOSEN });
+            w.run_for(60_000);
+            let mut expected = vec![(devices[0], Showing::default()), (devices[1], Showing::default())];
+            expected[of].1 = CHOSEN;
+            for client in clients {
+                assert_eq!(shown(&mut w, client), expected, "on {client}, chosen by {by} for {of} after {steps}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_messages_are_shown_is_the_same_on_all_when_two_choose_at_once() {
+    for steps in [0, 5, 10, 1_000] {
+        let (mut w, clients, devices) = linked_and_stepped(510, steps);
+        for (client, quiet) in clients.into_iter().zip([(1, 2), (3, 4)]) {
+            let showing = Showing { off: false, quiet: Some(quiet) };
+            w.start_intent(client, Intent::SetShowing { device: devices[0], showing });
+        }
+        w.run_for(60_000);
+        let known = shown(&mut w, clients[0]);
+        assert_ne!(known[0].1, Showing::default(), "{steps}");
+        assert_eq!(known, shown(&mut w, clients[1]), "{steps}");
+    }
+}
+
+#[test]
+fn what_a_device_reported_before_it_went_is_not_missed_where_it_comes_later() {
+    let (mut w, [ada, tablet], _) = linked_and_stepped(520, 1_000);
+    w.run_for(30_000);
+    let (ben, phone) = (w.user(1), w.user(2));
+    let (_, at_ben) = w.befriend(ada, ben, &bell(1));
+    let identity = link_account(&mut w, ada, phone);
+    w.run_for(30_000);
+    // The tablet hears that the phone is gone before it hears the phone.
+    w.hold(tablet);
+    w.say(ben, at_ben, "to all of them");
+    w.run_for(5_000);
+    w.ask(phone, Intent::Unlink { identity }).unwrap();
+    w.run_for(5_000);
+    let mut late = Vec::new();
+    let is_rows = |input: &Input| matches!(input, Input::Frame(_, ServerFrame::Push(Push::Rows { .. })));
+    w.release_with(tablet, |inputs| {
+        let (rows, others) = std::mem::take(inputs).into_iter().partition(is_rows);
+        *inputs = others;
+        late = rows;
+    });
+    w.run_for(1_000);
+    assert_eq!(devices(&mut w, tablet), 2);
+    for input in late {
+        let Input::Frame(_, ServerFrame::Push(push)) = input else { panic!() };
+        w.inject(tablet, push);
+    }
+    w.run_for(60_000);
+    assert_eq!(w.all_texts(tablet), ["hello", "to all of them"]);
+    for client in [ada, tablet, ben] {
+        assert_eq!((w.status(client).unreadable, w.status(client).refused), (0, 0), "{client}");
+    }
 }
 
 /// Sixteen bytes in a row, in none of whose parts of eight everybody's bytes are: what could be an identifier.

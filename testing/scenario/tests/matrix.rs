@@ -9,6 +9,7 @@ use parlour_scenario::person::{Person, Place, befriend, exactly_once};
 use parlour_scenario::process::{Circumstances, Server};
 use std::cell::Cell;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -27,6 +28,41 @@ fn texts_wanted() -> Result<usize> {
     match std::env::var("PARLOUR_TEXTS") {
         Ok(texts) => texts.parse().context("PARLOUR_TEXTS is a number"),
         Err(_) => Ok(TEXTS),
+    }
+}
+
+/// What the engines said about what they could not read, or refused.
+#[derive(Clone, Default)]
+struct Reasons(Arc<Mutex<Vec<String>>>);
+
+impl Reasons {
+    const MOST: usize = 1_000;
+
+    /// From now on it is kept.
+    fn gather() -> Self {
+        let (reasons, filter) = (Self::default(), tracing_subscriber::EnvFilter::new("parlour_client=debug"));
+        let to = reasons.clone();
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(move || to.clone()).init();
+        reasons
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::io::Write for Reasons {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let tells = text.contains("unreadable") || text.contains(" WARN ");
+        let mut kept = self.kept();
+        if tells && kept.len() < Self::MOST {
+            kept.push(text.into_owned());
+        }
+        Ok(line.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -204,6 +240,7 @@ async fn round(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_100_000_messages_between_three_apps_none_is_lost_doubled_or_out_of_order_while_all_is_switched()
 -> Result<()> {
+    let reasons = Reasons::gather();
     let mut matrix = Matrix::up().await?;
     let all = texts_wanted()?;
     let text = |from: usize, to: usize, n: usize| format!("{from} to {to}: {n}");
@@ -268,7 +305,8 @@ async fn of_100_000_messages_between_three_apps_none_is_lost_doubled_or_out_of_o
     eprintln!("all of them read on all devices, {:.0} a second", messages / began.elapsed().as_secs_f64());
     for person in matrix.readers.iter().chain(&matrix.tablets).chain(&matrix.senders) {
         let status = person.status().await?;
-        ensure!(status.unreadable == 0, "{status:?}");
+        let home = person.place.home.display();
+        ensure!(status.unreadable == 0, "{home}: {status:?}; of all of them: {:#?}", reasons.kept());
     }
     for (from, to, conversation) in &matrix.pairs {
         let found = matrix.senders[*from].conversations().await?.into_iter().find(|c| c.id == *conversation);

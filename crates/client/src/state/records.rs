@@ -64,6 +64,8 @@ record! {
         restored: UnixMillis,
         /// What it took since then it may have lost; 0: nothing.
         lost_since: UnixMillis,
+        /// Own devices of which it was chosen what they show, before there was anybody to hear it.
+        showing_untold: Vec<DeviceId>,
     }
 }
 
