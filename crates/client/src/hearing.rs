@@ -54,7 +54,11 @@ impl Engine {
         };
         if self.was_signed(&heard.sender) {
             // Said before it was taken off the list, or after: another device of theirs says it again if it holds.
-            return self.unreadable(row.room, message);
+            // A report that is gone with its device is missed by nobody.
+            if said.is_shown() {
+                self.unreadable(row.room, message, "of a device that was removed");
+            }
+            return;
         }
         if let Some(hello) = &hello
             && !self.hear_hello(conversation, row.room, &from, &heard.sender, hello, &said, rng)
@@ -68,14 +72,14 @@ impl Engine {
         match self.trust(&heard.sender) {
             Trust::Verified => {}
             // In a group somebody may be heard before the roster that introduces them.
-            Trust::Unknown if !known && !is_request => {
+            Trust::Unknown if !known && !is_me && !is_request => {
                 if matches!(said, Heard::Profile { .. }) {
                     let early = Early { row: row.clone(), conversation, message, stamp, heard, until: None };
                     return self.keep_early(early, true);
                 }
             }
-            // Or a device that somebody we know has linked since.
-            Trust::Unknown if known && !is_me && self.is_group_room(&row.room) && !was_early => {
+            // Or a device that somebody we know has linked since, or another device of ours. Before the list says so, none speaks in our name.
+            Trust::Unknown if (is_me || known && self.is_group_room(&row.room)) && !was_early => {
                 let again = matches!(said, Heard::Again { .. });
                 let until = Some(self.now.plus_ms(PATIENCE_MS));
                 let early = Early { row: row.clone(), conversation, message, stamp, heard, until };
@@ -88,12 +92,14 @@ impl Engine {
             _ => {
                 tracing::warn!("a message of a device that its account does not list");
                 let device = parlour_proto::ids::DeviceId(heard.sender.device());
-                if self.device_signing_key(&from, &device).is_some() {
-                    // A device that is not listed may be too new, or have been removed a moment ago. One that is listed did not sign this.
+                let was_removed = self.was_removed(&from, &device);
+                // A device that is not listed may be too new, or have been removed a moment ago. One that is listed did not sign this.
+                let is_false = self.device_signing_key(&from, &device).is_some();
+                if is_false || is_me && !was_removed {
                     self.interfered_in(&row.room, Interference::Keys);
                 }
                 // What a device said before it was removed is refused if it comes later; where nothing of it would be shown, nothing is missing.
-                if said.is_shown() || !self.was_removed(&from, &device) {
+                if said.is_shown() || !was_removed {
                     self.count_unreadable("of a device that its account does not list");
                 }
                 if known {

@@ -7,6 +7,7 @@ mod support;
 
 use parlour_client::api::*;
 use parlour_e2ee::{Change, Policy};
+use parlour_proto::content::{Content, Part};
 use parlour_proto::frames::{EntryChange, Push, Row, RowBody, ServerFrame};
 use parlour_proto::ids::{MemberKey, MessageId, RoomId};
 use support::insider::{Insider, later};
@@ -315,6 +316,32 @@ fn a_message_under_anothers_id_is_refused_by_all_and_said() {
         assert_eq!(told(&g, who, Interference::Forged), 1, "said to {who}");
     }
     g.all_talk("after");
+}
+
+#[test]
+fn a_leaf_that_claims_to_be_an_own_device_says_nothing_in_ones_own_name() {
+    let mut w = World::new(330);
+    let (ada, mallory) = (w.user(0), w.user(1));
+    let (_, at_ada) = w.befriend(mallory, ada, &bell(0));
+    let (room, account) = (w.server.largest_room(), w.account(ada));
+    w.offline(mallory);
+    // Either of two may bring in more devices of the two: she brings one of Ada's that Ada never had.
+    let mut insider = Insider::copy(&w, mallory, room);
+    let mut posed = insider.add_as(&account, &mut w.server, w.now);
+    w.run_for(1_000);
+    let said = Content::new([7; 16], Part::text("I owe you money")).encode().unwrap();
+    let (id, tag, payload) = posed.seal(&said).unwrap();
+    w.server.say_sealed(room, id, tag, payload);
+    w.run_for(30_000);
+    assert_eq!(w.texts(ada, at_ada), ["hello"]);
+    w.run_for(300_000);
+    assert_eq!(w.texts(ada, at_ada), ["hello"]);
+    let told = |event: &Event| matches!(event, Event::Interference { what: Interference::Keys, .. });
+    assert!(w.clients[ada].events.iter().any(told), "{:?}", w.clients[ada].events);
+    w.online(mallory);
+    w.say(ada, at_ada, "go on");
+    w.run_for(30_000);
+    assert_eq!(w.all_texts(mallory), ["hello", "go on"]);
 }
 
 #[test]

@@ -3,9 +3,12 @@
 use super::World;
 use super::server::Server;
 use bytes::Bytes;
-use parlour_e2ee::{AccountRef, Change, DeviceKeys, Group, GroupError, Identity, PendingCommit};
-use parlour_proto::frames::{Commit, EntryChange};
-use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId};
+use parlour_e2ee::{
+    AccountRef, Change, ClaimedKeyPackage, DeviceKeys, Group, GroupError, Identity, LastResort, PendingCommit,
+    WelcomeIn, make_key_package,
+};
+use parlour_proto::frames::{AccountRef as Account, Commit, EntryChange, Rights};
+use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId, UnixMillis};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -56,15 +59,42 @@ impl Insider {
         Some((id, sealed.tag, sealed.payload.into()))
     }
 
+    /// Brings in a leaf that claims to be a device of `account`, under keys of her own; its state.
+    pub fn add_as(&mut self, account: &Account, server: &mut Server, now: UnixMillis) -> Self {
+        let keys = DeviceKeys::generate(&mut self.rng);
+        let whose = AccountRef { app: account.app.as_str().into(), id: account.account.0 };
+        let me = Identity { account: &whose, device: [9; 16], keys: &keys };
+        let package = make_key_package(&me, LastResort::No, now.0, &mut self.rng).unwrap();
+        let claimed = ClaimedKeyPackage::parse(&package.public, now.0).unwrap().verify(&keys.signing_public()).unwrap();
+        let (id, made) = self.try_commit(Change::add(vec![claimed])).unwrap();
+        let mut forged = self.forged(server, id, made.commit, made.next_send_key_digest);
+        let member_key = MemberKey(package.member_key);
+        forged.commit.changes = vec![EntryChange::Add {
+            member_key,
+            grant: server.grant_as(&self.member_key, self.room, member_key),
+            rights: Rights::ALL,
+        }];
+        let welcome = made.welcome.unwrap();
+        let part = &welcome.parts[0].bytes;
+        let welcome = WelcomeIn { room: self.room.0, shared: &welcome.shared, part };
+        let group = Group::join(&welcome, package.rows).unwrap().group;
+        forged.send(server);
+        Insider { room: self.room, group, member_key, rng: ChaCha20Rng::seed_from_u64(8) }
+    }
+
     /// A commit that all members can follow, on the server's present head.
     pub fn valid(&mut self, server: &Server, change: Change) -> Forged {
         let (id, made) = self.try_commit(change).unwrap();
+        self.forged(server, id, made.commit, made.next_send_key_digest)
+    }
+
+    fn forged(&self, server: &Server, id: MessageId, commit: Vec<u8>, next_send_key: [u8; 32]) -> Forged {
         let commit = Commit {
             room: self.room,
             head: server.head(&self.room),
             commit_id: id,
-            payload: made.commit.into(),
-            next_send_key: Digest(made.next_send_key_digest),
+            payload: commit.into(),
+            next_send_key: Digest(next_send_key),
             changes: vec![],
             voids: vec![],
             welcome: None,

@@ -66,6 +66,12 @@ impl Server {
         self.apply_commit(commit).unwrap();
     }
 
+    /// A grant for one more entry of whoever has this one.
+    pub fn grant_as(&mut self, entry: &MemberKey, room: RoomId, member_key: MemberKey) -> Bytes {
+        let mailbox = self.rooms[&room].entries[entry].mailbox;
+        self.grant(super::Grant { room, member_key, mailbox, asked: false })
+    }
+
     /// Puts a message into the room that nobody can read, as anybody can who has the send key.
     pub fn say_noise(&mut self, room: RoomId, payload: Bytes) {
         let mut id = [0; 16];
