@@ -302,6 +302,7 @@ impl Engine {
                 }
                 Some(Closed) => {
                     self.set_standing(conversation, Standing::Open);
+                    self.tell_it_is_open(conversation, is_group);
                     (conversation, true)
                 }
                 // We wrote to them, or talk with them: both want it.
@@ -317,7 +318,15 @@ impl Engine {
         }
         if opens {
             self.tell_conversation(conversation);
+            self.tell_it_is_open(conversation, is_group);
         }
         (conversation, opens)
+    }
+
+    /// Tells the other own devices of a group that is no stranger's: why it is none, they may hear after its Welcome.
+    fn tell_it_is_open(&mut self, conversation: ConversationId, is_group: bool) {
+        if is_group {
+            self.opened.push(conversation);
+        }
     }
 }

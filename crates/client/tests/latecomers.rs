@@ -39,6 +39,24 @@ fn release_without(w: &mut World, client: usize, room: RoomId) {
     });
 }
 
+/// Lets go of what was held, the rows of the room that such a row is of behind all others.
+fn release_with_room_last(w: &mut World, client: usize, such: impl Fn(&Row) -> bool) {
+    w.release_with(client, |inputs| {
+        let mut rows: Vec<Row> = Vec::new();
+        for input in inputs.iter_mut() {
+            if let Input::Frame(_, ServerFrame::Push(Push::Rows(more))) = input {
+                rows.append(more);
+            }
+        }
+        let seqs: Vec<u64> = rows.iter().map(|row| row.seq).collect();
+        let last = rows.iter().find(|row| such(row)).unwrap().room;
+        rows.sort_by_key(|row| row.room == last);
+        rows.iter_mut().zip(seqs).for_each(|(row, seq)| row.seq = seq);
+        let socket = Socket { identity: IdentityId(0), role: Role::Inbox };
+        inputs.push(Input::Frame(socket, ServerFrame::Push(Push::Rows(rows))));
+    });
+}
+
 /// The only room that a client has.
 fn the_room(w: &World, client: usize) -> RoomId {
     let key = w.clients[client].rows.keys().find(|key| key.starts_with(b"lg")).unwrap();
@@ -111,23 +129,34 @@ fn what_a_device_said_before_it_was_given_up_is_heard_after_that_too() {
     revoke(&mut w, ben, tablet);
     w.run_for(10_000);
     // Ada hears elsewhere that it is gone before she hears what it said.
-    w.release_with(ada, |inputs| {
-        let mut rows: Vec<Row> = Vec::new();
-        for input in inputs.iter_mut() {
-            if let Input::Frame(_, ServerFrame::Push(Push::Rows(more))) = input {
-                rows.append(more);
-            }
-        }
-        let seqs: Vec<u64> = rows.iter().map(|row| row.seq).collect();
-        let is_it = |row: &&Row| matches!(row.body, RowBody::Message { message_id, .. } if message_id == said);
-        let room = rows.iter().find(is_it).unwrap().room;
-        rows.sort_by_key(|row| row.room == room);
-        rows.iter_mut().zip(seqs).for_each(|(row, seq)| row.seq = seq);
-        let socket = Socket { identity: IdentityId(0), role: Role::Inbox };
-        inputs.push(Input::Frame(socket, ServerFrame::Push(Push::Rows(rows))));
-    });
+    release_with_room_last(
+        &mut w,
+        ada,
+        |row| matches!(row.body, RowBody::Message { message_id, .. } if message_id == said),
+    );
     w.run_for(20_000);
     assert_eq!(w.texts(ada, groups[0]), ["from the tablet"]);
     assert_eq!((w.status(ada).unreadable, w.status(ada).refused), (0, 0));
     assert!(!w.clients[ada].events.iter().any(|event| matches!(event, Event::KeysChanged { .. })));
+}
+
+#[test]
+fn a_group_by_whom_another_device_has_just_written_to_is_open_on_all() {
+    let mut w = World::new(234);
+    let (ada, ben) = (w.user(1), w.user(2));
+    let tablet = link(&mut w, ben);
+    let own = the_room(&w, tablet);
+    w.hold(tablet);
+    w.send(ben, &bell(1), "hello").unwrap();
+    w.run_for(1_000);
+    let request = w.requests(ada).pop().unwrap().id;
+    w.ask(ada, Intent::Accept { request }).unwrap();
+    let members = vec![Target::Account(w.account(ben))];
+    w.ask(ada, Intent::CreateGroup { title: "Garden".into(), members }).unwrap();
+    w.run_for(1_000);
+    assert_eq!(the_group(&mut w, ben).state, ConversationState::Open);
+    // The tablet is told of the group before it hears whom the phone has written to.
+    release_with_room_last(&mut w, tablet, |row| row.room == own);
+    w.run_for(20_000);
+    assert_eq!(the_group(&mut w, tablet).state, ConversationState::Open);
 }
