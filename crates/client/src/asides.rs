@@ -1,4 +1,4 @@
-//! What was sent lately and is no text: an edit, a deletion, a reaction, a report, how one wants to be seen. Who could not read it asks
+//! What was sent lately and is no text: an edit, a deletion, a reaction, a report, how one wants to be seen, a note to own devices. Who could not read it asks
 //! for it like for a text, and gets it once more.
 //!
 //! Texts are sent again from where they lie ([`Engine::on_again_rows`]). Of the rest an *aside* says what it was about, without its
@@ -7,6 +7,7 @@
 use crate::api::ConversationId;
 use crate::engine::{Engine, Load};
 use crate::messages::parts;
+use crate::retold;
 use crate::rows::codec::record;
 use crate::rows::{decode, encode};
 use crate::state::Saying;
@@ -39,9 +40,8 @@ fn kept(saying: &Saying) -> Option<Saying> {
             saying.clone()
         }
         Saying::Hello | Saying::Accept | Saying::Roster { .. } | Saying::Profile => saying.clone(),
-        Saying::Text { .. } | Saying::Again { .. } | Saying::Leave | Saying::Own { .. } | Saying::Handover { .. } => {
-            return None;
-        }
+        Saying::Own { note } => Saying::Own { note: retold::about(note)? },
+        Saying::Text { .. } | Saying::Again { .. } | Saying::Leave | Saying::Handover { .. } => return None,
         Saying::Invitation { .. } | Saying::Join { .. } | Saying::Picture { .. } => return None,
     })
 }
@@ -60,7 +60,7 @@ impl Engine {
     /// Something goes out under this id.
     pub(crate) fn keep_aside(&mut self, conversation: ConversationId, message: MessageId, saying: &Saying) {
         let Some(saying) = kept(saying) else { return };
-        if self.aside(conversation, message).is_some() {
+        if self.aside(conversation, message).is_some() || !self.s.conversations.contains(&conversation) {
             return;
         }
         let next = self.s.asides.keys().last().map_or(0, |last| last + 1);
@@ -85,6 +85,7 @@ impl Engine {
     /// Somebody could not read this, and it is no text of ours.
     pub(crate) fn say_aside(&mut self, conversation: ConversationId, message: MessageId, rng: &mut dyn CryptoRngCore) {
         let Some(saying) = self.aside(conversation, message).cloned() else { return };
+        self.renew_early(conversation);
         match saying {
             Saying::Edit { message: about, .. }
             | Saying::Delete { message: about }
@@ -101,6 +102,15 @@ impl Engine {
                 self.say_nothing_anew(conversation, message, rng);
                 let prefix = self.message_prefix(conversation, of);
                 self.load_rows(prefix, Load::Again(conversation, of));
+            }
+            Saying::Own { note } => {
+                let notes = self.retold(&note);
+                if notes.is_empty() {
+                    self.say_nothing_anew(conversation, message, rng);
+                }
+                for note in notes {
+                    self.say_anew(conversation, message, &Saying::Own { note: encode(&note).into() }, rng);
+                }
             }
             saying => self.say_anew(conversation, message, &saying, rng),
         }

@@ -237,7 +237,10 @@ impl Engine {
             return;
         }
         if self.is_so_already(&change.action) {
-            // The answer was lost.
+            // The answer was lost, or another device did the same: then the list is as it is without what this one signed.
+            if let Some(appending) = &mut self.appending {
+                appending.link = None;
+            }
             return self.on_list_appended(Ok(Answer::Done), rng);
         }
         let time = self.server_time();

@@ -60,6 +60,7 @@ mod renewal;
 mod repair;
 mod requests;
 mod restored;
+mod retold;
 mod rules;
 mod saying;
 #[cfg(test)]

@@ -357,6 +357,9 @@ impl Engine {
         }
         let timer = stored.timer.as_ref().filter(|timer| timer.counts_from_reading()).cloned();
         let message = self.assemble(id, &stored, &notes);
+        if message.from.is_none() {
+            self.renew_early(conversation);
+        }
         if message.from.is_none() && message.deleted {
             return self.say_nothing_anew(conversation, id, rng);
         }

@@ -7,6 +7,7 @@
 //! - A renewal in a large group whose tree is cold is large, and goes to everybody. All members see the same commits, so
 //!   they keep the same account of them: past [`DAILY_BYTES`] of handshakes a day in a room, renewals wait until tomorrow.
 
+use crate::api::ConversationId;
 use crate::engine::Engine;
 use crate::state::{Phase, Room, Want};
 use parlour_proto::ids::{RoomId, UnixMillis};
@@ -19,6 +20,8 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 const TURNS_PER_DAY: u64 = 32;
 /// Among own devices there is little to be read, and nobody leaves unnoticed.
 const OWN_MS: u64 = 7 * DAY_MS;
+/// A leaf that others cannot read is renewed early, but not more often.
+const EARLY_MS: u64 = 10 * MINUTE_MS;
 /// Rooms that are renewed at one look; the rest a minute later.
 const MOST_AT_ONCE: usize = 16;
 /// In a room of fewer accounts a renewal is small, and needs no measure: nobody can keep the others from it by noise.
@@ -43,18 +46,33 @@ impl Engine {
         }
     }
 
-    /// Whether the own leaf of a room is due, and nothing else is being done there.
+    /// Somebody could not read what this device wrote. A home that was put back to what it was before uses keys a second time, which nobody
+    /// can read, and cannot know it: with a fresh leaf that is over.
+    pub(crate) fn renew_early(&mut self, conversation: ConversationId) {
+        let Some(room) = self.best_room(conversation) else { return };
+        if self.is_due(&room, EARLY_MS) {
+            self.want(room, Want::Renew);
+        }
+    }
+
+    /// Whether the own leaf of a room is old, and something was said since.
     fn is_old(&self, room: &RoomId) -> bool {
+        let Some(r) = self.s.rooms.get(room) else { return false };
+        let Some(c) = self.s.conversations.get(&r.conversation) else { return false };
+        let interval = if c.is_own { OWN_MS } else { interval(c.members.len()) };
+        (c.is_own || c.last_activity > r.renewed) && self.is_due(room, interval)
+    }
+
+    /// Whether the own leaf is as old as that, and nothing else is being done in the room.
+    fn is_due(&self, room: &RoomId, interval: u64) -> bool {
         let now = self.server_time();
         let Some(r) = self.s.rooms.get(room).filter(|r| matches!(r.phase, Phase::Live) && !r.asked_here) else {
             return false;
         };
         let Some(c) = self.s.conversations.get(&r.conversation) else { return false };
         let idle = self.s.work.get(room).is_none_or(|work| work.is_done());
-        let interval = if c.is_own { OWN_MS } else { interval(c.members.len()) };
-        let said = c.is_own || c.last_activity > r.renewed;
         let fits = c.members.len() < SMALL || r.handshakes(now) < DAILY_BYTES;
-        idle && said && now.since(r.renewed) >= interval && fits
+        idle && now.since(r.renewed) >= interval && fits
     }
 
     /// Whether a renewal of this size may go out today.

@@ -372,6 +372,24 @@ fn a_device_that_was_there_once_stays_on_the_list_however_long_it_is_away() {
 }
 
 #[test]
+fn a_device_that_two_others_give_up_at_once_is_gone_and_nobody_is_suspected() {
+    let mut w = World::new(62);
+    let ada = w.user(0);
+    let (phone, tablet) = (link(&mut w, ada), link(&mut w, ada));
+    w.run_for(25 * 3_600_000);
+    let device = devices(&mut w, tablet).into_iter().find(|device| device.this).unwrap().id;
+    for own in [ada, phone] {
+        w.start_intent(own, Intent::RevokeDevice { device });
+    }
+    w.run_for(20_000);
+    for own in [ada, phone] {
+        assert_eq!(devices(&mut w, own).len(), 2);
+        let suspects = |event: &Event| matches!(event, Event::Interference { .. } | Event::Done(_, Err(_)));
+        assert!(!w.clients[own].events.iter().any(suspects), "{:?}", w.clients[own].events);
+    }
+}
+
+#[test]
 fn a_device_that_is_away_gets_everything_when_it_is_back() {
     let mut w = World::new(6);
     let (ada, ben) = (w.user(0), w.user(1));
@@ -754,8 +772,9 @@ fn a_device_that_hears_of_a_friend_after_their_group_knows_its_title() {
     let tablet = link(&mut w, phone);
     w.send(ada, &bell(2), "shall we sing?").unwrap();
     w.run_for(5_000);
-    // The phone lets her in, and is off before the tablet can read what it says of that.
+    // The phone lets her in, and is off before the tablet can read what it says of that, or ask for it.
     w.wipe_mls(tablet);
+    w.hold(tablet);
     let request = w.requests(phone).pop().unwrap();
     w.ask(phone, Intent::Accept { request: request.id }).unwrap();
     let is_open = |w: &mut World| w.conversations(ada)[0].state == ConversationState::Open;
@@ -763,6 +782,7 @@ fn a_device_that_hears_of_a_friend_after_their_group_knows_its_title() {
         w.step();
     }
     w.stop(phone);
+    w.release(tablet);
     assert_eq!(w.conversations(ada)[0].state, ConversationState::Open);
     let members = vec![Target::Address(bell(2))];
     w.ask(ada, Intent::CreateGroup { title: "Choir".into(), members }).unwrap();

@@ -160,3 +160,29 @@ fn a_group_by_whom_another_device_has_just_written_to_is_open_on_all() {
     w.run_for(20_000);
     assert_eq!(the_group(&mut w, tablet).state, ConversationState::Open);
 }
+
+#[test]
+fn what_a_device_that_was_put_back_tells_the_others_comes_to_them() {
+    let mut w = World::new(235);
+    let (ada, ben) = (w.user(1), w.user(2));
+    let tablet = link(&mut w, ben);
+    w.run_for(3_600_000);
+    let old = w.clients[tablet].rows.clone();
+    // Enough that the keys of all that follows were used before.
+    for n in 0..12 {
+        w.ask(tablet, Intent::SetName { name: format!("Ben {n}") }).unwrap();
+        w.run_for(1_000);
+    }
+    w.clients[tablet].rows = old;
+    w.crash(tablet);
+    w.run_for(5_000);
+    w.send(tablet, &bell(1), "hello").unwrap();
+    w.run_for(5_000);
+    let request = w.requests(ada).pop().unwrap().id;
+    w.ask(ada, Intent::Accept { request }).unwrap();
+    w.say(ada, request, "welcome");
+    w.run_for(60_000);
+    let at_ben = w.only_conversation(ben);
+    assert_eq!(w.texts(ben, at_ben.id), ["hello", "welcome"]);
+    assert_eq!(at_ben.state, ConversationState::Open);
+}

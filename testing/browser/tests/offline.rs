@@ -41,6 +41,12 @@ async fn a_page_that_dies_while_it_sends_loses_and_doubles_nothing() -> Result<(
     for round in 0..8 {
         // Enter and reload in one breath: the page dies somewhere on the way.
         ana.browser.type_into("#composer", &format!("round {round} ends here")).await?;
+        // Elsewhere and back: the draft is with the engine before the conversation is read from it again.
+        let open = ana.browser.run("const open = location.hash; location.hash = '#/settings'; return open").await?;
+        ana.browser.wait_for("document.querySelector('#composer') === null").await?;
+        ana.browser.run(&format!("location.hash = {open}")).await?;
+        ana.browser.wait("#composer").await?;
+        ana.browser.wait_for("document.querySelectorAll('.said').length > 0").await?;
         ana.browser.run("document.querySelector('.sendbutton').click(); location.reload()").await?;
         ana.browser.wait("#composer").await?;
         ana.browser.wait_for("document.querySelectorAll('.said').length > 0").await?;

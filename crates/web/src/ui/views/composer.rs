@@ -345,15 +345,17 @@ impl Composer {
             Writing::Reply(id) => self.text_body(text, Some(id)),
             Writing::Edit(message) => Body::Edit { message, text },
         };
-        if !matches!(body, Body::Edit { .. }) {
-            self.text.set(String::new());
-            self.desk.put_draft(self.id, None);
-        }
         self.told.set_value(None);
         self.desk.writing.set(Writing::New);
         self.picking.set(false);
         self.timing.set(false);
+        let is_new = !matches!(body, Body::Edit { .. });
         write(self.desk, self.id, body);
+        if is_new {
+            // After the message: a page that dies in between has both, and not neither.
+            self.text.set(String::new());
+            self.desk.put_draft(self.id, None);
+        }
         dom::focus_soon("composer");
     }
 
