@@ -23,7 +23,7 @@
 use crate::api::{self, ConversationId, ConversationState, Event, Failure, Member};
 use crate::engine::Engine;
 use crate::rows::{LAZY, prefix};
-use crate::state::{Conversation, Phase, Room, Saying, Standing};
+use crate::state::{Conversation, Outgoing, Phase, Room, Saying, Standing};
 use bytes::Bytes;
 use parlour_proto::frames::AccountRef;
 use parlour_proto::ids::RoomId;
@@ -150,7 +150,8 @@ impl Engine {
         let items: Vec<u64> = self.s.outgoing_of(from).map(|(at, _)| at).collect();
         for at in items {
             if let Some(item) = self.s.outgoing.remove(&(from, at)) {
-                self.queue(into, item);
+                // The keys of the other one go with it.
+                self.queue(into, Outgoing { key: 0, ..item });
             }
         }
         for (_, conversation, _) in self.send_intents.iter_mut().filter(|(_, id, _)| *id == from) {

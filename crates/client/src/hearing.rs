@@ -239,17 +239,33 @@ impl Engine {
         }
         let Some(contact) = self.s.contacts.get_mut(from) else { return true };
         if hello.accepts && asked_them {
-            contact.befriended = true;
-            if let Some(r) = self.s.rooms.get_mut(&room) {
-                r.open_there = true;
-            }
-            self.opened.push(conversation);
-            self.weigh(conversation);
+            self.opened_there(conversation, room, from);
         } else if asked_them && open_here {
             contact.befriended = true;
         }
         self.tell_conversation(conversation);
         true
+    }
+
+    /// They let us in.
+    fn opened_there(&mut self, conversation: ConversationId, room: RoomId, by: &AccountRef) {
+        if let Some(contact) = self.s.contacts.get_mut(by) {
+            contact.befriended = true;
+        }
+        if let Some(r) = self.s.rooms.get_mut(&room) {
+            r.open_there = true;
+        }
+        self.opened.push(conversation);
+        self.weigh(conversation);
+    }
+
+    /// Who answers has let us in, though an old copy of this device's state does not know it.
+    fn has_answered(&mut self, conversation: ConversationId, room: RoomId, by: &AccountRef) {
+        let asked_them = self.s.rooms.get(&room).is_some_and(|r| !r.asked_here && !r.open_there);
+        let waits = self.standing(conversation) == Some(ConversationState::Asked) && !self.is_group_room(&room);
+        if asked_them && waits && !self.s.joins.contains(&conversation) {
+            self.opened_there(conversation, room, by);
+        }
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one message")]
@@ -312,6 +328,9 @@ impl Engine {
         }
         if matches!(said, Heard::Text { .. } | Heard::Edit { .. }) {
             self.has_said(conversation, row.room, from);
+            if self.me().is_some_and(|me| me.account != *from) {
+                self.has_answered(conversation, row.room, from);
+            }
         }
         match said {
             Heard::Text { text, in_reply_to, ends } => {

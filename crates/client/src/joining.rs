@@ -124,7 +124,11 @@ impl Engine {
         let open_there = !by_us || is_own || expected.is_none_or(|expected| expected.open_there);
         let said_hello = is_own || !open_there || (is_group && !by_us);
         let first = || (false, Vec::new(), Vec::new(), group.epoch());
-        let (hello_sent, unreadable, missing, since) = again.unwrap_or_else(first);
+        let (hello_sent, unreadable, missing, mut since) = again.unwrap_or_else(first);
+        if self.s.rooms.get(&row.room).is_some_and(|r| matches!(r.phase, Phase::Left)) {
+            // What was said while we were out is not for us.
+            since = group.epoch();
+        }
         // They may answer us, or want into a group by a link of ours: what they say first tells (see `hear_hello`).
         let opens = opens && (is_group || by_us || !asked || !self.waits_for(conversation));
         let may_hand_over = is_group && !by_us && self.make_room_before(conversation);

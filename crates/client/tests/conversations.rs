@@ -129,6 +129,26 @@ fn an_invite_reaches_without_a_handle() {
 }
 
 #[test]
+fn what_is_written_by_an_invite_to_who_was_asked_already_is_kept_until_they_answer() {
+    let mut w = World::new(9);
+    let (ada, ben) = (w.user(1), w.user(2));
+    w.send(ada, &bell(2), "first").unwrap();
+    w.run_for(2_000);
+    let Ok(Reply::Invite { text, .. }) = w.ask(ben, Intent::CreateInvite { uses: 1, ttl_s: 3600 }) else { panic!() };
+    w.ask(ada, Intent::Send { to: Target::Invite(text), body: support::body("second") }).unwrap();
+    w.run_for(2_000);
+    let at_ada = w_only(&mut w, ada);
+    assert_eq!(w.texts(ada, at_ada), ["first", "second"]);
+    w.crash(ada);
+    w.run_for(2_000);
+    assert_eq!(w.texts(ada, at_ada), ["first", "second"]);
+    let request = w.requests(ben).pop().unwrap().id;
+    w.ask(ben, Intent::Accept { request }).unwrap();
+    w.run_for(5_000);
+    assert_eq!(w.texts(ben, request), ["first", "second"]);
+}
+
+#[test]
 fn replies_edits_deletions_reactions_and_reports() {
     let mut w = World::new(6);
     let (ada, ben) = (w.user(1), w.user(2));

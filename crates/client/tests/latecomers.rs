@@ -186,3 +186,25 @@ fn what_a_device_that_was_put_back_tells_the_others_comes_to_them() {
     assert_eq!(w.texts(ben, at_ben.id), ["hello", "welcome"]);
     assert_eq!(at_ben.state, ConversationState::Open);
 }
+
+#[test]
+fn what_was_said_while_somebody_was_out_is_not_for_them_when_they_are_back() {
+    let (mut w, users, groups) = group(235, 3);
+    let (ada, ben, cid) = (users[0], users[1], users[2]);
+    w.say(ben, groups[1], "for all");
+    w.run_for(5_000);
+    let member = w.account(cid);
+    w.ask(ada, Intent::RemoveMember { conversation: groups[0], member: member.clone() }).unwrap();
+    w.run_for(5_000);
+    // Ben writes before he hears that cid is back: it comes to cid after the Welcome.
+    w.hold(ben);
+    w.ask(ada, Intent::AddMembers { conversation: groups[0], members: vec![Target::Account(member)] }).unwrap();
+    w.run_for(5_000);
+    w.say(ben, groups[1], "without cid");
+    w.run_for(5_000);
+    w.release(ben);
+    w.run_for(20_000);
+    assert_eq!(w.texts(ada, groups[0]), ["for all", "without cid"]);
+    assert_eq!(w.texts(cid, groups[2]), ["for all"]);
+    assert_eq!(w.status(cid).unreadable, 0);
+}

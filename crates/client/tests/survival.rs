@@ -615,3 +615,26 @@ fn what_waited_for_two_commits_is_heard_once() {
     assert_eq!((w.status(ben).unreadable, w.status(ben).refused), (0, 0));
     assert!(!w.clients[ben].events.iter().any(|event| matches!(event, Event::Interference { .. })));
 }
+
+#[test]
+fn who_answers_has_let_one_in_though_an_old_copy_does_not_know_it() {
+    let mut w = World::new(140);
+    let (ada, ben) = (w.user(1), w.user(2));
+    w.send(ada, &bell(2), "hello").unwrap();
+    w.run_for(5_000);
+    let copied = w.clients[ada].rows.clone();
+    let request = w.requests(ben).pop().unwrap().id;
+    w.ask(ben, Intent::Accept { request }).unwrap();
+    w.run_for(5_000);
+    w.clients[ada].rows = copied;
+    w.crash(ada);
+    w.run_for(5_000);
+    assert_eq!(w.only_conversation(ada).state, ConversationState::Asked);
+    w.say(ben, request, "hi");
+    w.run_for(5_000);
+    let at_ada = w.only_conversation(ada);
+    assert_eq!(at_ada.state, ConversationState::Open);
+    w.say(ada, at_ada.id, "how are you");
+    w.run_for(5_000);
+    assert_eq!(w.texts(ben, request), ["hello", "hi", "how are you"]);
+}

@@ -190,17 +190,18 @@ impl Director {
     }
 
     fn link_account(&mut self, seat: usize, step: &Step) -> Option<()> {
-        let (me, home) = (self.book.seats[seat].person, self.book.seats[seat].home);
+        let home = self.book.seats[seat].home;
         let others: Vec<usize> = (0..self.book.seats.len()).filter(|other| self.is_there(*other)).collect();
         let shows = *others.get(step.with as usize % others.len())?;
         let other = self.book.seats[shows].person;
         let is_here = |person| self.book.seats.iter().any(|seat| seat.home == home && seat.person == person);
-        if self.book.seats[shows].home == home || is_here(other) || self.have_met(me, other) {
+        let mine: Vec<usize> =
+            self.book.seats.iter().filter(|seat| seat.home == home).map(|seat| seat.person).collect();
+        let met = mine.iter().any(|one| self.have_met(*one, other));
+        if self.book.seats[shows].home == home || is_here(other) || met {
             return None;
         }
         // They are one human from now on, whatever comes of it.
-        let mine: Vec<usize> =
-            self.book.seats.iter().filter(|seat| seat.home == home).map(|seat| seat.person).collect();
         for one in mine {
             self.book.same.insert((one.min(other), one.max(other)));
         }

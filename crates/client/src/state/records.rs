@@ -360,7 +360,7 @@ record! {
         unreadable: Vec<MessageId>,
         /// Messages asked for again.
         missing: Vec<MessageId>,
-        /// The epoch in which this device came in first: what was written before was not for it.
+        /// The epoch in which this device came in, first or after it was out: what was written before was not for it.
         since: u64,
         /// Own other devices that have a leaf here.
         own_devices: Vec<DeviceId>,
