@@ -291,7 +291,7 @@ impl Engine {
             Err(problem) if problem.code == Code::BadDeviceList && appending.tries < MOST_TRIES => {
                 // Another device's change came first: fetched, then signed again.
                 self.list_wanted = true;
-                self.appending = Some(appending);
+                self.appending = Some(Appending { link: None, ..appending });
             }
             Err(problem) => {
                 self.list_done(appending.intent, Err(Failure::Refused(problem)));
