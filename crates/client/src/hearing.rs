@@ -152,6 +152,11 @@ impl Engine {
         let is_own = self.s.conversations.get(&conversation).is_some_and(|c| c.is_own);
         match said {
             Heard::Own(note) if is_own => self.hear_note(device, &note, rng),
+            // What was delivered to another device is nothing to this one.
+            Heard::Reports(reports) => {
+                let missing = reports.into_iter().filter(|report| report.status == Status::Error).collect::<Vec<_>>();
+                self.hear_reports(conversation, &me, &missing);
+            }
             _ if is_own => {}
             Heard::Text { text, in_reply_to, ends } => {
                 let empty = Heard::Text { text: String::new(), in_reply_to: None, ends: None };
@@ -170,12 +175,8 @@ impl Engine {
                 let said = Said { text, in_reply_to, time: row.time, evidence, stamp, timer, expires };
                 self.hear_again(conversation, row.room, original, None, said);
             }
-            // What was delivered to another device, and how we want to be seen.
+            // How we want to be seen.
             Heard::Profile { .. } | Heard::Own(_) | Heard::Invitation(_) | Heard::Join(_) => {}
-            Heard::Reports(reports) => {
-                let missing = reports.into_iter().filter(|report| report.status == Status::Error).collect::<Vec<_>>();
-                self.hear_reports(conversation, &me, &missing);
-            }
             said => self.hear_said(row, conversation, message, &me, said, evidence, stamp, rng),
         }
     }
