@@ -181,6 +181,17 @@ impl Engine {
             && crate::leaves::key_of(links, &device).is_some_and(|key| member.verify(&key).is_ok())
     }
 
+    /// Whether a device of our own signed this leaf that was on our list and is not any more.
+    pub(crate) fn was_ours(&self, member: &Member) -> bool {
+        let me = self.me().filter(|me| proto_account(member.account()).as_ref() == Some(&me.account));
+        let device = DeviceId(member.device());
+        me.is_some_and(|me| {
+            let key =
+                crate::leaves::key_of(&me.links, &device).filter(|_| crate::leaves::was_removed(&me.links, &device));
+            key.is_some_and(|key| member.verify(&key).is_ok())
+        })
+    }
+
     /// Whom this address named before.
     pub(crate) fn account_of_address(&self, address: &Address) -> Option<AccountRef> {
         let key = address_key(address);

@@ -213,6 +213,8 @@ pub struct Engine {
     pub(crate) noticed: Sorted<(RoomId, DeviceId), UnixMillis>,
     /// What devices were told of the rooms that they are to come into.
     pub(crate) told_rooms: Sorted<(RoomId, DeviceId), UnixMillis>,
+    /// Rooms that this device is not in though other own devices may be, and when it says so next.
+    pub(crate) outside: Sorted<RoomId, UnixMillis>,
     /// A page is being read for this device.
     pub(crate) copying: Option<DeviceId>,
     /// Something is being read for this entry of what is to be handed over.
@@ -327,6 +329,7 @@ impl Engine {
             turn: None,
             noticed: Sorted::new(),
             told_rooms: Sorted::new(),
+            outside: Sorted::new(),
             copying: None,
             handing_over: None,
             doors_to_renew: Vec::new(),
@@ -494,6 +497,7 @@ impl Engine {
                 self.settle_profiles(rng);
                 self.settle_seen(rng);
                 self.settle_missed(rng);
+                self.settle_outside(rng);
                 self.settle_drafts(rng);
                 self.settle_transfers(rng);
                 self.settle_handing(rng);

@@ -204,9 +204,9 @@ impl Engine {
         Step::Done
     }
 
-    /// A row whose key was used before: nothing is stored under its id, so it is new to us.
+    /// A row whose key was used before: if no message is stored under its id, it is new to us.
     pub(crate) fn on_seen_rows(&mut self, room: RoomId, message: MessageId, rows: &[(Vec<u8>, Vec<u8>)]) {
-        if rows.is_empty() {
+        if !crate::messages::is_stored(rows) {
             self.unreadable(room, message, "its key was used before, and nothing is stored under its id");
         } else if !self.is_recently_restored() {
             self.interfered_in(&room, Interference::Repeated);

@@ -67,6 +67,10 @@ impl Engine {
             self.s.packages.remove(&member_key.0);
         }
         let member: zeroize::Zeroizing<Vec<u8>> = group.member_key_pair().to_bytes().to_vec().into();
+        if self.was_ours(&added_by) {
+            // Taken off our list since: another device of ours brings us in, if the room is one of theirs.
+            return self.lost_place(row.room);
+        }
         let by = proto_account(added_by.account());
         let Some(by) = by.filter(|_| self.trust(&added_by) != Trust::Wrong) else {
             tracing::warn!("a welcome by somebody who is not who they say");

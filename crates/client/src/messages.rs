@@ -323,8 +323,7 @@ impl Engine {
     }
 
     pub(crate) fn on_lost_rows(&mut self, conversation: ConversationId, lost: Lost, rows: &[Pair]) {
-        let is_here = rows.iter().any(|(key, _)| matches!(key.get(NOTE_KIND), Some(&(b'0' | HANDED | b'x'))));
-        if is_here || !self.s.conversations.contains(&conversation) {
+        if is_stored(rows) || !self.s.conversations.contains(&conversation) {
             return;
         }
         let Lost { message, room, from, said } = lost;
@@ -406,6 +405,11 @@ pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
 /// Where the kind stands in the key of a message's row: class, kind, identity, conversation, message.
 const NOTE_KIND: usize = 1 + 1 + 2 + 16 + 16;
+
+/// Whether a message is among what is stored under its id, or was; what others noted on it may be there before.
+pub(crate) fn is_stored(rows: &[Pair]) -> bool {
+    rows.iter().any(|(key, _)| matches!(key.get(NOTE_KIND), Some(&(b'0' | HANDED | b'x'))))
+}
 
 /// The kind of a message's row that somebody handed over.
 const HANDED: u8 = b'h';

@@ -116,6 +116,8 @@ choice! {
         25 Keeper,
         /// Somebody's picture.
         9 Face { account: AccountRef, picture: StoredPicture, },
+        /// Rooms that the one who says it is not in, though told of them: the others may think that it is.
+        34 Outside { rooms: Vec<RoomId>, },
         /// A group's picture.
         23 GroupFace { place: Place, picture: StoredPicture, },
     }
@@ -370,6 +372,7 @@ impl Engine {
             Note::Keeping { history, .. } => self.keep_history(history),
             Note::Showing { device, showing } => self.hear_showing(device, showing),
             Note::Ask { place, messages } => self.hear_ask(from, &place, messages),
+            Note::Outside { rooms } => rooms.into_iter().for_each(|room| self.hear_outside(from, room)),
             Note::Face { account, picture } => self.hear_face(&account, &picture),
             Note::GroupFace { place, picture } => self.hear_group_picture(&place, &picture),
             Note::Guest { group, account, since, back } => self.hear_guest(&group, account, since, back),

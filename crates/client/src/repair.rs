@@ -141,7 +141,8 @@ impl Engine {
         let waited = self.now.since(self.outside_since(room));
         let patience = if thrown_out { VOID_PATIENCE_MS } else { PATIENCE_MS };
         if waited >= patience {
-            return self.leave_room(&room);
+            self.leave_room(&room);
+            return self.lost_place(room);
         }
         self.behind.remove(&room);
         self.later(Purpose::Log(room), (waited / 2).clamp(LOOK_MS, LONGEST_LOOK_MS));

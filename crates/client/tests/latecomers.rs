@@ -208,3 +208,80 @@ fn what_was_said_while_somebody_was_out_is_not_for_them_when_they_are_back() {
     assert_eq!(w.texts(cid, groups[2]), ["for all"]);
     assert_eq!(w.status(cid).unreadable, 0);
 }
+
+#[test]
+fn a_device_whose_old_copy_knows_no_place_in_a_group_is_brought_in_again() {
+    let (mut w, users, groups) = group(236, 2);
+    let (ada, ben) = (users[0], users[1]);
+    let tablet = link(&mut w, ben);
+    let copied = w.clients[tablet].rows.clone();
+    let member = w.account(ben);
+    w.ask(ada, Intent::RemoveMember { conversation: groups[0], member: member.clone() }).unwrap();
+    w.run_for(5_000);
+    w.ask(ada, Intent::AddMembers { conversation: groups[0], members: vec![Target::Account(member)] }).unwrap();
+    w.run_for(20_000);
+    w.clients[tablet].rows = copied;
+    w.crash(tablet);
+    w.run_for(2_000);
+    w.say(ada, groups[0], "meanwhile");
+    w.run_for(900_000);
+    w.say(ada, groups[0], "hello");
+    w.run_for(5_000);
+    let at_tablet = the_group(&mut w, tablet);
+    assert_eq!(at_tablet.state, ConversationState::Open);
+    assert_eq!(w.texts(tablet, at_tablet.id), ["meanwhile", "hello"]);
+    w.say(tablet, at_tablet.id, "from the tablet");
+    w.run_for(5_000);
+    assert_eq!(w.texts(ada, groups[0]), ["meanwhile", "hello", "from the tablet"]);
+}
+
+#[test]
+fn a_device_whose_old_copy_knows_nothing_of_a_conversation_is_brought_in_again() {
+    let mut w = World::new(237);
+    let (ada, ben) = (w.user(1), w.user(2));
+    let tablet = link(&mut w, ben);
+    let copied = w.clients[tablet].rows.clone();
+    w.send(ben, &bell(1), "may I?").unwrap();
+    w.run_for(20_000);
+    w.clients[tablet].rows = copied;
+    w.crash(tablet);
+    w.run_for(2_000);
+    let request = w.requests(ada).pop().unwrap().id;
+    w.ask(ada, Intent::Accept { request }).unwrap();
+    w.run_for(5_000);
+    w.say(ada, request, "you may");
+    w.run_for(5_000);
+    // Told of it, and not in it.
+    assert_ne!(w.only_conversation(tablet).state, ConversationState::Open);
+    w.run_for(120_000);
+    let at_tablet = w.only_conversation(tablet);
+    assert_eq!(at_tablet.state, ConversationState::Open);
+    assert_eq!(w.texts(tablet, at_tablet.id), ["may I?", "you may"]);
+    w.say(tablet, at_tablet.id, "thanks");
+    w.run_for(5_000);
+    assert_eq!(w.texts(ada, request), ["may I?", "you may", "thanks"]);
+}
+
+#[test]
+fn a_device_that_was_brought_in_by_one_that_is_gone_is_brought_in_again() {
+    let mut w = World::new(238);
+    let (ada, ben) = (w.user(1), w.user(2));
+    let (tablet, third) = (link(&mut w, ben), link(&mut w, ben));
+    w.offline(tablet);
+    w.send(third, &bell(1), "may I?").unwrap();
+    w.run_for(20_000);
+    revoke(&mut w, ben, third);
+    w.run_for(20_000);
+    let request = w.requests(ada).pop().unwrap().id;
+    w.ask(ada, Intent::Accept { request }).unwrap();
+    w.run_for(20_000);
+    w.online(tablet);
+    w.run_for(120_000);
+    w.say(ada, request, "you may");
+    w.run_for(5_000);
+    let at_tablet = w.only_conversation(tablet);
+    assert_eq!(at_tablet.state, ConversationState::Open);
+    assert_eq!(w.texts(tablet, at_tablet.id), ["may I?", "you may"]);
+    assert_eq!(w.status(tablet).unreadable, 0);
+    assert!(!w.clients[tablet].events.iter().any(|event| matches!(event, Event::Interference { .. })));
+}

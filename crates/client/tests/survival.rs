@@ -638,3 +638,42 @@ fn who_answers_has_let_one_in_though_an_old_copy_does_not_know_it() {
     w.run_for(5_000);
     assert_eq!(w.texts(ben, request), ["hello", "hi", "how are you"]);
 }
+
+#[test]
+fn what_an_old_copy_says_is_asked_for_though_somebody_else_has_read_it() {
+    let (mut w, users, groups) = group(141, 3);
+    let (ada, ben, cid) = (users[0], users[1], users[2]);
+    let copied = w.clients[ada].rows.clone();
+    // Cid never gets what ada says first, with a key that she uses again: he can read what she says then.
+    w.hold(cid);
+    let first = w.say(ada, groups[0], "one");
+    w.run_for(2_000);
+    w.release_with(cid, |inputs| {
+        for input in inputs {
+            if let Input::Frame(_, ServerFrame::Push(Push::Rows(rows))) = input {
+                rows.retain(|row| !matches!(row.body, RowBody::Message { message_id, .. } if message_id == first));
+            }
+        }
+    });
+    w.clients[ada].rows = copied;
+    w.crash(ada);
+    w.run_for(2_000);
+    w.hold(ben);
+    w.say(ada, groups[0], "two");
+    w.run_for(2_000);
+    assert_eq!(w.texts(cid, groups[2]), ["two"]);
+    // Ben gets it together with what the others report of it.
+    w.release_with(ben, |inputs| {
+        let mut all = Vec::new();
+        for input in inputs.iter_mut() {
+            if let Input::Frame(_, ServerFrame::Push(Push::Rows(rows))) = input {
+                all.append(rows);
+            }
+        }
+        let socket = Socket { identity: IdentityId(0), role: Role::Inbox };
+        inputs.push(Input::Frame(socket, ServerFrame::Push(Push::Rows(all))));
+    });
+    w.run_for(20_000);
+    assert_eq!(w.texts(ben, groups[1]), ["one", "two"]);
+    assert!(!w.clients[ben].events.iter().any(|event| matches!(event, Event::Interference { .. })));
+}

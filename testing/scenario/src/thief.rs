@@ -77,8 +77,21 @@ fn read_only(path: &Path) -> Result<rusqlite::Connection> {
     Ok(database)
 }
 
+/// Keeps the log of a server that rests from being written back, until the connection is dropped: the database stays as it is, and
+/// what comes after is in the log, all of it.
+///
+/// # Errors
+/// When the database cannot be read, or something is in its log.
+pub fn hold_log(data: &Path) -> Result<rusqlite::Connection> {
+    let reader = read_only(&data.join("store.db"))?;
+    reader.execute_batch("BEGIN")?;
+    reader.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, u32>(0))?;
+    ensure!(std::fs::metadata(data.join("store.db-wal"))?.len() == 0, "there is something in the log");
+    Ok(reader)
+}
+
 impl Loot {
-    /// Copies the database and its log, and adds what they tell.
+    /// Copies the database and its log, and adds what they tell: of a server that rests, or whose log is [held](hold_log).
     ///
     /// # Errors
     /// When they cannot be read.

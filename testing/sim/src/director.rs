@@ -96,6 +96,8 @@ impl Director {
     /// The same, telling all that happens if that is wanted.
     #[must_use]
     pub fn traced(seed: u64, plant: Option<Plant>, traced: bool) -> Self {
+        // OpenMLS seals for several members at once: on one thread each draws the same randomness in every run.
+        rayon::ThreadPoolBuilder::new().num_threads(1).build_global().ok();
         let mut director = Self {
             w: World::new(seed, plant),
             book: Book::default(),

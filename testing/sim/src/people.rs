@@ -177,8 +177,10 @@ impl Director {
         self.w.homes[home].synced = true;
         self.w.homes[home].intent(Intent::Sync);
         self.sit(person, home, identity);
-        // What was said before comes by the history, not by the rooms.
-        self.book.seats.last_mut()?.since = u64::MAX;
+        // What was said before comes by the history, not by the rooms; and what one device has forgotten, the other is not told.
+        let restored = self.book.seats[shows].restored;
+        let new = self.book.seats.last_mut()?;
+        (new.since, new.restored) = (u64::MAX, restored);
         Some(())
     }
 

@@ -1,0 +1,82 @@
+//! Rooms in which the other own devices are, and which this one is not in though they think so: its state is an old copy, or who
+//! brought it in was taken off the list before it came there. It cannot knock, for the server does not know the key that it has.
+//!
+//! It says so in the room of own devices when that lasts. The oldest other one that is in the room takes its leaf out, and brings it
+//! in again like a device that is new ([`crate::leaves`]).
+
+use crate::engine::Engine;
+use crate::history::chunks;
+use crate::own::{NOTE_BYTES, Note};
+use crate::state::{Expected, Want};
+use parlour_proto::ids::{DeviceId, RoomId};
+use rand_core::CryptoRngCore;
+
+/// A Welcome may be under way so long.
+const PATIENCE_MS: u64 = 60_000;
+/// Nobody may have been there to hear it.
+const AGAIN_MS: u64 = 24 * 3_600_000;
+
+impl Engine {
+    /// This device is out of a room in which others of this account may be.
+    pub(crate) fn lost_place(&mut self, room: RoomId) {
+        if self.other_devices().is_empty() {
+            return;
+        }
+        if let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) {
+            self.s.expected.insert(room, Expected { conversation, open_there: true });
+        }
+        self.outside.insert(room, self.now);
+        self.again = true;
+    }
+
+    /// Tells the others, when it lasts.
+    pub(crate) fn settle_outside(&mut self, rng: &mut dyn CryptoRngCore) {
+        if !self.drained || self.own_room().is_none() || self.other_devices().is_empty() {
+            return;
+        }
+        let due = self.now.plus_ms(PATIENCE_MS);
+        for room in self.s.expected.keys() {
+            if self.outside.get(&room).is_none() {
+                self.outside.insert(room, due);
+            }
+        }
+        let mut said = Vec::new();
+        let rooms: Vec<_> = self.outside.iter().map(|(room, due)| (*room, *due)).collect();
+        for (room, due) in rooms {
+            if self.is_in(&room) {
+                self.outside.remove(&room);
+            } else if self.now >= due {
+                self.outside.insert(room, self.now.plus_ms(AGAIN_MS));
+                said.push(room);
+            } else {
+                self.wake_at(due);
+            }
+        }
+        for rooms in chunks(said, NOTE_BYTES, |room| room.0.len()) {
+            self.say_own(&Note::Outside { rooms }, rng);
+        }
+    }
+
+    /// Whether nothing is missing here: we are in it, or in another room of its conversation, or that is gone.
+    fn is_in(&self, room: &RoomId) -> bool {
+        let here = self.s.rooms.get(room);
+        let conversation = self.s.expected.get(room).map(|expected| expected.conversation);
+        here.is_some_and(|r| r.usable())
+            || conversation.is_some_and(|id| !self.s.conversations.contains(&id) || self.best_room(id).is_some())
+    }
+
+    /// Another own device is not in a room: it is brought in again.
+    pub(crate) fn hear_outside(&mut self, from: DeviceId, room: RoomId) {
+        let Some(me) = self.me().map(|me| (me.account.clone(), me.device)) else { return };
+        let (account, this) = me;
+        let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) else { return };
+        let Some(room) = self.best_room(conversation) else { return };
+        let there = self.s.rooms.get(&room).map(|r| r.own_devices.clone()).unwrap_or_default();
+        let mut others = self.listed().iter().map(|device| device.id).filter(|id| *id != from);
+        let first = others.find(|id| *id == this || there.contains(id));
+        if first == Some(this) && there.contains(&from) {
+            self.told_rooms.remove(&(room, from));
+            self.want(room, Want::Gone { account, devices: vec![from] });
+        }
+    }
+}
