@@ -1,5 +1,5 @@
-//! What was sent lately and is no text: an edit, a deletion, a reaction, a report, how one wants to be seen, a note to own devices. Who could not read it asks
-//! for it like for a text, and gets it once more.
+//! What was sent lately and is no text: an edit, a deletion, a reaction, a report, how one wants to be seen, a note to own devices
+//! ([`retold`]). Who could not read it asks for it like for a text, and gets it once more.
 //!
 //! Texts are sent again from where they lie ([`Engine::on_again_rows`]). Of the rest an *aside* says what it was about, without its
 //! words: they are looked up among the messages, as they are by then. The newest [`MOST`] of an identity are kept.
@@ -60,7 +60,7 @@ impl Engine {
     /// Something goes out under this id.
     pub(crate) fn keep_aside(&mut self, conversation: ConversationId, message: MessageId, saying: &Saying) {
         let Some(saying) = kept(saying) else { return };
-        if self.aside(conversation, message).is_some() || !self.s.conversations.contains(&conversation) {
+        if self.aside(conversation, message).is_some() {
             return;
         }
         let next = self.s.asides.keys().last().map_or(0, |last| last + 1);

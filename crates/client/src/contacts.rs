@@ -163,33 +163,24 @@ impl Engine {
         }
     }
 
+    /// The changes of an account's list, our own or a contact's.
+    fn links_of(&self, account: &AccountRef) -> &[Bytes] {
+        match self.me().filter(|me| me.account == *account) {
+            Some(me) => &me.links,
+            None => self.s.contacts.get(account).map_or(&[], |contact| &contact.links),
+        }
+    }
+
     /// Whether the pinned list says that this device is gone.
     pub(crate) fn was_removed(&self, account: &AccountRef, device: &DeviceId) -> bool {
-        let links = match self.me().filter(|me| me.account == *account) {
-            Some(me) => Some(&me.links),
-            None => self.s.contacts.get(account).map(|contact| &contact.links),
-        };
-        links.is_some_and(|links| crate::leaves::was_removed(links, device))
+        crate::leaves::was_removed(self.links_of(account), device)
     }
 
-    /// Whether a contact's device signed this leaf that was on their list and is not any more.
-    pub(crate) fn was_signed(&self, member: &Member) -> bool {
-        let contact = proto_account(member.account()).and_then(|account| self.s.contacts.get(&account));
+    /// Whether a device signed this leaf that was on its account's list and is not any more.
+    pub(crate) fn was_signed(&self, account: &AccountRef, member: &Member) -> bool {
         let device = DeviceId(member.device());
-        let links = contact.map_or(&[][..], |contact| &contact.links);
-        crate::leaves::was_removed(links, &device)
-            && crate::leaves::key_of(links, &device).is_some_and(|key| member.verify(&key).is_ok())
-    }
-
-    /// Whether a device of our own signed this leaf that was on our list and is not any more.
-    pub(crate) fn was_ours(&self, member: &Member) -> bool {
-        let me = self.me().filter(|me| proto_account(member.account()).as_ref() == Some(&me.account));
-        let device = DeviceId(member.device());
-        me.is_some_and(|me| {
-            let key =
-                crate::leaves::key_of(&me.links, &device).filter(|_| crate::leaves::was_removed(&me.links, &device));
-            key.is_some_and(|key| member.verify(&key).is_ok())
-        })
+        let key = crate::leaves::key_of(self.links_of(account), &device);
+        self.was_removed(account, &device) && key.is_some_and(|key| member.verify(&key).is_ok())
     }
 
     /// Whom this address named before.

@@ -52,7 +52,7 @@ impl Engine {
             self.count_unreadable("no content that can be understood");
             return self.interfered_in(&row.room, Interference::Forged);
         };
-        if self.was_signed(&heard.sender) {
+        if self.s.contacts.contains(&from) && self.was_signed(&from, &heard.sender) {
             // Said before it was taken off the list, or after: another device of theirs says it again if it holds.
             // A report that is gone with its device is missed by nobody.
             if said.is_shown() {

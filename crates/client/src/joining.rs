@@ -67,11 +67,14 @@ impl Engine {
             self.s.packages.remove(&member_key.0);
         }
         let member: zeroize::Zeroizing<Vec<u8>> = group.member_key_pair().to_bytes().to_vec().into();
-        if self.was_ours(&added_by) {
+        let by = proto_account(added_by.account());
+        let me = self.me().map(|me| me.account.clone());
+        if let Some(me) = me.as_ref().filter(|me| by.as_ref() == Some(*me))
+            && self.was_signed(me, &added_by)
+        {
             // Taken off our list since: another device of ours brings us in, if the room is one of theirs.
             return self.lost_place(row.room);
         }
-        let by = proto_account(added_by.account());
         let Some(by) = by.filter(|_| self.trust(&added_by) != Trust::Wrong) else {
             tracing::warn!("a welcome by somebody who is not who they say");
             self.count_unreadable("a welcome by somebody who is not who they say");
@@ -80,7 +83,6 @@ impl Engine {
             return;
         };
         let policy = group.policy().clone();
-        let me = self.me().map(|me| me.account.clone());
         let mut others: Vec<AccountRef> = group.members().iter().filter_map(|m| proto_account(m.account())).collect();
         others.sort();
         others.dedup();

@@ -20,10 +20,10 @@ pub(crate) fn about(note: &[u8]) -> Option<Bytes> {
             typing: false,
         },
         Note::Contacts { contacts } => {
-            Note::Contacts { contacts: contacts.into_iter().map(|shared| name_of(shared.account)).collect() }
+            Note::Contacts { contacts: contacts.into_iter().map(|shared| only_account(shared.account)).collect() }
         }
         Note::Conversations { conversations } => Note::Conversations {
-            conversations: conversations.into_iter().map(|shared| place_of(shared.place)).collect(),
+            conversations: conversations.into_iter().map(|shared| only_place(shared.place)).collect(),
         },
         Note::Draft { place, .. } => Note::Draft { place, text: None },
         Note::Backup { .. } => Note::Backup { public: Bytes::new(), key: None },
@@ -33,7 +33,7 @@ pub(crate) fn about(note: &[u8]) -> Option<Bytes> {
     Some(encode(&about).into())
 }
 
-fn name_of(account: AccountRef) -> Shared {
+fn only_account(account: AccountRef) -> Shared {
     Shared {
         account,
         root: [0; 32],
@@ -48,7 +48,7 @@ fn name_of(account: AccountRef) -> Shared {
     }
 }
 
-fn place_of(place: Place) -> SharedConversation {
+fn only_place(place: Place) -> SharedConversation {
     SharedConversation {
         place,
         is_group: false,

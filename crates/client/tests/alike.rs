@@ -65,18 +65,6 @@ fn person(w: &mut World, app: &str, number: u32) -> (usize, String) {
     (client, format!("{handle}@{app}"))
 }
 
-fn tablet(w: &mut World, of: usize) -> usize {
-    let Ok(Reply::LinkCode { code, .. }) = w.ask(of, Intent::OfferLink) else { panic!() };
-    let new = w.home();
-    w.start_intent(new, Intent::Link { code, name: "Tablet".into() });
-    w.run();
-    w.ask(of, Intent::ConfirmLink { yes: true }).unwrap();
-    w.run();
-    w.sync(new);
-    w.run_for(20_000);
-    new
-}
-
 fn say(w: &mut World, who: usize, to: ConversationId, body: Body) -> MessageId {
     match w.ask(who, Intent::Send { to: Target::Conversation(to), body }) {
         Ok(Reply::Queued { message, .. }) => message,
@@ -112,7 +100,7 @@ fn life(one_app: &str, other_app: &str) -> Trace {
     }
     w.online(ben);
     trace.look(&mut w, "away and back", &both);
-    let second = tablet(&mut w, ada);
+    let second = link(&mut w, ada);
     let three = [ada, ben, second];
     let at_second = w.only_conversation(second).id;
     w.say(second, at_second, "from the tablet");

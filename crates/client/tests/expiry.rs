@@ -89,19 +89,6 @@ fn shows_anywhere(rows: &Rows, text: &str) -> bool {
     rows.values().any(|value| value.windows(text.len()).any(|part| part == text.as_bytes()))
 }
 
-fn link(w: &mut World, old: usize) -> usize {
-    let Ok(Reply::LinkCode { code, .. }) = w.ask(old, Intent::OfferLink) else { panic!() };
-    let new = w.home();
-    let joining = w.start_intent(new, Intent::Link { code, name: "Tablet".into() });
-    w.run();
-    w.ask(old, Intent::ConfirmLink { yes: true }).unwrap();
-    w.run();
-    assert!(matches!(w.reply(new, joining), Some(Ok(Reply::Linked { .. }))));
-    w.sync(new);
-    w.run_for(20_000);
-    new
-}
-
 fn other_app(w: &mut World, app: &str, handle: &str) -> usize {
     let client = w.home();
     w.ask(client, sign_up(app, handle)).unwrap();

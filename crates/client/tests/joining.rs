@@ -70,14 +70,8 @@ fn is_contact(w: &mut World, one: usize, address: &str) -> bool {
 }
 
 fn tablet(w: &mut World, of: usize) -> usize {
-    let Ok(Reply::LinkCode { code, .. }) = w.ask(of, Intent::OfferLink) else { panic!() };
-    let new = w.home();
-    w.start_intent(new, Intent::Link { code, name: "Tablet".into() });
-    w.run();
-    w.ask(of, Intent::ConfirmLink { yes: true }).unwrap();
-    w.run();
-    w.sync(new);
-    w.run_for(60_000);
+    let new = link(w, of);
+    w.run_for(40_000);
     new
 }
 

@@ -8,19 +8,6 @@ use parlour_proto::frames::{Push, Row, RowBody, ServerFrame};
 use parlour_proto::ids::RoomId;
 use support::*;
 
-/// Links a new home to a client's account.
-fn link(w: &mut World, old: usize) -> usize {
-    let Ok(Reply::LinkCode { code, .. }) = w.ask(old, Intent::OfferLink) else { panic!("no code") };
-    let new = w.home();
-    w.start_intent(new, Intent::Link { code, name: "Tablet".into() });
-    w.run();
-    w.ask(old, Intent::ConfirmLink { yes: true }).unwrap();
-    w.run();
-    w.sync(new);
-    w.run_for(20_000);
-    new
-}
-
 /// Takes a client off the list of another's devices.
 fn revoke(w: &mut World, by: usize, client: usize) {
     let Ok(Reply::Devices(devices)) = w.ask(client, Intent::Devices) else { panic!("no list") };

@@ -8,7 +8,7 @@ mod support;
 use parlour_client::api::*;
 use support::server::Server;
 use support::server::faults::GoingBack::{self, Openly, Silently};
-use support::{World, bell, group, the_group};
+use support::{World, bell, group, link, the_group};
 
 fn pair(seed: u64) -> (World, usize, usize, ConversationId, ConversationId) {
     let mut w = World::new(seed);
@@ -311,20 +311,6 @@ fn blocks_and_door_tokens_are_given_to_the_server_again() {
     w.send(ada, &bell(3), "still friends").unwrap();
     w.run_for(5_000);
     assert_eq!(count(&w.all_texts(cid), "still friends"), 1);
-}
-
-/// Links a new home to a client's account.
-fn link(w: &mut World, old: usize) -> usize {
-    let Ok(Reply::LinkCode { code, .. }) = w.ask(old, Intent::OfferLink) else { panic!() };
-    let new = w.home();
-    let joining = w.start_intent(new, Intent::Link { code, name: "Tablet".into() });
-    w.run();
-    assert!(matches!(w.ask(old, Intent::ConfirmLink { yes: true }), Ok(Reply::Ok)));
-    w.run();
-    assert!(matches!(w.reply(new, joining), Some(Ok(Reply::Linked { .. }))));
-    w.sync(new);
-    w.run_for(20_000);
-    new
 }
 
 #[test]

@@ -530,6 +530,20 @@ pub fn the_group(w: &mut World, client: usize) -> Conversation {
     groups.pop().unwrap()
 }
 
+/// Links a new home to a client's account.
+pub fn link(w: &mut World, old: usize) -> usize {
+    let Ok(Reply::LinkCode { code, .. }) = w.ask(old, Intent::OfferLink) else { panic!("no code") };
+    let new = w.home();
+    let joining = w.start_intent(new, Intent::Link { code, name: "Tablet".into() });
+    w.run();
+    assert!(matches!(w.ask(old, Intent::ConfirmLink { yes: true }), Ok(Reply::Ok)));
+    w.run();
+    assert!(matches!(w.reply(new, joining), Some(Ok(Reply::Linked { .. }))));
+    w.sync(new);
+    w.run_for(20_000);
+    new
+}
+
 pub fn body(text: &str) -> Body {
     Body::Text { text: text.to_owned(), in_reply_to: None, timer: None }
 }

@@ -47,9 +47,9 @@ use crate::{
     web::Site,
 };
 
-/// How long a TLS handshake may take.
 /// How long a connection may take that gets one answer in HTTP only.
 const BRIEF_TIME: Duration = Duration::from_secs(2);
+/// How long a TLS handshake may take.
 const TLS_TIME: Duration = Duration::from_secs(10);
 /// How long sockets may take to go at a stop.
 const STOP_TIME: Duration = Duration::from_secs(3);

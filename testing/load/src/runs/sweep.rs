@@ -25,6 +25,7 @@ const ROWS: usize = 1_000_000;
 const FIRST: Duration = Duration::from_secs(60);
 /// The disk is given so many looks, a bit over a second each, to become calm.
 const PATIENCE: usize = 300;
+/// Syncs within so long are quick.
 const QUICK_MS: f64 = 2.0;
 
 /// Measures and reports.
