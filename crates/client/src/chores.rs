@@ -43,8 +43,8 @@ impl Engine {
     pub(crate) fn on_chore(&mut self, number: u64, result: Result<Answer, Problem>, rng: &mut dyn CryptoRngCore) {
         let Some(chore) = self.s.chores.get(&number).cloned() else { return };
         match (chore, result) {
-            (Chore::CheckPeer { account, room }, result) => self.peer_checked(&account, room, result),
             (_, Err(problem)) if is_temporary(&problem) => return self.later(Purpose::Chore(number), 2_000),
+            (Chore::CheckPeer { account, room }, result) => self.peer_checked(&account, room, result),
             // Signed at a time that is not the server's: the clock was set since its hello. Another hello tells it.
             (Chore::OpenEntry { .. } | Chore::LeaveEntry { .. }, Err(problem))
                 if problem.code == Code::BadSignature =>

@@ -213,7 +213,7 @@ impl Engine {
         let existing = self.conversation_with(&account).filter(|existing| *existing != conversation);
         if let Some(existing) = existing.filter(|existing| self.may_join_by(conversation, *existing)) {
             // Writing to whose request waits lets them in, as accepting it does.
-            self.let_in_here(existing, rng);
+            self.accept_here(existing, rng);
             self.merge_conversations(conversation, existing);
             self.guest_known(existing, &account, rng);
             self.s.starts.remove(&conversation);

@@ -171,6 +171,11 @@ impl Engine {
         }
     }
 
+    /// Whether the pinned list ever took a device off.
+    pub(crate) fn has_removed(&self, account: &AccountRef) -> bool {
+        crate::leaves::removed(self.links_of(account)).next().is_some()
+    }
+
     /// Whether the pinned list says that this device is gone.
     pub(crate) fn was_removed(&self, account: &AccountRef, device: &DeviceId) -> bool {
         crate::leaves::was_removed(self.links_of(account), device)

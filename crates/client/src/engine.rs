@@ -213,8 +213,8 @@ pub struct Engine {
     pub(crate) noticed: Sorted<(RoomId, DeviceId), UnixMillis>,
     /// What devices were told of the rooms that they are to come into.
     pub(crate) told_rooms: Sorted<(RoomId, DeviceId), UnixMillis>,
-    /// Rooms that this device is not in though other own devices may be, and when it says so next.
-    pub(crate) outside: Sorted<RoomId, UnixMillis>,
+    /// Rooms that this device is not in though other own devices may be, and when it says so.
+    pub(crate) outside: Sorted<RoomId, crate::outside::Outside>,
     /// A page is being read for this device.
     pub(crate) copying: Option<DeviceId>,
     /// Something is being read for this entry of what is to be handed over.
@@ -225,6 +225,8 @@ pub struct Engine {
     pub(crate) opened: Vec<ConversationId>,
     /// Messages that were written before this device was in, sequenced after: own devices are asked for them.
     pub(crate) missed: Vec<(ConversationId, MessageId)>,
+    /// Until when own devices may bring a message before its author is asked for it.
+    pub(crate) asked_own: Sorted<MessageId, UnixMillis>,
     /// Conversations with a gap that another own device fills: the next position in it.
     pub(crate) filling: Vec<(ConversationId, u64)>,
     pub(crate) backup: crate::backup::Work,
@@ -335,6 +337,7 @@ impl Engine {
             doors_to_renew: Vec::new(),
             opened: Vec::new(),
             missed: Vec::new(),
+            asked_own: Sorted::new(),
             filling: Vec::new(),
             backup: crate::backup::Work::new(),
             parting: None,

@@ -233,6 +233,7 @@ impl Engine {
         let member = self.s.rooms.get(&room).map(|r| r.member.clone());
         if let Some(member) = member.filter(|_| asked_them && !open_here) {
             // Both wrote at the same time: both want it.
+            self.check_peer(conversation, room);
             self.open_entry(conversation, room, member, rng);
             self.weigh(conversation);
             open_here = true;
@@ -254,6 +255,10 @@ impl Engine {
         }
         if let Some(r) = self.s.rooms.get_mut(&room) {
             r.open_there = true;
+        }
+        if self.has_removed(by) {
+            // Perhaps since they were given a door token.
+            self.doors_to_renew.push(by.clone());
         }
         self.opened.push(conversation);
         self.weigh(conversation);
@@ -411,9 +416,10 @@ impl Engine {
     }
 
     /// What was asked for is here, if it was.
-    fn found_again(&mut self, conversation: ConversationId, message: MessageId) -> bool {
+    pub(crate) fn found_again(&mut self, conversation: ConversationId, message: MessageId) -> bool {
         let found = self.take_missing(conversation, message);
-        if found {
+        // (One that own devices were asked for was not counted.)
+        if found && self.asked_own.remove(&message).is_none() {
             let counters = self.s.counters();
             counters.unreadable = counters.unreadable.saturating_sub(1);
         }
@@ -424,9 +430,14 @@ impl Engine {
         let rooms = self.s.conversations.get(&conversation).map(|c| c.rooms.clone()).unwrap_or_default();
         let mut found = false;
         for room in rooms {
-            let has = self.s.rooms.get(&room).is_some_and(|r| r.missing.contains(&message));
-            if has && let Some(r) = self.s.rooms.get_mut(&room) {
+            let is_it = |missing: &MessageId| *missing == message;
+            let has = |r: &crate::state::Room| r.missing.iter().chain(&r.unreadable).any(is_it);
+            if self.s.rooms.get(&room).is_some_and(has)
+                && !self.is_early(&message)
+                && let Some(r) = self.s.rooms.get_mut(&room)
+            {
                 r.missing.retain(|missing| *missing != message);
+                r.unreadable.retain(|missing| *missing != message);
                 found = true;
             }
         }
@@ -512,13 +523,18 @@ impl Engine {
             && self.standing(conversation) == Some(ConversationState::Open)
     }
 
+    /// Whether it may be heard without its author being asked for it.
+    fn waits(&self, message: &MessageId) -> bool {
+        self.is_early(message) || self.waits_for_own(message)
+    }
+
     /// Asks for messages that could not be read, in a room that works.
     pub(crate) fn ask_for_missing(&mut self, rng: &mut dyn CryptoRngCore) {
         let rooms: Vec<_> = self
             .s
             .rooms
             .iter()
-            .filter(|(_, r)| r.unreadable.iter().any(|message| !self.is_early(message)))
+            .filter(|(_, r)| r.unreadable.iter().any(|message| !self.waits(message)))
             .map(|(room, r)| (*room, r.conversation))
             .collect();
         for (room, conversation) in rooms {
@@ -527,8 +543,7 @@ impl Engine {
                 continue;
             }
             let unreadable = self.s.rooms.get_mut(&room).map(|r| std::mem::take(&mut r.unreadable)).unwrap_or_default();
-            let (waiting, messages): (Vec<_>, Vec<_>) =
-                unreadable.into_iter().partition(|message| self.is_early(message));
+            let (waiting, messages): (Vec<_>, Vec<_>) = unreadable.into_iter().partition(|message| self.waits(message));
             let Some(r) = self.s.rooms.get_mut(&room) else { continue };
             r.unreadable = waiting;
             r.missing.extend(&messages);

@@ -27,6 +27,10 @@ use rand_core::CryptoRngCore;
 pub(crate) const GAP: u64 = 2048;
 /// Messages read at one time.
 const PAGE: usize = 100;
+/// A single message that own devices are asked for is not asked of its author so long.
+const OWN_FIRST_MS: u64 = 60_000;
+/// So many that were not brought are remembered.
+const MOST_ASKED: usize = 1024;
 
 record! {
     /// A message as the other device shows it.
@@ -242,10 +246,14 @@ impl Engine {
     /// Positions of the other device mean something where this one took the conversation over from it.
     pub(crate) fn hear_told(&mut self, conversation: ConversationId, told: Told) {
         let Some(base) = self.s.conversations.get(&conversation).map(|c| c.base) else { return };
+        if told.is_queued() && told.order.saturating_add(GAP) > base {
+            return;
+        }
+        self.found_again(conversation, told.id);
         // (The other one's last position is among them: looked up like what is new, it would be lost in a crash.)
         if told.order.saturating_add(GAP) <= base {
             self.put_told(conversation, told);
-        } else if !told.is_queued() {
+        } else {
             let prefix = self.message_prefix(conversation, told.id);
             self.load_rows(prefix, Load::Told(conversation, Box::new(told)));
         }
@@ -312,15 +320,28 @@ impl Engine {
 
     // ---- single messages
 
-    /// A message that was written before this device was in the room, and sequenced after.
+    /// A message that was written before this device was in the room, and sequenced after. If none of the others brings it, its author
+    /// is asked (after a restart at once). It does not count as unreadable: it may be nothing that is shown.
     pub(crate) fn ask_own_for(&mut self, room: RoomId, conversation: ConversationId, message: MessageId) {
-        if self.is_brought_in(&room) && !self.is_own_room(&room) {
-            self.missed.push((conversation, message));
-            self.again = true;
+        if !self.is_brought_in(&room) || self.is_own_room(&room) {
+            return;
+        }
+        self.missed.push((conversation, message));
+        self.again = true;
+        if self.asked_own.len() < MOST_ASKED && self.ask_again_for(room, message) {
+            self.asked_own.insert(message, self.now.plus_ms(OWN_FIRST_MS));
         }
     }
 
+    /// Whether it is for the other own devices to bring it, as yet.
+    pub(crate) fn waits_for_own(&self, message: &MessageId) -> bool {
+        self.asked_own.get(message).is_some_and(|due| self.now < *due)
+    }
+
     pub(crate) fn settle_missed(&mut self, rng: &mut dyn CryptoRngCore) {
+        if let Some(due) = self.asked_own.iter().map(|(_, due)| *due).filter(|due| self.now < *due).min() {
+            self.wake_at(due);
+        }
         let mut missed = std::mem::take(&mut self.missed);
         while let Some((conversation, _)) = missed.first().copied() {
             let (these, others) = missed.into_iter().partition(|(id, _)| *id == conversation);

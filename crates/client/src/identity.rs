@@ -117,6 +117,7 @@ impl Engine {
         if self.is_live() {
             self.note_incarnation(signed_in);
         }
+        self.check_packages(&signed_in.newest);
         self.on_pools(signed_in.door, signed_in.stranger, signed_in.last_resort_used);
         self.list_is_at(signed_in.list);
         self.again = true;

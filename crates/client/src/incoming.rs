@@ -399,17 +399,24 @@ impl Engine {
     /// A message that could not be read: its sender is asked for it when the room works again.
     pub(crate) fn unreadable(&mut self, room: RoomId, message: MessageId, why: &'static str) {
         self.again = true;
-        // Asked for already, and given once more as it was.
-        if self.s.rooms.get(&room).is_some_and(|r| r.unreadable.contains(&message) || r.missing.contains(&message)) {
-            return;
+        if self.ask_again_for(room, message) {
+            tracing::debug!(?room, ?message, "a message that cannot be read");
+            self.count_unreadable(why);
         }
-        tracing::debug!(?room, ?message, "a message that cannot be read");
-        self.count_unreadable(why);
+    }
+
+    /// A message is to be asked for; `false`: it was already, and was given once more as it was.
+    pub(crate) fn ask_again_for(&mut self, room: RoomId, message: MessageId) -> bool {
+        let known = |r: &crate::state::Room| r.unreadable.contains(&message) || r.missing.contains(&message);
+        if self.s.rooms.get(&room).is_some_and(known) {
+            return false;
+        }
         if let Some(r) = self.s.rooms.get_mut(&room)
             && r.unreadable.len() < MOST_UNREADABLE
         {
             r.unreadable.push(message);
         }
+        true
     }
 
     // ---- rows that wait

@@ -178,6 +178,7 @@ impl Engine {
             self.want(row.room, Want::Update { for_voids: false });
         }
         if asked && opens && !by_us {
+            self.check_peer(conversation, row.room);
             self.open_entry(conversation, row.room, member, rng);
         }
         let before: Vec<_> =

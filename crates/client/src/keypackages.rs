@@ -27,6 +27,8 @@ pub(crate) struct Pools {
     door: u32,
     stranger: u32,
     last_resort: bool,
+    /// What the server has is to go first.
+    stale: bool,
     of: u32,
 }
 
@@ -50,13 +52,28 @@ impl Engine {
         let old = self.now.since(me.last_resort_made) > LAST_RESORT_MAX_AGE_MS;
         let full = self.pool_size;
         let missing = |left: u32| if left < full.div_ceil(2) { full - left } else { 0 };
-        let mut pools =
-            Pools { door: missing(door), stranger: missing(stranger), last_resort: last_resort_used || old, of: 0 };
+        let mut pools = Pools {
+            door: missing(door),
+            stranger: missing(stranger),
+            last_resort: last_resort_used || old,
+            ..Pools::default()
+        };
         pools.of = pools.left();
         // What is being published already is not asked for twice.
         if self.pools.is_none() {
             self.pools = Some(pools);
         }
+    }
+
+    /// The server gives out packages that this device, an older copy of itself, knows nothing of: nobody would reach it by them.
+    pub(crate) fn check_packages(&mut self, newest: &[MemberKey]) {
+        if newest.iter().all(|member_key| self.s.packages.contains(&member_key.0)) {
+            return;
+        }
+        tracing::warn!("the server has key packages that are not known here: new ones are made");
+        let full = self.pool_size;
+        let pools = Pools { door: full, stranger: full, last_resort: true, stale: true, of: 0 };
+        self.pools = Some(Pools { of: pools.left(), ..pools });
     }
 
     /// Publishes the next chunk. While signing up the rows need not have been drained.
@@ -69,6 +86,10 @@ impl Engine {
             return;
         }
         if !self.may(&Purpose::Publish) {
+            return;
+        }
+        if pools.stale {
+            self.ask(Role::Inbox, Purpose::Publish, || Request::DropKeyPackages);
             return;
         }
         let (pool, count) = if pools.last_resort {
@@ -97,7 +118,9 @@ impl Engine {
             self.finish_sign_up();
             return;
         }
-        if pools.last_resort {
+        if pools.stale {
+            pools.stale = false;
+        } else if pools.last_resort {
             pools.last_resort = false;
         } else if pools.door > 0 {
             pools.door -= pools.door.min(CHUNK);

@@ -317,6 +317,10 @@ impl Engine {
 
     pub(crate) fn settle_doors(&mut self, rng: &mut dyn CryptoRngCore) {
         for account in std::mem::take(&mut self.doors_to_renew) {
+            if self.conversation_with(&account).is_some_and(|id| self.waits_for(id)) {
+                // They hear nothing before they have answered, and answer by the one that they have (see `opened_there`).
+                continue;
+            }
             if self.renew_door(&account, rng)
                 && let Some(id) = self.conversation_with(&account)
                 && let Some(room) =
@@ -350,7 +354,7 @@ pub(crate) fn key_of(links: &[Bytes], device: &DeviceId) -> Option<[u8; 32]> {
     })
 }
 
-fn removed(links: &[Bytes]) -> impl Iterator<Item = DeviceId> {
+pub(crate) fn removed(links: &[Bytes]) -> impl Iterator<Item = DeviceId> {
     links.iter().filter_map(|link| match Link::read(link).ok()?.draft.action {
         Action::Remove { device } => Some(device),
         Action::Add { .. } => None,

@@ -8,13 +8,21 @@ use crate::engine::Engine;
 use crate::history::chunks;
 use crate::own::{NOTE_BYTES, Note};
 use crate::state::{Expected, Want};
-use parlour_proto::ids::{DeviceId, RoomId};
+use parlour_proto::ids::{DeviceId, RoomId, UnixMillis};
 use rand_core::CryptoRngCore;
 
 /// A Welcome may be under way so long.
 const PATIENCE_MS: u64 = 60_000;
-/// Nobody may have been there to hear it.
-const AGAIN_MS: u64 = 24 * 3_600_000;
+/// Nobody may have been there to hear it, or what they sent was lost: said again after pauses that double, up to this.
+const LONGEST_MS: u64 = 24 * 3_600_000;
+
+/// A room that this device is not in.
+pub(crate) struct Outside {
+    /// When it says so next.
+    due: UnixMillis,
+    /// How long it waits then.
+    pause_ms: u64,
+}
 
 impl Engine {
     /// This device is out of a room in which others of this account may be.
@@ -25,7 +33,7 @@ impl Engine {
         if let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) {
             self.s.expected.insert(room, Expected { conversation, open_there: true });
         }
-        self.outside.insert(room, self.now);
+        self.outside.insert(room, Outside { due: self.now, pause_ms: PATIENCE_MS });
         self.again = true;
     }
 
@@ -37,16 +45,18 @@ impl Engine {
         let due = self.now.plus_ms(PATIENCE_MS);
         for room in self.s.expected.keys() {
             if self.outside.get(&room).is_none() {
-                self.outside.insert(room, due);
+                self.outside.insert(room, Outside { due, pause_ms: PATIENCE_MS });
             }
         }
         let mut said = Vec::new();
-        let rooms: Vec<_> = self.outside.iter().map(|(room, due)| (*room, *due)).collect();
-        for (room, due) in rooms {
+        let rooms: Vec<_> = self.outside.iter().map(|(room, outside)| (*room, outside.due, outside.pause_ms)).collect();
+        for (room, due, pause_ms) in rooms {
             if self.is_in(&room) {
                 self.outside.remove(&room);
             } else if self.now >= due {
-                self.outside.insert(room, self.now.plus_ms(AGAIN_MS));
+                let next = Outside { due: self.now.plus_ms(pause_ms), pause_ms: LONGEST_MS.min(pause_ms * 2) };
+                self.wake_at(next.due);
+                self.outside.insert(room, next);
                 said.push(room);
             } else {
                 self.wake_at(due);

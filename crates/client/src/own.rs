@@ -469,11 +469,13 @@ impl Engine {
             self.mark_shared(&account, digest_of(&now));
         }
         let conversation = self.conversation_with(&account);
-        if let Some(id) = conversation.filter(|_| shared.befriended && !was_befriended)
-            && self.standing(id) == Some(ConversationState::Request)
-        {
-            self.let_in_here(id, rng);
-            self.ask_to_fill(id, rng);
+        if let Some(id) = conversation.filter(|_| shared.befriended) {
+            if !was_befriended && self.standing(id) == Some(ConversationState::Request) {
+                self.let_in_here(id, rng);
+                self.ask_to_fill(id, rng);
+            }
+            // Brought into another room of theirs meanwhile.
+            self.open_asked(id, rng);
         }
         if let Some(id) = conversation {
             self.changed.insert(id);

@@ -48,11 +48,21 @@ impl Engine {
         if self.request_rooms(id).is_none() {
             return self.done(intent, Err(Failure::NotFound("request")));
         }
-        self.let_in_here(id, rng);
+        self.accept_here(id, rng);
         match self.show_conversation(id) {
             Some(shown) => self.done(intent, Ok(Reply::Conversation(shown))),
             None => self.done(intent, Err(Failure::NotFound("request"))),
         }
+    }
+
+    /// Somebody is let in, on this device.
+    pub(crate) fn accept_here(&mut self, id: ConversationId, rng: &mut dyn CryptoRngCore) {
+        for room in self.request_rooms(id).unwrap_or_default() {
+            if self.s.rooms.get(&room).is_some_and(|r| r.asked_here && r.usable()) {
+                self.check_peer(id, room);
+            }
+        }
+        self.let_in_here(id, rng);
     }
 
     /// What a request's acceptance does on this device, whichever device it was accepted on.
@@ -84,6 +94,28 @@ impl Engine {
     }
 
     /// Opens our entry, then tells the other side that they are in.
+    /// Compares who wrote with what the server shows, before an entry is opened. (Not after another own device has: it did, and tells who
+    /// they are; the door token of a request may not be good any more.)
+    pub(crate) fn check_peer(&mut self, id: ConversationId, room: RoomId) {
+        let is_request = self.standing(id) == Some(ConversationState::Request);
+        for account in self.s.conversations.get(&id).map(|c| c.members.clone()).unwrap_or_default() {
+            let is_new = |contact: &crate::state::Contact| contact.door.is_some() && !contact.befriended;
+            if is_request || self.s.contacts.get(&account).is_some_and(is_new) {
+                self.s.add_chore(Chore::CheckPeer { account, room });
+            }
+        }
+    }
+
+    /// Opens what somebody asked for who is let in on another own device.
+    pub(crate) fn open_asked(&mut self, id: ConversationId, rng: &mut dyn CryptoRngCore) {
+        for room in self.s.conversations.get(&id).map(|c| c.rooms.clone()).unwrap_or_default() {
+            let waits = self.s.rooms.get(&room).filter(|r| r.asked_here && r.usable()).map(|r| r.member.clone());
+            if let Some(member) = waits {
+                self.open_entry(id, room, member, rng);
+            }
+        }
+    }
+
     pub(crate) fn open_entry(
         &mut self,
         id: ConversationId,
@@ -94,13 +126,7 @@ impl Engine {
         if let Some(r) = self.s.rooms.get_mut(&room) {
             r.asked_here = false;
         }
-        let members = self.s.conversations.get(&id).map(|c| c.members.clone()).unwrap_or_default();
-        for account in members {
-            if self.s.contacts.get(&account).is_some_and(|contact| contact.door.is_some() && !contact.befriended)
-                || self.standing(id) == Some(ConversationState::Request)
-            {
-                self.s.add_chore(Chore::CheckPeer { account: account.clone(), room });
-            }
+        for account in self.s.conversations.get(&id).map(|c| c.members.clone()).unwrap_or_default() {
             if let Some(contact) = self.s.contacts.get_mut(&account) {
                 contact.befriended = true;
             }

@@ -600,6 +600,31 @@ fn what_a_revoked_device_knew_opens_no_door() {
 }
 
 #[test]
+fn who_revokes_a_device_while_a_request_waits_can_accept_it() {
+    let (mut w, users, _) = group(12, 3);
+    impostor::record(&mut w);
+    let (ada, ben) = (users[1], users[2]);
+    let tablet = link(&mut w, ben);
+    w.send(ada, &bell(2), "may I?").unwrap();
+    w.run_for(5_000);
+    assert_eq!(w.requests(tablet).len(), 1);
+    let device = this_device(&mut w, tablet);
+    w.ask(ben, Intent::RevokeDevice { device }).unwrap();
+    // Ada hears of it in the group. What she gave with the request is all that he has of her.
+    w.run_for(10_000);
+    let request = w.requests(ben).pop().unwrap().id;
+    w.ask(ben, Intent::Accept { request }).unwrap();
+    w.run_for(10_000);
+    assert_eq!(w.texts(ben, request), ["may I?"]);
+    let at_ben = w.conversations(ben).into_iter().find(|c| c.id == request).unwrap();
+    assert_eq!(at_ben.state, ConversationState::Open);
+    // The tablet knew it too: it is worth nothing after the answer.
+    let ada_s = w.account(ada);
+    let door = impostor::door(&w, ben, &ada_s);
+    assert!(!impostor::opens(&mut w, &ada_s, &door));
+}
+
+#[test]
 fn what_was_said_before_a_device_heard_of_an_acceptance_comes_to_it_too() {
     let mut w = World::new(12);
     let (ada, ben) = (w.user(0), w.user(1));

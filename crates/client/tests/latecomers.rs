@@ -94,13 +94,16 @@ fn a_message_that_was_edited_before_another_device_brings_it_is_shown() {
     let to = Target::Conversation(request);
     w.ask(ada, Intent::Send { to, body: Body::Edit { message: first, text: "first".into() } }).unwrap();
     w.run_for(5_000);
+    // Nor is she there to be asked for it.
+    w.offline(ada);
     w.online(tablet);
-    w.run_for(5_000);
     let at_tablet = w.only_conversation(tablet).id;
     assert_eq!(w.texts(tablet, at_tablet), ["may I?"]);
     w.online(ben);
     w.run_for(20_000);
     assert_eq!(w.texts(tablet, at_tablet), ["may I?", "first"]);
+    // What was no text, she says once more.
+    w.online(ada);
     assert_eq!(w.status(tablet).unreadable, 0);
 }
 
@@ -271,4 +274,56 @@ fn a_device_that_was_brought_in_by_one_that_is_gone_is_brought_in_again() {
     assert_eq!(w.texts(tablet, at_tablet.id), ["may I?", "you may"]);
     assert_eq!(w.status(tablet).unreadable, 0);
     assert!(!w.clients[tablet].events.iter().any(|event| matches!(event, Event::Interference { .. })));
+}
+
+#[test]
+fn what_an_own_device_does_not_bring_any_more_is_asked_of_its_author() {
+    let mut w = World::new(237);
+    let (ada, ben) = (w.user(1), w.user(2));
+    let tablet = link(&mut w, ben);
+    w.offline(tablet);
+    w.send(ben, &bell(1), "may I?").unwrap();
+    w.run_for(5_000);
+    let request = w.requests(ada).pop().unwrap().id;
+    w.hold(ada);
+    w.ask(ada, Intent::Accept { request }).unwrap();
+    w.say(ada, request, "first");
+    w.release(ada);
+    w.run_for(20_000);
+    // The only one that could bring it is not there.
+    w.offline(ben);
+    w.offline(ada);
+    w.online(tablet);
+    let at_tablet = w.only_conversation(tablet).id;
+    assert_eq!(w.texts(tablet, at_tablet), ["may I?"]);
+    w.online(ada);
+    assert_eq!(w.texts(tablet, at_tablet), ["may I?", "first"]);
+    assert_eq!(w.status(tablet).unreadable, 0);
+}
+
+#[test]
+fn a_device_that_was_put_back_is_reached_by_people_who_are_new() {
+    let mut w = World::new(238);
+    let ben = w.user(1);
+    w.run_for(5_000);
+    let old = w.clients[ben].rows.clone();
+    // So many write that the server's packages are all of after the copy.
+    let many = 2 * w.pool_size + 1;
+    for n in 0..many {
+        let somebody = w.user(10 + n);
+        w.send(somebody, &bell(1), "hello").unwrap();
+        w.run_for(1_000);
+    }
+    assert_eq!(w.requests(ben).len() as u32, many);
+    w.clients[ben].rows = old;
+    w.crash(ben);
+    w.run_for(5_000);
+    assert_eq!(w.requests(ben).len(), 0);
+    let ada = w.user(2);
+    w.send(ada, &bell(1), "is anybody there?").unwrap();
+    w.run_for(5_000);
+    let request = w.requests(ben).pop().expect("she reaches him").id;
+    w.ask(ben, Intent::Accept { request }).unwrap();
+    w.run_for(5_000);
+    assert_eq!(w.texts(ben, request), ["is anybody there?"]);
 }

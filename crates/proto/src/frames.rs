@@ -191,6 +191,9 @@ pub enum Request {
     Ack { seq: u64 },
     /// Adds key packages to a pool. → [`Answer::Pools`]
     PublishKeyPackages { pool: Pool, packages: Vec<KeyPackageUpload> },
+    /// Deletes all key packages of this device, the last resort too: it does not have their private parts (any more).
+    /// → [`Answer::Pools`]
+    DropKeyPackages,
     /// Appends a signed change to the device list. Adding a device makes its mailbox, so that it can authenticate; revoking one
     /// closes its mailbox, socket, key packages. The last one cannot be revoked. → `Done`
     AppendDeviceList { link: Bytes },
@@ -453,6 +456,9 @@ pub struct SignedIn {
     pub stranger: u32,
     /// Whether the last-resort package was given out (or there is none).
     pub last_resort_used: bool,
+    /// The newest package that is left in each pool, at most three: a device that does not know one of them is an older copy of
+    /// itself, and what is made for it by these packages, it cannot read.
+    pub newest: Vec<MemberKey>,
     /// How many links the account's device list has.
     pub list: u32,
 }

@@ -49,6 +49,14 @@ struct Counts {
     last_used: bool,
 }
 
+impl Counts {
+    /// Without what is in the pools.
+    fn emptied(self) -> Self {
+        let emptied = |span: Span| Span { first: span.next, next: span.next };
+        Self { door: emptied(self.door), stranger: emptied(self.stranger), ..self }
+    }
+}
+
 /// What is left of a device's packages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
@@ -204,6 +212,34 @@ pub(crate) async fn take<S: Store>(store: &S, device: &DeviceId, pool: Pool) -> 
     refuse(Code::SlowDown, "too many claims at once; try again")
 }
 
+/// The newest package that is left in each pool.
+pub(crate) async fn newest<S: Store>(store: &S, device: &DeviceId) -> Result<Vec<MemberKey>, Refused> {
+    let Counts { door, stranger, has_last, .. } = counts(store, device).await?.0;
+    let newest = |pool, span: Span| (span.first < span.next).then(|| package_key(pool, span.next - 1));
+    let last = has_last.then(|| LAST.to_vec());
+    let mut keys = Vec::new();
+    for key in [newest(Pool::Door, door), newest(Pool::Stranger, stranger), last].into_iter().flatten() {
+        if let Some(row) = store.get(&device_partition(device), &key).await? {
+            let record: PackageRecord = record::decode(&row.value, "key package")?;
+            keys.push(MemberKey(record.member_key));
+        }
+    }
+    Ok(keys)
+}
+
+/// Deletes all packages of a device.
+pub(crate) async fn drop_all<S: Store>(store: &S, device: &DeviceId) -> Result<Left, Refused> {
+    for _ in 0..RACES {
+        let (before, bytes) = counts(store, device).await?;
+        let after = Counts { has_last: false, ..before.emptied() };
+        let batch = change(device, bytes, &after).delete_range(KeyRange::prefix(b"k".to_vec())).delete(LAST);
+        if store.commit(vec![batch.into()]).await?.is_applied() {
+            return Ok(after.into());
+        }
+    }
+    refuse(Code::SlowDown, "too many claims at once; try again")
+}
+
 /// Deletes all packages but the last resorts, which count as used: after a restore any of them may have been given out before.
 pub(crate) async fn forget_all<S: Store>(store: &S) -> Result<(), Refused> {
     let mut cursor = None;
@@ -211,13 +247,7 @@ pub(crate) async fn forget_all<S: Store>(store: &S) -> Result<(), Refused> {
         let page = store.scan(Kind::Pool.row(), cursor, 256).await?;
         for (partition, row) in page.rows {
             let before: Counts = record::decode(&row.value, "pool")?;
-            let emptied = |span: Span| Span { first: span.next, next: span.next };
-            let after = Counts {
-                door: emptied(before.door),
-                stranger: emptied(before.stranger),
-                last_used: before.has_last,
-                ..before
-            };
+            let after = Counts { last_used: before.has_last, ..before.emptied() };
             let batch = RowBatch::new(partition).delete_range(KeyRange::prefix(b"k".to_vec())).put(
                 COUNTS,
                 record::encode(&after),

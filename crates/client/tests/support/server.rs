@@ -566,9 +566,13 @@ impl Server {
                         known.last_resort_used = false;
                     }
                 }
-                let signed_in = self.signed_in(&account, &device);
-                let SignedIn { door, stranger, last_resort_used, .. } = signed_in;
-                Ok(Answer::Pools { door, stranger, last_resort_used })
+                Ok(self.pools(&account, &device))
+            }
+            Request::DropKeyPackages => {
+                let known = me.devices.get_mut(&device).unwrap();
+                known.pools = Default::default();
+                (known.last_resort, known.last_resort_used) = (None, true);
+                Ok(self.pools(&account, &device))
             }
             Request::Claim { who, room } => {
                 // The strictest rule that lets them pass.
@@ -729,8 +733,20 @@ impl Server {
             door: known.pools[0].len() as u32,
             stranger: known.pools[1].len() as u32,
             last_resort_used: known.last_resort_used,
+            newest: known
+                .pools
+                .iter()
+                .filter_map(|pool| pool.back())
+                .chain(&known.last_resort)
+                .map(|p| p.member_key)
+                .collect(),
             list,
         }
+    }
+
+    fn pools(&self, account: &AccountRef, device: &DeviceId) -> Answer {
+        let SignedIn { door, stranger, last_resort_used, .. } = self.signed_in(account, device);
+        Answer::Pools { door, stranger, last_resort_used }
     }
 
     fn view(&self, account: &AccountRef) -> AccountView {

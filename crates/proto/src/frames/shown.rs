@@ -21,6 +21,7 @@ impl Request {
             Request::JoinRelay { .. } => "join_relay",
             Request::Relay { .. } => "relay",
             Request::CloseRelay => "close_relay",
+            Request::DropKeyPackages => "drop_key_packages",
             Request::Ack { .. } => "ack",
             Request::PublishKeyPackages { .. } => "publish_key_packages",
             Request::AppendDeviceList { .. } => "append_device_list",

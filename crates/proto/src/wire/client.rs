@@ -120,6 +120,7 @@ pub(super) fn request(from: P) -> Result<Request, Problem> {
         P::JoinRelay(m) => Request::JoinRelay { slot: m.slot },
         P::Relay(m) => Request::Relay { payload: bounded(m.payload, MAX_RELAY_BYTES, "relay payload")? },
         P::CloseRelay(_) => Request::CloseRelay,
+        P::DropKeyPackages(_) => Request::DropKeyPackages,
         P::PutBackup(m) => Request::PutBackup {
             name: fixed(&m.name, "name of a chunk")?,
             chunk: bounded(m.chunk, MAX_BACKUP_CHUNK_BYTES, "chunk")?,
@@ -321,6 +322,7 @@ pub(super) fn put_request(from: &Request) -> P {
         Request::JoinRelay { slot } => P::JoinRelay(pb::RelaySlot { slot: *slot }),
         Request::Relay { payload } => P::Relay(pb::RelayPayload { payload: payload.clone() }),
         Request::CloseRelay => P::CloseRelay(pb::Empty {}),
+        Request::DropKeyPackages => P::DropKeyPackages(pb::Empty {}),
         Request::PutBackup { name, chunk } => P::PutBackup(pb::BackupChunk { name: put(name), chunk: chunk.clone() }),
         Request::DropBackup { name } => P::DropBackup(pb::BackupName { name: put(name) }),
         Request::Backup { after } => {

@@ -22,9 +22,20 @@ pub(super) struct Shape {
 
 /// Commit with its changes and Welcome; register; publish_key_packages.
 pub(super) const CLIENT: Shape = Shape { repeating: &[(4, &[6, 8]), (23, &[]), (32, &[])], packed: &[(4, 7)] };
-/// Accepted; claimed with its view; log and rows with each row; apps; account; reach; backup.
+/// Accepted; claimed with its view; log and rows with each row; apps; account; reach; backup; registered and signed_in.
 pub(super) const SERVER: Shape = Shape {
-    repeating: &[(2, &[]), (5, &[1]), (6, &[2]), (8, &[1]), (16, &[]), (19, &[]), (23, &[]), (26, &[])],
+    repeating: &[
+        (2, &[]),
+        (5, &[1]),
+        (6, &[2]),
+        (8, &[1]),
+        (16, &[]),
+        (19, &[]),
+        (20, &[]),
+        (21, &[]),
+        (23, &[]),
+        (26, &[]),
+    ],
     packed: &[],
 };
 

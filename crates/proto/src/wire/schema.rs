@@ -26,7 +26,7 @@ pub(super) struct ClientFrame {
     #[prost(
         oneof = "Request",
         tags = "2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 32, 33, 34, 35, 36, 37, 38, 39, \
-                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 60, 61, 62, 90"
+                40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 60, 61, 62, 90"
     )]
     pub request: Option<Request>,
 }
@@ -117,6 +117,8 @@ pub(super) enum Request {
     Whisper(Whisper),
     #[prost(message, tag = "53")]
     SignedSend(SignedSend),
+    #[prost(message, tag = "54")]
+    DropKeyPackages(Empty),
     #[prost(message, tag = "60")]
     PutBackup(BackupChunk),
     #[prost(message, tag = "61")]
@@ -740,6 +742,8 @@ pub(super) struct SignedIn {
     pub list: u32,
     #[prost(uint64, tag = "6")]
     pub backup: u64,
+    #[prost(bytes = "bytes", repeated, tag = "7")]
+    pub newest: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -188,6 +188,9 @@ fn app_info(from: pb::AppInfo) -> Result<AppInfo, Problem> {
     })
 }
 
+/// One for each pool.
+const MOST_NEWEST: usize = 3;
+
 fn signed_in(from: pb::SignedIn) -> Result<SignedIn, Problem> {
     let pools = from.pools.unwrap_or_default();
     Ok(SignedIn {
@@ -198,6 +201,7 @@ fn signed_in(from: pb::SignedIn) -> Result<SignedIn, Problem> {
         door: pools.door,
         stranger: pools.stranger,
         last_resort_used: pools.last_resort_used,
+        newest: from.newest.iter().take(MOST_NEWEST).map(|key| fixed(key, "member key")).collect::<Result<_, _>>()?,
         list: from.list,
     })
 }
@@ -348,6 +352,7 @@ fn put_signed_in(state: &SignedIn) -> pb::SignedIn {
         incarnation: state.incarnation,
         backup: state.backup.0,
         pools: Some(pb::Pools { door: state.door, stranger: state.stranger, last_resort_used: state.last_resort_used }),
+        newest: state.newest.iter().map(|key| put(&key.0)).collect(),
         list: state.list,
     }
 }

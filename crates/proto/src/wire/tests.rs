@@ -74,7 +74,7 @@ fn bytes_of_every_row_stay_the_same() {
 #[test]
 fn there_is_a_sample_of_every_kind() {
     let count = |names: Vec<&'static str>| names.into_iter().collect::<std::collections::BTreeSet<_>>().len();
-    assert_eq!(count(requests().iter().map(|(_, request)| request.name()).collect()), 46);
+    assert_eq!(count(requests().iter().map(|(_, request)| request.name()).collect()), 47);
     assert_eq!(count(answers().iter().flatten().map(Answer::name).collect()), 16);
     assert_eq!(count(pushes().iter().map(Push::name).collect()), 9);
     assert_eq!(count(rows().iter().map(|row| row.body.name()).collect()), 5);

@@ -197,9 +197,15 @@ async fn sign_in<S: Store>(
         door: left.door,
         stranger: left.stranger,
         last_resort_used: left.last_resort_used,
+        newest: keypackages::newest(&server.store, &session.device).await?,
         list,
     };
     Ok(Done::SignedIn(Box::new((Arc::new(session), feed)), answer(state)))
+}
+
+fn pools<S: Store>(left: keypackages::Left) -> Outcome<S> {
+    let (door, stranger, last_resort_used) = (left.door, left.stranger, left.last_resort_used);
+    Ok(Done::Answer(Answer::Pools { door, stranger, last_resort_used }))
 }
 
 /// A request on a signed-in inbox.
@@ -223,9 +229,9 @@ pub(super) async fn member<S: Store>(
         Request::PublishKeyPackages { pool, packages } => {
             let expires = server.lifetimes.expires(Kind::KeyPackage, now);
             let left = keypackages::publish(&server.store, &session.device, pool, &packages, expires).await?;
-            let (door, stranger, last_resort_used) = (left.door, left.stranger, left.last_resort_used);
-            Ok(Done::Answer(Answer::Pools { door, stranger, last_resort_used }))
+            pools(left)
         }
+        Request::DropKeyPackages => pools(keypackages::drop_all(&server.store, &session.device).await?),
         Request::AppendDeviceList { link } => {
             server.accounts.append_link(session, link, now, &mut server.ambient.rng()).await.and_then(|()| done())
         }

@@ -151,6 +151,7 @@ pub(super) fn requests() -> Vec<(&'static str, Request)> {
             },
         ),
         ("/attributed", Request::Commit(Box::new(attributed()))),
+        ("", Request::DropKeyPackages),
     ]
 }
 
@@ -167,6 +168,7 @@ fn signed_in() -> SignedIn {
         door: 50,
         stranger: 20,
         last_resort_used: true,
+        newest: Vec::new(),
         list: 3,
     }
 }

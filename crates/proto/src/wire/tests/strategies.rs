@@ -145,6 +145,7 @@ fn signing_up() -> impl Strategy<Value = Request> {
         any::<u32>().prop_map(|slot| Request::JoinRelay { slot }),
         bytes().prop_map(|payload| Request::Relay { payload }),
         Just(Request::CloseRelay),
+        Just(Request::DropKeyPackages),
     ]
 }
 
@@ -227,8 +228,9 @@ fn view() -> impl Strategy<Value = AccountView> {
 }
 
 fn signed_in() -> impl Strategy<Value = SignedIn> {
-    (account(), time(), any::<u64>(), time(), any::<u32>(), any::<u32>(), any::<bool>(), any::<u32>()).prop_map(
-        |(account, time, incarnation, backup, door, stranger, last_resort_used, list)| SignedIn {
+    let left = (any::<u32>(), any::<u32>(), any::<bool>(), vec(key(), 0..=3));
+    (account(), time(), any::<u64>(), time(), left, any::<u32>()).prop_map(
+        |(account, time, incarnation, backup, (door, stranger, last_resort_used, newest), list)| SignedIn {
             account,
             time,
             incarnation,
@@ -236,6 +238,7 @@ fn signed_in() -> impl Strategy<Value = SignedIn> {
             door,
             stranger,
             last_resort_used,
+            newest,
             list,
         },
     )
