@@ -214,7 +214,13 @@ impl Engine {
     }
 
     /// Another door token in the place of those that this contact holds; `false` if they hold none. They are told by a hello.
+    ///
+    /// Who has not answered hears nothing of it, and could not answer without the one that came with the request: it is renewed then
+    /// ([`crate::hearing`]).
     pub(crate) fn renew_door(&mut self, account: &AccountRef, rng: &mut dyn CryptoRngCore) -> bool {
+        if self.conversation_with(account).is_some_and(|id| self.waits_for(id)) {
+            return false;
+        }
         let Some(contact) = self.s.contacts.get_mut(account).filter(|contact| contact.given.is_some()) else {
             return false;
         };

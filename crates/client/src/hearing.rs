@@ -256,8 +256,8 @@ impl Engine {
         if let Some(r) = self.s.rooms.get_mut(&room) {
             r.open_there = true;
         }
-        if self.has_removed(by) {
-            // Perhaps since they were given a door token.
+        if self.has_removed(by) || self.me().is_some_and(|me| self.has_removed(&me.account)) {
+            // A device that is gone, theirs or ours, may know the door token that came with the request.
             self.doors_to_renew.push(by.clone());
         }
         self.opened.push(conversation);

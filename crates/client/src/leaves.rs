@@ -23,7 +23,7 @@ use rand_core::CryptoRngCore;
 const TURN_MS: u64 = 30_000;
 /// Rooms that are worked on at one time.
 const MOST_AT_ONCE: usize = 16;
-/// A device that has no key packages: asked again, soon when it is new.
+/// A device that has no key packages: asked again after an eighth of the time that it is on the list, no sooner and no later than this.
 const SOON_MS: u64 = 400;
 const LATER_MS: u64 = 600_000;
 
@@ -265,10 +265,10 @@ impl Engine {
                 } else if self.is_own_room(&room) {
                     self.drop_absent(device);
                 }
-                let new = self.listed().iter().any(|known| known.id == device)
-                    && self.added(&device).is_some_and(|added| self.server_time().since(added) < LATER_MS);
-                self.later(Purpose::ClaimOwn(room, device), if new { SOON_MS } else { LATER_MS });
-                self.turn = Some(self.now.plus_ms(if new { SOON_MS } else { LATER_MS }));
+                let age = self.added(&device).map_or(u64::MAX, |added| self.server_time().since(added));
+                let pause = (age / 8).clamp(SOON_MS, LATER_MS);
+                self.later(Purpose::ClaimOwn(room, device), pause);
+                self.turn = Some(self.now.plus_ms(pause));
                 self.finish_group_intents(room);
             }
         }
@@ -317,10 +317,6 @@ impl Engine {
 
     pub(crate) fn settle_doors(&mut self, rng: &mut dyn CryptoRngCore) {
         for account in std::mem::take(&mut self.doors_to_renew) {
-            if self.conversation_with(&account).is_some_and(|id| self.waits_for(id)) {
-                // They hear nothing before they have answered, and answer by the one that they have (see `opened_there`).
-                continue;
-            }
             if self.renew_door(&account, rng)
                 && let Some(id) = self.conversation_with(&account)
                 && let Some(room) =

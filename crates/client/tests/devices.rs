@@ -608,10 +608,13 @@ fn who_revokes_a_device_while_a_request_waits_can_accept_it() {
     w.send(ada, &bell(2), "may I?").unwrap();
     w.run_for(5_000);
     assert_eq!(w.requests(tablet).len(), 1);
-    let device = this_device(&mut w, tablet);
-    w.ask(ben, Intent::RevokeDevice { device }).unwrap();
-    // Ada hears of it in the group. What she gave with the request is all that he has of her.
-    w.run_for(10_000);
+    let ada_too = link(&mut w, ada);
+    for (by, gone) in [(ben, tablet), (ada, ada_too)] {
+        let device = this_device(&mut w, gone);
+        w.ask(by, Intent::RevokeDevice { device }).unwrap();
+        // They hear of it in the group. What she gave with the request is all that he has of her.
+        w.run_for(10_000);
+    }
     let request = w.requests(ben).pop().unwrap().id;
     w.ask(ben, Intent::Accept { request }).unwrap();
     w.run_for(10_000);
