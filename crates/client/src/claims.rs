@@ -317,6 +317,7 @@ impl Engine {
                 day_bytes: 0,
                 history_from: None,
                 added_by: None,
+                said: None,
             },
         );
         self.keep_group(room, group);

@@ -217,6 +217,7 @@ impl Engine {
         self.behind.remove(room);
         self.drop_waiting(room);
         self.s.tombstones.insert(*room, self.now);
+        self.forget_heard(room);
         self.drop_group(room);
     }
 

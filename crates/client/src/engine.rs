@@ -68,6 +68,8 @@ pub(crate) enum Load {
     Message(ConversationId, MessageId),
     /// Whether a message is stored already.
     Seen(RoomId, MessageId),
+    /// Whether what a device is said to have said before is here.
+    Followed(RoomId, MessageId),
     /// Whether a message is here that its author says again, unasked.
     Lost(ConversationId, Box<crate::messages::Lost>),
     /// One own message, to be sent again.
@@ -565,6 +567,7 @@ impl Engine {
             Some(Load::Package(member_key)) => self.on_package_rows(member_key, rows),
             Some(Load::Message(conversation, message)) => self.on_message_rows(conversation, message, &rows),
             Some(Load::Lost(conversation, lost)) => self.on_lost_rows(conversation, *lost, &rows),
+            Some(Load::Followed(room, after)) => self.on_followed_rows(room, after, &rows),
             Some(Load::Seen(room, message)) => self.on_seen_rows(room, message, &rows),
             Some(Load::Again(conversation, message)) => self.on_again_rows(conversation, message, &rows, rng),
             Some(Load::Aside(conversation, message, about)) => {

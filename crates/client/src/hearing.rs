@@ -47,7 +47,8 @@ impl Engine {
     ) {
         let evidence = Bytes::from(heard.evidence.to_bytes());
         let said = saying::read(&heard.content);
-        let Some((from, saying::Said { hello, heard: said, of })) = proto_account(heard.sender.account()).zip(said)
+        let Some((from, saying::Said { hello, heard: said, of, after })) =
+            proto_account(heard.sender.account()).zip(said)
         else {
             self.count_unreadable("no content that can be understood");
             return self.interfered_in(&row.room, Interference::Forged);
@@ -108,11 +109,12 @@ impl Engine {
                 return;
             }
         }
+        let device = parlour_proto::ids::DeviceId(heard.sender.device());
+        self.follow(row.room, conversation, device, (message, &said), after);
         if let Some(of) = of {
             self.found_again(conversation, of);
         }
         if is_me {
-            let device = parlour_proto::ids::DeviceId(heard.sender.device());
             if hello.is_some_and(|hello| hello.accepts) {
                 self.opened_by_own(conversation, device);
             }

@@ -328,8 +328,14 @@ impl Engine {
         }
         self.missed.push((conversation, message));
         self.again = true;
+        self.ask_uncounted(room, message, self.now.plus_ms(OWN_FIRST_MS));
+    }
+
+    /// A message is to be asked for from then on, and does not count as one that could not be read.
+    pub(crate) fn ask_uncounted(&mut self, room: RoomId, message: MessageId, from: UnixMillis) {
+        self.again = true;
         if self.asked_own.len() < MOST_ASKED && self.ask_again_for(room, message) {
-            self.asked_own.insert(message, self.now.plus_ms(OWN_FIRST_MS));
+            self.asked_own.insert(message, from);
         }
     }
 

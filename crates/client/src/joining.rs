@@ -127,7 +127,9 @@ impl Engine {
         let again =
             self.s.rooms.get(&row.room).map(|r| (r.hello_sent, r.unreadable.clone(), r.missing.clone(), r.since));
         // Whom another own device wrote to, knows it already; what they know of this one is a hello's affair.
-        let open_there = !by_us || is_own || expected.is_none_or(|expected| expected.open_there);
+        let was_open = expected.map(|expected| expected.open_there);
+        let was_open = was_open.or(self.s.rooms.get(&row.room).map(|r| r.open_there));
+        let open_there = !by_us || is_own || was_open.unwrap_or(true);
         let said_hello = is_own || !open_there || (is_group && !by_us);
         let first = || (false, Vec::new(), Vec::new(), group.epoch());
         let (hello_sent, unreadable, missing, mut since) = again.unwrap_or_else(first);
@@ -163,8 +165,10 @@ impl Engine {
                 day_bytes: 0,
                 history_from: None,
                 added_by: may_hand_over.then(|| by.clone()),
+                said: None,
             },
         );
+        self.forget_heard(&row.room);
         self.s.work(row.room).repair = None;
         self.s.tidy_work(&row.room);
         self.behind.remove(&row.room);

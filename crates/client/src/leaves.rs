@@ -42,7 +42,8 @@ impl Engine {
         if let Some(turn) = self.turn {
             self.wake_at(turn);
         }
-        if !self.look {
+        // (A device that the others have linked meanwhile may not be known here yet.)
+        if !self.look || self.list_wanted {
             return;
         }
         let others = self.other_devices();

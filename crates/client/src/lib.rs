@@ -72,6 +72,7 @@ mod signup;
 mod state;
 mod typing;
 mod wants;
+mod withheld;
 
 pub use engine::Engine;
 pub use identities::Identities;

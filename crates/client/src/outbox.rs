@@ -170,7 +170,8 @@ impl Engine {
             self.fail_item(conversation, at);
             return None;
         }
-        let around = Around { of, ..self.around(conversation, room, &saying, hello)? };
+        let after = self.said_before(&room, &saying);
+        let around = Around { of, after, ..self.around(conversation, room, &saying, hello)? };
         let content = match saying::write(&saying, around, rng) {
             Ok(content) => content,
             Err(_) => {
@@ -347,6 +348,7 @@ impl Engine {
     /// What follows from a message being with the server.
     fn said(&mut self, conversation: ConversationId, item: &Outgoing) {
         let Some(sealed) = &item.sealed else { return };
+        self.note_said(&sealed.room, &item.saying, item.message);
         if sealed.hello
             && let Some(room) = self.s.rooms.get_mut(&sealed.room)
         {

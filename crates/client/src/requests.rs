@@ -126,6 +126,8 @@ impl Engine {
         if let Some(r) = self.s.rooms.get_mut(&room) {
             r.asked_here = false;
         }
+        // One message has passed, and what follows it did not.
+        self.forget_heard(&room);
         for account in self.s.conversations.get(&id).map(|c| c.members.clone()).unwrap_or_default() {
             if let Some(contact) = self.s.contacts.get_mut(&account) {
                 contact.befriended = true;

@@ -69,7 +69,7 @@ pub const SHREDDED: &[u8] = b"eZ";
 pub const LAZY: &[u8] = b"l";
 
 /// Every kind of row, with its class.
-const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljqeKBLNFzZRCEAMSD"), (LAZY, b"gkmfqixK")];
+const KINDS: [(&[u8], &[u8]); 2] = [(EAGER, b"incvsrwohputxdaykbgljqeKBLNFzZRCEAMSDH"), (LAZY, b"gkmfqixK")];
 
 /// Prefixes of all rows of an identity, of one class or of both.
 pub(crate) fn prefixes(identity: u16, classes: &[&[u8]]) -> Vec<Vec<u8>> {

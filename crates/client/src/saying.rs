@@ -12,7 +12,7 @@ use crate::expiry::{Ends, StoredTimer, unix_s};
 use crate::rows::codec::{Dec, Enc, Stored as _, record};
 use crate::state::{Saying, StoredPicture};
 use bytes::Bytes;
-use parlour_proto::content::extension::{AGAIN, HELLO, LASTS, ROSTER};
+use parlour_proto::content::extension::{AFTER, AGAIN, HELLO, LASTS, ROSTER};
 use parlour_proto::content::{
     Content, ContentError, Control, Expires, ExtensionName, ExtensionValue, Introduction, Part, Picture, Report,
     Status, clean_name,
@@ -145,6 +145,8 @@ pub(crate) struct Around {
     pub(crate) now: UnixMillis,
     /// It is said anew for this one.
     pub(crate) of: Option<MessageId>,
+    /// What this device said before.
+    pub(crate) after: Option<MessageId>,
 }
 
 /// Makes content.
@@ -222,6 +224,9 @@ pub(crate) fn write(saying: &Saying, around: Around, rng: &mut dyn CryptoRngCore
     if let Some(message) = around.of {
         extension(&mut content, AGAIN, |out| Again { message, over: None }.put(out))?;
     }
+    if let Some(after) = around.after {
+        extension(&mut content, AFTER, |out| after.put(out))?;
+    }
     if let Some(mut hello) = around.hello {
         lists::shorten(&mut content, &mut hello)?;
         extension(&mut content, HELLO, |out| hello.put(out))?;
@@ -236,6 +241,8 @@ pub(crate) struct Said {
     pub(crate) heard: Heard,
     /// It is no text, and said anew for this one.
     pub(crate) of: Option<MessageId>,
+    /// What its device said before.
+    pub(crate) after: Option<MessageId>,
 }
 
 /// Reads content.
@@ -250,6 +257,7 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Said> {
         hello.address = hello.address.as_deref().and_then(clean_name);
         lists::complete(&content, hello);
     }
+    let after = find(&content, AFTER).and_then(|value| MessageId::take(&mut Dec::new(value)).ok());
     let again = find(&content, AGAIN).and_then(|value| Again::take(&mut Dec::new(value)).ok());
     let again_of = again.as_ref().map(|again| again.message);
     let mut roster: Option<Vec<Known>> = find(&content, ROSTER).and_then(|value| Vec::take(&mut Dec::new(value)).ok());
@@ -287,5 +295,5 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Said> {
         (Part::Control(_) | Part::Null | Part::Delete, _) => Heard::Nothing,
     };
     let of = again_of.filter(|_| !matches!(heard, Heard::Again { .. }));
-    Some(Said { hello, heard, of })
+    Some(Said { hello, heard, of, after })
 }

@@ -141,6 +141,7 @@ pub(crate) fn room(n: u16) -> Room {
         day_bytes: 0,
         history_from: None,
         added_by: None,
+        said: None,
         since: 0,
     }
 }

@@ -71,6 +71,8 @@ pub(crate) struct State {
     pub(crate) resays: Table<ConversationId, UnixMillis>,
     /// What was sent lately and is no text ([`crate::asides`]).
     pub(crate) asides: Table<u64, Aside>,
+    /// What each device said last in a room ([`crate::withheld`]).
+    pub(crate) heard: Table<(RoomId, DeviceId), MessageId>,
     /// Rows whose key is gone: they go, too.
     blind: Vec<Vec<u8>>,
 }
@@ -115,6 +117,7 @@ impl State {
             comparing: Table::new(b'M'),
             resays: Table::new(b'S'),
             asides: Table::new(b'D'),
+            heard: Table::new(b'H'),
             blind: Vec::new(),
         }
     }
@@ -196,7 +199,8 @@ impl State {
             || self.apps.load(kind, rest, value)?
             || self.comparing.load(kind, rest, value)?
             || self.resays.load(kind, rest, value)?
-            || self.asides.load(kind, rest, value)?;
+            || self.asides.load(kind, rest, value)?
+            || self.heard.load(kind, rest, value)?;
         if known { Ok(()) } else { Err(BrokenRow) }
     }
 
@@ -239,6 +243,7 @@ impl State {
         self.comparing.flush(number, changes);
         self.resays.flush(number, changes);
         self.asides.flush(number, changes);
+        self.heard.flush(number, changes);
         changes.0.extend(self.blind.drain(..).map(|key| (key, None)));
     }
 
@@ -278,6 +283,7 @@ impl State {
         self.comparing.clear();
         self.resays.clear();
         self.asides.clear();
+        self.heard.clear();
     }
 
     /// The counters, made when missing.

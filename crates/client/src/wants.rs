@@ -138,6 +138,9 @@ impl Engine {
             .is_some_and(|c| (c.is_group || !members.is_empty()) && c.members != members);
         if changed && let Some(c) = self.s.conversations.get_mut(&conversation) {
             let newcomers = members.iter().any(|member| !c.members.contains(member));
+            if newcomers && let Some(r) = self.s.rooms.get_mut(&room) {
+                r.said = None;
+            }
             if c.is_group && newcomers && members.len() < MOST_MEMBERS_WITH_REPORTS {
                 // They do not know us yet.
                 c.profile_sent = 0;

@@ -327,3 +327,83 @@ fn a_device_that_was_put_back_is_reached_by_people_who_are_new() {
     w.run_for(5_000);
     assert_eq!(w.texts(ben, request), ["is anybody there?"]);
 }
+
+/// Drops the messages that come to a client from now on until it is let go.
+fn dropping(w: &mut World, client: usize, mut meanwhile: impl FnMut(&mut World)) {
+    w.hold(client);
+    meanwhile(w);
+    w.run_for(2_000);
+    w.release_with(client, |inputs| {
+        for input in inputs {
+            if let Input::Frame(_, ServerFrame::Push(Push::Rows(rows))) = input {
+                rows.retain(|row| !matches!(row.body, RowBody::Message { .. }));
+            }
+        }
+    });
+}
+
+#[test]
+fn what_was_withheld_is_asked_for() {
+    let (mut w, users, groups) = group(240, 3);
+    let (ada, ben) = (users[0], users[1]);
+    let first = w.say(ada, groups[0], "first");
+    w.run_for(2_000);
+    dropping(&mut w, ben, |w| {
+        w.say(ada, groups[0], "second");
+    });
+    assert_eq!(w.texts(ben, groups[1]), ["first"]);
+    w.say(ada, groups[0], "third");
+    w.run_for(5_000);
+    let mut texts = w.texts(ben, groups[1]);
+    texts.sort();
+    assert_eq!(texts, ["first", "second", "third"]);
+    assert_eq!(w.texts(users[2], groups[2]), ["first", "second", "third"], "once");
+    // What is no text, too.
+    let to = Target::Conversation(groups[0]);
+    dropping(&mut w, ben, |w| {
+        w.ask(ada, Intent::Send { to: to.clone(), body: Body::Delete { message: first } }).unwrap();
+    });
+    assert!(w.texts(ben, groups[1]).contains(&"first".to_owned()));
+    w.say(ada, groups[0], "fourth");
+    w.run_for(5_000);
+    assert!(!w.texts(ben, groups[1]).contains(&"first".to_owned()));
+    assert_eq!((w.status(ben).unreadable, w.status(ben).refused), (0, 0));
+}
+
+#[test]
+fn who_comes_in_does_not_learn_what_was_said_before() {
+    let (mut w, users, groups) = group(241, 3);
+    let (ada, cid) = (users[0], users[2]);
+    w.say(ada, groups[0], "with cid");
+    w.run_for(2_000);
+    let member = w.account(cid);
+    w.ask(ada, Intent::RemoveMember { conversation: groups[0], member: member.clone() }).unwrap();
+    w.run_for(5_000);
+    w.say(ada, groups[0], "without cid");
+    w.run_for(2_000);
+    w.ask(ada, Intent::AddMembers { conversation: groups[0], members: vec![Target::Account(member)] }).unwrap();
+    w.run_for(5_000);
+    w.say(ada, groups[0], "with cid again");
+    w.run_for(10_000);
+    assert_eq!(w.texts(cid, groups[2]), ["with cid", "with cid again"]);
+    assert_eq!(w.status(cid).unreadable, 0);
+}
+
+#[test]
+fn a_device_that_was_away_does_not_throw_out_one_that_is_new() {
+    let (mut w, users, groups) = group(242, 2);
+    let (ada, ben) = (users[0], users[1]);
+    let tablet = link(&mut w, ben);
+    w.offline(tablet);
+    let laptop = link(&mut w, ben);
+    w.run_for(20_000);
+    let commits = w.server.commits;
+    w.online(tablet);
+    assert_eq!(w.server.commits, commits);
+    w.say(ada, groups[0], "to all three");
+    w.run_for(5_000);
+    for client in [ben, tablet, laptop] {
+        let group = the_group(&mut w, client).id;
+        assert_eq!(w.texts(client, group), ["to all three"]);
+    }
+}

@@ -42,6 +42,8 @@ pub mod extension {
     /// Followed by `.0`, `.1`, …: a piece of a packed device list ([`crate::device_list::unpack`]) that does not fit into a hello
     /// or roster, whose list is empty then.
     pub const LINKS: &str = "parlour.links";
+    /// A message id: what the same device said before in the room. Who did not get that asks for it.
+    pub const AFTER: &str = "parlour.after";
     /// Seconds, with an end at an instant: so long after the time of its row the message is over, whatever its author's clock said.
     pub const LASTS: &str = "parlour.lasts";
 }

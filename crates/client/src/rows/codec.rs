@@ -133,6 +133,16 @@ impl RowKey for (ConversationId, MessageId) {
     }
 }
 
+impl RowKey for (RoomId, DeviceId) {
+    fn bytes(&self) -> Vec<u8> {
+        [self.0.0, self.1.0].concat()
+    }
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let (room, device) = bytes.split_at_checked(16)?;
+        Some((RoomId(room.try_into().ok()?), DeviceId(device.try_into().ok()?)))
+    }
+}
+
 impl RowKey for [u8; 32] {
     fn bytes(&self) -> Vec<u8> {
         self.to_vec()

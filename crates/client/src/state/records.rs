@@ -375,6 +375,8 @@ record! {
         history_from: Option<UnixMillis>,
         /// Who added us to this group, and may hand over what was said before.
         added_by: Option<AccountRef>,
+        /// What this device said here last ([`crate::withheld`]); nothing since somebody came in.
+        said: Option<MessageId>,
     }
 }
 
