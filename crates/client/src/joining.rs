@@ -126,10 +126,11 @@ impl Engine {
         };
         let again =
             self.s.rooms.get(&row.room).map(|r| (r.hello_sent, r.unreadable.clone(), r.missing.clone(), r.since));
-        // Whom another own device wrote to, knows it already; what they know of this one is a hello's affair.
+        // Whom another own device wrote to, knows it already; what they know of this one is a hello's affair. Whether they have let us in
+        // is told before the Welcome, or (what was told was lost, or comes late) shows when they say something.
         let was_open = expected.map(|expected| expected.open_there);
         let was_open = was_open.or(self.s.rooms.get(&row.room).map(|r| r.open_there));
-        let open_there = !by_us || is_own || was_open.unwrap_or(true);
+        let open_there = !by_us || is_own || was_open.unwrap_or(is_group);
         let said_hello = is_own || !open_there || (is_group && !by_us);
         let first = || (false, Vec::new(), Vec::new(), group.epoch());
         let (hello_sent, unreadable, missing, mut since) = again.unwrap_or_else(first);

@@ -290,6 +290,11 @@ impl Director {
         };
         let now = self.w.now();
         self.w.crash_home(home, now + 2_000);
+        // An account that was linked after it is not there any more.
+        let has = |identity: u16| copy.contains_key(&[&b"ei"[..], &identity.to_be_bytes()].concat());
+        for seat in self.book.seats.iter_mut().filter(|seat| seat.home == home && !has(seat.identity.0)) {
+            seat.live = false;
+        }
         self.w.homes[home].rows = copy;
         self.w.homes[home].shown.clear();
         // What it did meanwhile it does not know: nothing that it said then is looked for.
