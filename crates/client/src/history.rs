@@ -278,6 +278,10 @@ impl Engine {
         self.filling.retain(|(id, _)| *id != conversation);
         self.filling.push((conversation, c.next_order + 1));
         c.next_order += GAP;
+        // All of it comes that way.
+        for room in c.rooms.clone() {
+            self.forget_heard(&room);
+        }
         if let Some(place) = self.place_of(conversation) {
             self.say_own(&Note::Fill { place }, rng);
         }

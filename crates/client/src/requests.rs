@@ -111,6 +111,7 @@ impl Engine {
         for room in self.s.conversations.get(&id).map(|c| c.rooms.clone()).unwrap_or_default() {
             let waits = self.s.rooms.get(&room).filter(|r| r.asked_here && r.usable()).map(|r| r.member.clone());
             if let Some(member) = waits {
+                self.forget_heard(&room);
                 self.open_entry(id, room, member, rng);
             }
         }
@@ -126,8 +127,6 @@ impl Engine {
         if let Some(r) = self.s.rooms.get_mut(&room) {
             r.asked_here = false;
         }
-        // One message has passed, and what follows it did not.
-        self.forget_heard(&room);
         for account in self.s.conversations.get(&id).map(|c| c.members.clone()).unwrap_or_default() {
             if let Some(contact) = self.s.contacts.get_mut(&account) {
                 contact.befriended = true;
