@@ -338,8 +338,15 @@ impl Engine {
     /// A message is to be asked for from then on, and does not count as one that could not be read.
     pub(crate) fn ask_uncounted(&mut self, room: RoomId, message: MessageId, from: UnixMillis) {
         self.again = true;
-        if self.asked_own.len() < MOST_ASKED && self.ask_again_for(room, message) {
-            self.asked_own.insert(message, from);
+        if !self.ask_again_for(room, message) {
+            return;
+        }
+        self.asked_own.insert(message, from);
+        if self.asked_own.len() > MOST_ASKED
+            && let Some((oldest, _)) =
+                self.asked_own.iter().map(|(message, due)| (*message, *due)).min_by_key(|(_, due)| *due)
+        {
+            self.asked_own.remove(&oldest);
         }
     }
 

@@ -8,13 +8,6 @@ use parlour_proto::frames::{Push, Row, RowBody, ServerFrame};
 use parlour_proto::ids::RoomId;
 use support::*;
 
-/// Takes a client off the list of another's devices.
-fn revoke(w: &mut World, by: usize, client: usize) {
-    let Ok(Reply::Devices(devices)) = w.ask(client, Intent::Devices) else { panic!("no list") };
-    let device = devices.into_iter().find(|device| device.this).unwrap().id;
-    w.ask(by, Intent::RevokeDevice { device }).unwrap();
-}
-
 /// Lets go of what was held, but for one room's rows: those are lost.
 fn release_without(w: &mut World, client: usize, room: RoomId) {
     w.release_with(client, |inputs| {

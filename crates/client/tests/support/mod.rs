@@ -11,7 +11,7 @@ pub mod server;
 use parlour_client::api::*;
 use parlour_client::{Identities, POOL_SIZE};
 use parlour_proto::frames::{AccountRef, AppId, Push, Request as Frame, ServerFrame};
-use parlour_proto::ids::{MessageId, UnixMillis};
+use parlour_proto::ids::{DeviceId, MessageId, UnixMillis};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use server::Server;
@@ -528,6 +528,24 @@ pub fn the_group(w: &mut World, client: usize) -> Conversation {
     let mut groups: Vec<_> = w.conversations(client).into_iter().filter(|c| c.is_group).collect();
     assert_eq!(groups.len(), 1, "{groups:?}");
     groups.pop().unwrap()
+}
+
+/// The devices of a client's account.
+pub fn devices(w: &mut World, client: usize) -> Vec<Device> {
+    match w.ask(client, Intent::Devices) {
+        Ok(Reply::Devices(devices)) => devices,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn this_device(w: &mut World, client: usize) -> DeviceId {
+    devices(w, client).into_iter().find(|device| device.this).unwrap().id
+}
+
+/// Takes a client off the list of another's devices.
+pub fn revoke(w: &mut World, by: usize, client: usize) {
+    let device = this_device(w, client);
+    w.ask(by, Intent::RevokeDevice { device }).unwrap();
 }
 
 /// Links a new home to a client's account.
