@@ -227,7 +227,8 @@ pub struct Engine {
     pub(crate) opened: Vec<ConversationId>,
     /// Messages that were written before this device was in, sequenced after: own devices are asked for them.
     pub(crate) missed: Vec<(ConversationId, MessageId)>,
-    /// Until when own devices may bring a message before its author is asked for it.
+    /// Messages that are asked for without being counted as unreadable, and until when own devices may bring them before their authors
+    /// are asked.
     pub(crate) asked_own: Sorted<MessageId, UnixMillis>,
     /// Conversations with a gap that another own device fills: the next position in it.
     pub(crate) filling: Vec<(ConversationId, u64)>,

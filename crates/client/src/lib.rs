@@ -5,7 +5,7 @@
 //! - who: `signup`, `identity`, `profiles`, `contacts`, `keypackages`;
 //! - own devices: `devices` (the list), `linking` (a new one), `own` (their room), `retold` (what one of them could not read), `leaves` (their leaves), `outside` (a leaf that was lost), `history`, `drafts`, `backup`;
 //! - out: `intents`, `sending`, `typing`, `claims` (first contact), `commits` and `wants`, `outbox`, `chores`, `saying`;
-//! - in: `incoming` (rows, once and in [`order`]), `joining` (Welcomes), `hearing`, `messages`, `pages` (of a conversation);
+//! - in: `incoming` (rows, once and in [`order`]), `joining` (Welcomes), `hearing`, `withheld` (what does not come), `messages`, `pages` (of a conversation);
 //! - and `conversation` (its state machine), `requests`, `groups` and their `rules`, `guests`, `links` and `joins` (who comes into one); `repair`, `rebuild` and `doubts` (whether it is us).
 //!
 //! It never awaits, reads a clock, draws ambient randomness, or names OpenMLS.

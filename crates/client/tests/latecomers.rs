@@ -5,7 +5,7 @@ mod support;
 
 use parlour_client::api::*;
 use parlour_proto::frames::{Push, Row, RowBody, ServerFrame};
-use parlour_proto::ids::RoomId;
+use parlour_proto::ids::{MessageId, RoomId};
 use support::*;
 
 /// Lets go of what was held, but for one room's rows: those are lost.
@@ -68,21 +68,27 @@ fn a_title_that_is_learned_after_a_device_was_linked_comes_to_it_too() {
     assert_eq!(the_group(&mut w, tablet).title, "Garden");
 }
 
-#[test]
-fn a_message_that_was_edited_before_another_device_brings_it_is_shown() {
-    let mut w = World::new(231);
+/// Ada answers Ben's request while his tablet, which he has brought in, is off. She gets to know of it after what she says first: the
+/// tablet cannot read that. Gives the world, both, the tablet, the conversation as Ada has it, and what she said.
+fn first_word_missed(seed: u64, text: &str) -> (World, usize, usize, usize, ConversationId, MessageId) {
+    let mut w = World::new(seed);
     let (ada, ben) = (w.user(1), w.user(2));
     let tablet = link(&mut w, ben);
     w.offline(tablet);
     w.send(ben, &bell(1), "may I?").unwrap();
     w.run_for(5_000);
-    // Ben has brought the tablet in. Ada gets to know of it after what she says first: the tablet cannot read that.
     let request = w.requests(ada).pop().unwrap().id;
     w.hold(ada);
     w.ask(ada, Intent::Accept { request }).unwrap();
-    let first = w.say(ada, request, "frist");
+    let first = w.say(ada, request, text);
     w.release(ada);
     w.run_for(20_000);
+    (w, ada, ben, tablet, request, first)
+}
+
+#[test]
+fn a_message_that_was_edited_before_another_device_brings_it_is_shown() {
+    let (mut w, ada, ben, tablet, request, first) = first_word_missed(231, "frist");
     w.offline(ben);
     let to = Target::Conversation(request);
     w.ask(ada, Intent::Send { to, body: Body::Edit { message: first, text: "first".into() } }).unwrap();
@@ -271,18 +277,7 @@ fn a_device_that_was_brought_in_by_one_that_is_gone_is_brought_in_again() {
 
 #[test]
 fn what_an_own_device_does_not_bring_any_more_is_asked_of_its_author() {
-    let mut w = World::new(237);
-    let (ada, ben) = (w.user(1), w.user(2));
-    let tablet = link(&mut w, ben);
-    w.offline(tablet);
-    w.send(ben, &bell(1), "may I?").unwrap();
-    w.run_for(5_000);
-    let request = w.requests(ada).pop().unwrap().id;
-    w.hold(ada);
-    w.ask(ada, Intent::Accept { request }).unwrap();
-    w.say(ada, request, "first");
-    w.release(ada);
-    w.run_for(20_000);
+    let (mut w, ada, ben, tablet, ..) = first_word_missed(237, "first");
     // The only one that could bring it is not there.
     w.offline(ben);
     w.offline(ada);

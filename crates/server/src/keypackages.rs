@@ -212,9 +212,10 @@ pub(crate) async fn take<S: Store>(store: &S, device: &DeviceId, pool: Pool) -> 
     refuse(Code::SlowDown, "too many claims at once; try again")
 }
 
-/// The newest package that is left in each pool.
-pub(crate) async fn newest<S: Store>(store: &S, device: &DeviceId) -> Result<Vec<MemberKey>, Refused> {
-    let Counts { door, stranger, has_last, .. } = counts(store, device).await?.0;
+/// What is left of a device's packages, and the newest that is left in each pool.
+pub(crate) async fn left_and_newest<S: Store>(store: &S, device: &DeviceId) -> Result<(Left, Vec<MemberKey>), Refused> {
+    let counts = counts(store, device).await?.0;
+    let Counts { door, stranger, has_last, .. } = counts;
     let newest = |pool, span: Span| (span.first < span.next).then(|| package_key(pool, span.next - 1));
     let last = has_last.then(|| LAST.to_vec());
     let mut keys = Vec::new();
@@ -224,7 +225,7 @@ pub(crate) async fn newest<S: Store>(store: &S, device: &DeviceId) -> Result<Vec
             keys.push(MemberKey(record.member_key));
         }
     }
-    Ok(keys)
+    Ok((counts.into(), keys))
 }
 
 /// Deletes all packages of a device.

@@ -123,25 +123,20 @@ macro_rules! id_key {
 }
 id_key!(RoomId, ConversationId, DeviceId);
 
-impl RowKey for (ConversationId, MessageId) {
-    fn bytes(&self) -> Vec<u8> {
-        [self.0.0, self.1.0].concat()
-    }
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let (conversation, message) = bytes.split_at_checked(16)?;
-        Some((ConversationId(conversation.try_into().ok()?), MessageId(message.try_into().ok()?)))
-    }
+macro_rules! id_pair_key {
+    ($(($first:ident, $second:ident)),*) => {$(
+        impl RowKey for ($first, $second) {
+            fn bytes(&self) -> Vec<u8> {
+                [self.0.0, self.1.0].concat()
+            }
+            fn parse(bytes: &[u8]) -> Option<Self> {
+                let (first, second) = bytes.split_at_checked(16)?;
+                Some(($first(first.try_into().ok()?), $second(second.try_into().ok()?)))
+            }
+        }
+    )*};
 }
-
-impl RowKey for (RoomId, DeviceId) {
-    fn bytes(&self) -> Vec<u8> {
-        [self.0.0, self.1.0].concat()
-    }
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let (room, device) = bytes.split_at_checked(16)?;
-        Some((RoomId(room.try_into().ok()?), DeviceId(device.try_into().ok()?)))
-    }
-}
+id_pair_key!((ConversationId, MessageId), (RoomId, DeviceId));
 
 impl RowKey for [u8; 32] {
     fn bytes(&self) -> Vec<u8> {

@@ -188,7 +188,7 @@ async fn sign_in<S: Store>(
 ) -> Outcome<S> {
     let feed = Feed::connect(server.clone(), session.mailbox);
     let list = server.accounts.list_length(&session).await?;
-    let left = keypackages::left(&server.store, &session.device).await?;
+    let (left, newest) = keypackages::left_and_newest(&server.store, &session.device).await?;
     let state = SignedIn {
         account: session.account.clone(),
         time: now,
@@ -197,7 +197,7 @@ async fn sign_in<S: Store>(
         door: left.door,
         stranger: left.stranger,
         last_resort_used: left.last_resort_used,
-        newest: keypackages::newest(&server.store, &session.device).await?,
+        newest,
         list,
     };
     Ok(Done::SignedIn(Box::new((Arc::new(session), feed)), answer(state)))
