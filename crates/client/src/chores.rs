@@ -104,5 +104,6 @@ impl Engine {
             let why = Failure::Suspicious("an account that wrote to us could not be verified".into());
             self.close_conversation(conversation, &why);
         }
+        self.weigh(conversation);
     }
 }

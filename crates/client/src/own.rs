@@ -438,8 +438,11 @@ impl Engine {
         {
             return;
         }
-        if self.is_telling_of(&account) {
-            // What we say of them comes after this in the room, and is what holds: for the others, too.
+        // What we say of them comes after this in the room, and is what holds: for the others, too. But who was let in elsewhere is
+        // not turned away by what is said of a request that was just read.
+        let telling = self.is_telling_of(&account);
+        let waits = |id| self.standing(id) == Some(ConversationState::Request);
+        if telling && !(shared.befriended && self.conversation_with(&account).is_some_and(waits)) {
             return;
         }
         let Some(contact) = self.s.contacts.get(&account) else { return };
@@ -465,7 +468,10 @@ impl Engine {
             contact.given_too.extend(contact.given.take());
         }
         contact.given = shared.given;
-        if let Some(now) = self.shared(&account) {
+        if telling {
+            // Said again, behind what was said without knowing this.
+            contact.shared = None;
+        } else if let Some(now) = self.shared(&account) {
             self.mark_shared(&account, digest_of(&now));
         }
         let conversation = self.conversation_with(&account);

@@ -93,7 +93,6 @@ impl Engine {
         }
     }
 
-    /// Opens our entry, then tells the other side that they are in.
     /// Compares who wrote with what the server shows, before an entry is opened. (Not after another own device has: it did, and tells who
     /// they are; the door token of a request may not be good any more.)
     pub(crate) fn check_peer(&mut self, id: ConversationId, room: RoomId) {
@@ -117,6 +116,7 @@ impl Engine {
         }
     }
 
+    /// Opens our entry, then tells the other side that they are in.
     pub(crate) fn open_entry(
         &mut self,
         id: ConversationId,

@@ -107,3 +107,35 @@ fn writing_to_whose_invitation_one_blocked_is_refused_until_they_are_unblocked()
     let of_ada: Vec<_> = c.w.conversations(c.ada).into_iter().map(|c| c.id).collect();
     assert!(of_ada.into_iter().all(|at| c.w.texts(c.ada, at) != ["is it you?"]));
 }
+
+/// What comes to a device takes its time: it reads a request, tells the others of somebody new, and only then reads that they were
+/// let in long ago.
+#[test]
+fn who_is_let_in_while_another_device_is_behind_is_let_in_there() {
+    let mut w = World::new(21);
+    let (ada, ben) = (w.user(1), w.user(2));
+    let tablet = link(&mut w, ben);
+    w.run_for(5_000);
+    w.ask(ben, Intent::GoOffline).unwrap();
+    w.hold(tablet);
+    w.send(ada, &bell(2), "hello").unwrap();
+    w.run_for(2_000);
+    w.sync(ben);
+    w.run_for(2_000);
+    let request = w.requests(ben).pop().unwrap().id;
+    w.ask(ben, Intent::Accept { request }).unwrap();
+    w.run_for(2_000);
+    w.release_some(tablet, 2);
+    assert_eq!(w.requests(tablet).len(), 1);
+    w.release(tablet);
+    w.run_for(20_000);
+    assert!(w.requests(tablet).is_empty());
+    let at_ada = w.only_conversation(ada).id;
+    w.say(ada, at_ada, "after");
+    w.run_for(2_000);
+    for home in [ben, tablet] {
+        let theirs = w.only_conversation(home);
+        assert_eq!(theirs.state, ConversationState::Open);
+        assert_eq!(w.texts(home, theirs.id), ["hello", "after"]);
+    }
+}

@@ -241,7 +241,16 @@ fn judge_histories(d: &mut Director, key: Key, screens: &[Screen]) {
         let one: Vec<_> = order.iter().filter(|id| in_both.contains(id)).collect();
         let two: Vec<_> = theirs.iter().filter(|id| in_both.contains(id)).collect();
         if one != two {
-            found.push(format!("two histories of {key:?}: seats {} and {}", first.seat, other.seat));
+            let at = one.iter().zip(&two).position(|(one, two)| one != two).unwrap_or(0);
+            let text =
+                |id: Option<&MessageId>| id.and_then(|id| d.book.find(id)).map(|at| d.book.said[at].text.clone());
+            found.push(format!(
+                "two histories of {key:?}: seats {} and {}: {:?} and {:?} at {at}",
+                first.seat,
+                other.seat,
+                text(one.get(at).copied()),
+                text(two.get(at).copied())
+            ));
         }
         if people(first) != people(other) {
             found.push(format!(

@@ -181,6 +181,16 @@ impl World {
         self.release_with(client, |_| {});
     }
 
+    /// Lets go of the first frames that were held.
+    pub fn release_some(&mut self, client: usize, frames: usize) {
+        for _ in 0..frames {
+            let at = self.held_frames.iter().position(|(c, _)| *c == client).unwrap();
+            let (_, input) = self.held_frames.remove(at);
+            self.clients[client].inputs.push_back(input);
+        }
+        self.run();
+    }
+
     /// Lets go of what was held, after a change.
     pub fn release_with(&mut self, client: usize, change: impl FnOnce(&mut Vec<Input>)) {
         self.held.remove(&client);
