@@ -348,6 +348,108 @@ fn what_a_device_reported_before_it_went_is_not_missed_where_it_comes_later() {
     }
 }
 
+/// Ben's conversation with somebody who is on this app.
+fn with_app(w: &mut World, ben: usize, app: &str) -> Conversation {
+    let of = |c: &Conversation| c.members.iter().any(|member| member.account.app.as_str() == app);
+    w.conversations(ben).into_iter().find(of).unwrap()
+}
+
+fn rules(w: &mut World, client: usize, intent: Intent) -> Vec<(AppId, ReachRule)> {
+    match w.ask(client, intent) {
+        Ok(Reply::Reach(rules)) => rules,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn picture(w: &mut World, client: usize, intent: Intent) -> Option<Picture> {
+    match w.ask(client, intent) {
+        Ok(Reply::Picture(picture)) => picture,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_linked_account_has_a_door_of_its_own() {
+    let (mut w, phone, laptop, _) = ada_and_ben(7);
+    let identity = link_account(&mut w, laptop, phone);
+    let as_den = |intent| Intent::As(identity, Box::new(intent));
+    let porch = AppId::parse("porch").unwrap();
+    let at_bell = rules(&mut w, phone, Intent::Reach);
+    let reach = |rule| as_den(Intent::SetReach { from: porch.clone(), rule });
+    let by_invite = |text: &str| Intent::Send { to: Target::Invite(text.to_owned()), body: body("by invite") };
+    let on_porch = |w: &mut World, handle: &str| {
+        let client = w.home();
+        w.ask(client, sign_up("porch", handle)).unwrap();
+        w.sync(client);
+        client
+    };
+
+    assert!(rules(&mut w, phone, reach(ReachRule::Invite)).contains(&(porch.clone(), ReachRule::Invite)));
+    let Ok(Reply::Invite { text, .. }) = w.ask(phone, as_den(Intent::CreateInvite { uses: 9, ttl_s: 3600 })) else {
+        panic!()
+    };
+    assert!(text.starts_with("parlour:invite/den/"), "{text}");
+    let (cleo, dora) = (on_porch(&mut w, "cleo"), on_porch(&mut w, "dora"));
+    w.ask(cleo, by_invite(&text)).unwrap();
+    w.run_for(2_000);
+    let Ok(Reply::Requests(asked)) = w.ask(phone, as_den(Intent::Requests)) else { panic!() };
+    let [request] = &asked[..] else { panic!("{asked:?}") };
+    w.ask(phone, Intent::Accept { request: request.id }).unwrap();
+    w.run_for(5_000);
+    assert_eq!(with_app(&mut w, cleo, "den").state, ConversationState::Open);
+
+    // What one account revokes, or shuts, the other does not.
+    w.ask(phone, Intent::RevokeInvites).unwrap();
+    w.ask(dora, by_invite(&text)).unwrap();
+    w.ask(phone, as_den(Intent::RevokeInvites)).unwrap();
+    let emil = on_porch(&mut w, "emil");
+    assert!(matches!(w.ask(emil, by_invite(&text)), Err(Failure::NotReachable)));
+    w.ask(phone, reach(ReachRule::Ask)).unwrap();
+    w.send(emil, "ada@den", "hello").unwrap();
+    w.ask(phone, reach(ReachRule::Nobody)).unwrap();
+    let fay = on_porch(&mut w, "fay");
+    assert!(matches!(w.send(fay, "ada@den", "hello"), Err(Failure::NotReachable)));
+    assert_eq!(rules(&mut w, phone, Intent::Reach), at_bell);
+
+    w.ask(phone, Intent::Unlink { identity }).unwrap();
+    assert!(matches!(w.ask(phone, as_den(Intent::Reach)), Err(Failure::NotFound("account"))));
+}
+
+#[test]
+fn a_linked_account_has_a_name_a_picture_and_reports_of_its_own() {
+    let (mut w, phone, laptop, ben) = ada_and_ben(8);
+    let identity = link_account(&mut w, laptop, phone);
+    let as_den = |intent| Intent::As(identity, Box::new(intent));
+    let own = identities(&mut w, phone).swap_remove(0);
+    let name_at_bell = with_app(&mut w, ben, "bell").title;
+
+    let chosen = Picture::new("image/webp", vec![7; 3_000].into());
+    w.ask(phone, as_den(Intent::SetProfile { name: "Ada".into(), picture: chosen.clone() })).unwrap();
+    w.ask(phone, as_den(Intent::SetName { name: "A. of the house".into() })).unwrap();
+    w.ask(phone, as_den(Intent::SetReports { delivered: true, read: false, typing: true })).unwrap();
+    w.run_for(5_000);
+    let (at_den, at_bell) = (with_app(&mut w, ben, "den"), with_app(&mut w, ben, "bell"));
+    assert_eq!((at_den.title.as_str(), at_bell.title), ("A. of the house", name_at_bell));
+    assert_eq!((at_den.members[0].picture.is_some(), at_bell.members[0].picture), (true, None));
+    assert_eq!(picture(&mut w, phone, as_den(Intent::Picture { of: None })), chosen);
+    assert_eq!(picture(&mut w, phone, Intent::Picture { of: None }), None);
+
+    // What is read is told by the one, and not by the other.
+    let said = [at_den.id, at_bell.id].map(|id| (id, w.say(ben, id, "seen?")));
+    w.run_for(2_000);
+    for conversation in w.conversations(phone) {
+        w.ask(phone, Intent::MarkRead { conversation: conversation.id }).unwrap();
+    }
+    w.run_for(2_000);
+    let states = said.map(|(id, message)| w.messages(ben, id).into_iter().find(|one| one.id == message).unwrap().state);
+    assert_eq!(states, [MessageState::Delivered, MessageState::Read]);
+
+    // Its other device knows; the home's own account is as it was.
+    let [of_laptop] = &identities(&mut w, laptop)[..] else { panic!() };
+    assert_eq!((of_laptop.name.as_str(), of_laptop.reports.read), ("A. of the house", false));
+    assert_eq!(identities(&mut w, phone)[0], own);
+}
+
 /// Sixteen bytes in a row, in none of whose parts of eight everybody's bytes are: what could be an identifier.
 struct Telling(HashSet<[u8; 16]>);
 

@@ -520,6 +520,7 @@ pub static DE: Strings = Strings {
     accounts_only: "Nur dieses",
     accounts_lead: "Du hast noch eine App? Verbinde ihr Konto, dann kommen ihre Nachrichten auch hier an. Niemand, dem du schreibst, erfährt, dass beide dir gehören.",
     account_own: "diese App, {app}",
+    account_settings: "Name und Bild, Einladung, Erreichbarkeit, Privatsphäre",
     account_link: "Konto verbinden",
     account_link_text: "Öffne die andere App auf dem Gerät, auf dem du sie nutzt: Einstellungen, Geräte, „Gerät hinzufügen“. Sie zeigt einen Code: Gib ihn hier ein.",
     account_shows: "Seine Nachrichten hier zeigen",

@@ -543,6 +543,7 @@ english! {
     accounts_only: "Only this one",
     accounts_lead: "You have another app, too? Link its account, and its messages come here as well. Nobody you write to learns that both are yours.",
     account_own: "this app, {app}",
+    account_settings: "name and picture, invite, reach, privacy",
     account_link: "Link an account",
     account_link_text: "Open the other app on the device where you use it: Settings, Devices, “Add a device”. It shows a code: type it here.",
     account_shows: "Show its messages here",

@@ -104,15 +104,33 @@ impl Person {
         let other = Self { browser, origin, address, words };
         other.browser.client.goto(&other.origin).await?;
         other.type_code(&code, name).await?;
-        self.browser.wait_text("#modal-title", name).await?;
-        self.browser.click(".offer .answers .primary").await?;
-        self.browser.wait_text("#modal-title", "is linked").await?;
-        self.browser.wait_text(".offer", "All your conversations are there.").await?;
-        self.browser.click(".offer .answers .primary").await?;
+        self.agree_to(name).await?;
         other.browser.wait(".app").await?;
         other.browser.wait_for("!document.querySelector('.history')").await?;
         self.go("#/").await?;
         Ok(other)
+    }
+
+    /// Makes this app answer for her account on another one, too, as a device of this name; it is at its list of accounts then.
+    ///
+    /// # Errors
+    /// When a step does not show what it should.
+    pub async fn link_account(&self, other: &Self, name: &str) -> Result<()> {
+        let code = other.show_code().await?;
+        self.go("#/accounts").await?;
+        self.browser.click("#link-account").await?;
+        self.type_code(&code, name).await?;
+        other.agree_to(name).await?;
+        self.browser.wait_text(".account:nth-of-type(2)", &other.address).await.map(drop)
+    }
+
+    /// Agrees to what asks to be linked, and waits until it has everything.
+    async fn agree_to(&self, name: &str) -> Result<()> {
+        self.browser.wait_text("#modal-title", name).await?;
+        self.browser.click(".offer .answers .primary").await?;
+        self.browser.wait_text("#modal-title", "is linked").await?;
+        self.browser.wait_text(".offer", "All your conversations are there.").await?;
+        self.browser.click(".offer .answers .primary").await
     }
 
     /// Shows a code by which another device can be linked; the dialog stays open.

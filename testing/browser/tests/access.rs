@@ -104,6 +104,18 @@ async fn nothing_stands_in_the_way_inside() -> Result<()> {
         page.wait(shows).await?;
         audit.look(page, screen).await?;
     }
+    let porch = Person::sign_up(&server, &driver, "porch", "ana", "Ana").await?;
+    ana.link_account(&porch, "Den").await?;
+    for (screen, hash, shows) in [
+        ("accounts", "#/accounts", ".account"),
+        ("a linked account", "#/accounts/1", ".mechoose"),
+        ("its invite", "#/invite/1", ".main svg.qr"),
+        ("its reach", "#/reach/1", ".boardrow"),
+    ] {
+        ana.go(hash).await?;
+        page.wait(shows).await?;
+        audit.look(page, screen).await?;
+    }
     add_a_device(&mut audit, &server, &ana).await?;
     page.size(390, 800).await?;
     for (screen, hash, shows) in

@@ -6,7 +6,7 @@ use parlour_browser::{Browser, Driver, PATIENCE, Server};
 use serde_json::Value;
 
 /// Somewhat above what either compiler reaches; the aim is 600,000 (decision 0010 says what is in the way).
-const MOST_BROTLI_BYTES: u64 = 965_000;
+const MOST_BROTLI_BYTES: u64 = 985_000;
 
 /// Everything that a first visit loads, as the browser's own measurement tells it: page, worker and what they load.
 const TRANSFERRED: &str = "return performance.getEntries().reduce((sum, entry) => sum + (entry.transferSize || 0), 0)";

@@ -8,8 +8,10 @@ use super::frame::bar;
 use super::icon::{Icon, icon};
 use super::link::{For, form};
 use super::mark::glyph;
+use super::settings::{privacy, profile};
 use crate::ui::model::phone;
 use crate::ui::model::quiet::{NIGHT, clock, minute_of};
+use crate::ui::model::route::Route;
 use crate::ui::model::state::{AppState, OWN};
 use crate::ui::model::when::Local;
 use crate::ui::port::Fault;
@@ -146,6 +148,21 @@ pub(crate) fn accounts(desk: Desk) -> impl IntoView {
     }
 }
 
+/// The page of one that is linked: what this app has for its own account elsewhere.
+pub(crate) fn account(desk: Desk, id: IdentityId) -> impl IntoView {
+    view! {
+        {bar(desk, t().settings, (move || badge(desk, id)).into_any())}
+        <div class="page">
+            {profile(desk, id)}
+            <section class="group">
+                <a class="item" href=Route::Invite(id).hash()>{icon(Icon::Qr)}<span>{t().my_invite}<small>{t().my_invite_says}</small></span>{icon(Icon::Next)}</a>
+                <a class="item" href=Route::Reach(id).hash()>{icon(Icon::Door)}<span>{t().reach}<small>{t().requests_reach}</small></span>{icon(Icon::Next)}</a>
+            </section>
+            {privacy(desk, id)}
+        </div>
+    }
+}
+
 fn one(desk: Desk, id: IdentityId, unlinking: RwSignal<Option<Identity>>) -> impl IntoView {
     let Some(account) = desk.state.with_untracked(|state| state.account(id).cloned()) else { return ().into_any() };
     let app = account.account.app.as_str().to_owned();
@@ -153,12 +170,19 @@ fn one(desk: Desk, id: IdentityId, unlinking: RwSignal<Option<Identity>>) -> imp
     let is_off = Memo::new(move |_| desk.state.with(|state| !state.is_shown(id)));
     let address = shown(&account.address);
     let label = format!("{} {address}", t().account_unlink);
+    let app_name = [("app", name.as_str())];
+    let (to, says) = if id == OWN {
+        (Route::Settings, fill(t().account_own, &app_name))
+    } else {
+        (Route::Account(id), format!("{}: {}", fill(t().on_app, &app_name), t().account_settings))
+    };
     view! {
         <section class="group account" data-of=app.clone()>
-            <div class="item">
+            <a class="item" href=to.hash()>
                 <span class="appmark" data-of=app.clone()>{glyph(&app)}</span>
-                <span><bdi>{address}</bdi><small>{fill(if id == OWN { t().account_own } else { t().on_app }, &[("app", &name)])}</small></span>
-            </div>
+                <span><bdi>{address}</bdi><small>{says}</small></span>
+                {icon(Icon::Next)}
+            </a>
             // What another device has switched off here can be switched on again.
             {move || (id != OWN || is_off.get()).then(|| shows(desk, id, is_off))}
             {(id != OWN).then(|| view! {

@@ -11,6 +11,7 @@ use super::notices::notices;
 use crate::ui::model::lasting::line;
 use crate::ui::model::naming::open;
 use crate::ui::model::route::Route;
+use crate::ui::model::state::OWN;
 use crate::ui::model::when::{Local, short};
 use crate::ui::strings::{fill, plural, t};
 use leptos::html;
@@ -31,7 +32,7 @@ pub(crate) fn chats(desk: Desk) -> impl IntoView {
     view! {
         <header class="sidehead">
             <h1 class="brand">{wordmark(&app, desk.app_name())}</h1>
-            <a class="iconbutton" href=Route::Invite.hash() aria-label=t().my_invite title=t().my_invite>{icon(Icon::Qr)}</a>
+            <a class="iconbutton" href=Route::Invite(OWN).hash() aria-label=t().my_invite title=t().my_invite>{icon(Icon::Qr)}</a>
             <a class="iconbutton accent" href=Route::New(None).hash() aria-label=t().new_chat title=t().new_chat>{icon(Icon::Edit)}</a>
         </header>
         {notices(desk)}
@@ -100,7 +101,7 @@ fn empty(desk: Desk) -> impl IntoView {
         <div class="empty">
             <h2>{t().empty_title}</h2>
             <p>{fill(t().empty_text, &[("app", &desk.app_name())])}</p>
-            <a class="button primary" href=Route::Invite.hash()>{icon(Icon::Qr)}{t().empty_invite}</a>
+            <a class="button primary" href=Route::Invite(OWN).hash()>{icon(Icon::Qr)}{t().empty_invite}</a>
             <a class="button" href=Route::New(None).hash()>{icon(Icon::Edit)}{t().empty_write}</a>
         </div>
     }

@@ -5,7 +5,7 @@ use super::face::Faces;
 use crate::bus::{Call, Outcome};
 use crate::ui::model::devices::Devices;
 use crate::ui::model::route::{Route, conversation_from_hex, conversation_hex};
-use crate::ui::model::state::{AppState, Me, News, Trouble};
+use crate::ui::model::state::{AppState, News, Trouble};
 use crate::ui::model::thread::{PAGE, Thread};
 use crate::ui::port::{Engine, Fault, Happening};
 use crate::ui::strings::{explain, fill, t};
@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::join4;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use parlour_client::api::{ConversationId, Event, Failure, Intent, LinkEnd, Reply, Reports};
+use parlour_client::api::{ConversationId, Event, Failure, Identity, IdentityId, Intent, LinkEnd, Reply, Reports};
 use parlour_proto::frames::{AppId, SignIn};
 use parlour_proto::ids::{MessageId, UnixMillis};
 use std::collections::HashMap;
@@ -284,9 +284,7 @@ impl Desk {
             state.identity().is_some() && events.iter().any(of)
         };
         if self.state.with_untracked(is_new) {
-            spawn_local(async move {
-                let _ = self.read_me().await;
-            });
+            spawn_local(self.read_me());
         }
     }
 
@@ -366,12 +364,11 @@ impl Desk {
     /// comes after it, as nobody waits for it as for what is here.
     pub(crate) async fn read_all(self) {
         let (known, (), (), ()) =
-            join4(self.read_me(), self.read_notes(), self.read_drafts(), self.read_conversations()).await;
+            join4(self.begin(), self.read_notes(), self.read_drafts(), self.read_conversations()).await;
         if !known {
             return;
         }
         if self.state.with_untracked(|state| state.identity().is_some()) {
-            self.please(Intent::Sync);
             if let Some(id) = self.route.with_untracked(Route::conversation) {
                 self.thread.set(Thread::default());
                 self.open(id);
@@ -384,15 +381,29 @@ impl Desk {
         }
     }
 
-    /// Reads who this is; whether it could be read.
-    pub(super) async fn read_me(self) -> bool {
-        let all = match self.ask(Intent::WhoAmI).await {
-            Ok(Reply::Identities(all)) => all,
-            Err(Fault::Failed(Failure::NotSignedIn)) => Vec::new(),
-            _ => return false,
-        };
+    /// Reads who this is, and has it connected before a page is drawn that asks the server; whether it could be read.
+    async fn begin(self) -> bool {
+        let Some(all) = self.who_am_i().await else { return false };
+        if !all.is_empty() {
+            self.please(Intent::Sync);
+        }
         self.state.update(|state| state.set_accounts(all));
         true
+    }
+
+    /// Reads who this is.
+    pub(super) async fn read_me(self) {
+        if let Some(all) = self.who_am_i().await {
+            self.state.update(|state| state.set_accounts(all));
+        }
+    }
+
+    async fn who_am_i(self) -> Option<Vec<Identity>> {
+        match self.ask(Intent::WhoAmI).await {
+            Ok(Reply::Identities(all)) => Some(all),
+            Err(Fault::Failed(Failure::NotSignedIn)) => Some(Vec::new()),
+            _ => None,
+        }
     }
 
     async fn read_conversations(self) {
@@ -497,16 +508,16 @@ impl Desk {
         }
     }
 
-    /// What the account tells of itself; the engine knows it for all its devices.
-    pub(crate) fn set_reports(self, reports: Reports) {
+    /// What an account tells of itself; the engine knows it for all its devices.
+    pub(crate) fn set_reports(self, id: IdentityId, reports: Reports) {
         let Reports { delivered, read, typing } = reports;
         self.state.update(|state| {
-            if let Me::Known(me) = &mut state.me {
-                me.reports = reports;
+            if let Some(account) = state.account_mut(id) {
+                account.reports = reports;
             }
         });
         spawn_local(async move {
-            if let Err(fault) = self.ask(Intent::SetReports { delivered, read, typing }).await {
+            if let Err(fault) = self.ask(self.as_account(id, Intent::SetReports { delivered, read, typing })).await {
                 self.complain(&fault);
                 self.read_me().await;
             }

@@ -58,8 +58,23 @@ pub(crate) fn set_hash(hash: &str) {
     }
 }
 
+/// The same in the place of where one is: nothing leads back there.
+pub(crate) fn replace_hash(hash: &str) {
+    if let Some(window) = try_window() {
+        let _ = window.location().replace(hash);
+    }
+}
+
 pub(crate) fn origin() -> String {
     try_window().and_then(|window| window.location().origin().ok()).unwrap_or_default()
+}
+
+/// The origin of another app of the same server.
+pub(crate) fn origin_of(domain: &str) -> String {
+    let Some(location) = try_window().map(|window| window.location()) else { return String::new() };
+    let (scheme, port) = (location.protocol().unwrap_or_default(), location.port().unwrap_or_default());
+    let colon = if port.is_empty() { "" } else { ":" };
+    format!("{scheme}//{domain}{colon}{port}")
 }
 
 /// Where looks (theme, size, language: nothing about people) are kept, so that the first paint has them.

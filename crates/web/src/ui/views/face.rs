@@ -8,9 +8,9 @@ use crate::ui::model::text::hue;
 use crate::ui::strings::t;
 use js_sys::{Array, Uint8Array};
 use leptos::prelude::*;
-use parlour_client::api::{Conversation, ConversationId, Intent, Member, Picture, Reply};
+use parlour_client::api::{Conversation, ConversationId, IdentityId, Intent, Member, Picture, Reply};
 use parlour_proto::frames::AccountRef;
-use parlour_proto::ids::Digest;
+use parlour_proto::ids::{AccountId, Digest};
 use std::collections::HashMap;
 use wasm_bindgen::{JsCast as _, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -24,9 +24,16 @@ const QUALITIES: [f64; 5] = [0.86, 0.74, 0.6, 0.45, 0.3];
 /// Whom a picture is of.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Whom {
-    Me,
+    Me(Own),
     Somebody(AccountRef),
     Group(ConversationId),
+}
+
+/// One of the own accounts. (Its number alone may be another one's later.)
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Own {
+    pub(super) id: IdentityId,
+    pub(super) account: AccountId,
 }
 
 /// Pictures in memory, by whom they show: which one, and its URL once it was read.
@@ -56,7 +63,7 @@ impl Faces {
         self.put(whom.clone(), Face { digest, url: None });
         leptos::task::spawn_local(async move {
             let intent = match &whom {
-                Whom::Me => Intent::Picture { of: None },
+                Whom::Me(own) => desk.as_account(own.id, Intent::Picture { of: None }),
                 Whom::Somebody(account) => Intent::Picture { of: Some(account.clone()) },
                 Whom::Group(conversation) => Intent::GroupPicture { conversation: *conversation },
             };
@@ -73,14 +80,14 @@ impl Faces {
         }
     }
 
-    /// Whether one has a picture of one's own.
-    pub(crate) fn has_own(self) -> bool {
-        self.url(&Whom::Me).is_some()
+    /// Whether an own account has a picture.
+    pub(super) fn has_own(self, own: Own) -> bool {
+        self.url(&Whom::Me(own)).is_some()
     }
 
-    /// One's own, just chosen (or taken away).
-    pub(crate) fn put_own(self, picture: Option<&Picture>) {
-        self.put(Whom::Me, Face { digest: None, url: picture.and_then(url_of) });
+    /// Its picture, just chosen (or taken away).
+    pub(super) fn put_own(self, own: Own, picture: Option<&Picture>) {
+        self.put(Whom::Me(own), Face { digest: None, url: picture.and_then(url_of) });
     }
 }
 
@@ -93,9 +100,9 @@ pub(crate) fn face(desk: Desk, member: &Member, name: &str) -> AnyView {
     }
 }
 
-/// One's own picture, or one's initials.
-pub(crate) fn own_face(desk: Desk, seed: &[u8], name: &str) -> AnyView {
-    photo(desk, Whom::Me, None, seed, name)
+/// The picture of an own account, or its initials.
+pub(super) fn own_face(desk: Desk, own: Own, name: &str) -> AnyView {
+    photo(desk, Whom::Me(own), None, &own.account.0, name)
 }
 
 /// A group's picture.

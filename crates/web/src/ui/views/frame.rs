@@ -100,8 +100,8 @@ fn place(route: &Route) -> &'static str {
         Route::Chats => "chats",
         Route::Chat(_) => "chat",
         Route::About(_) | Route::Safety(_) => "inner",
-        Route::New(_) | Route::Group | Route::Invite => "inner",
-        inner if inner.parent() == Route::Settings => "inner",
+        Route::New(_) | Route::Group | Route::Invite(_) => "inner",
+        inner if inner.is_in_settings() => "inner",
         _ => "top",
     }
 }
@@ -135,6 +135,13 @@ fn app(desk: Desk) -> impl IntoView {
             dom::focus_soon(id);
         }
     });
+    // What is of an account that is not here any more, is not here either.
+    Effect::new(move |_| {
+        let id = route.with(Route::account);
+        if id != OWN && desk.state.with(|state| state.account(id).is_none()) {
+            dom::replace_hash(&Route::Accounts.hash());
+        }
+    });
     view! {
         <a class="skip" href="#main" on:click=skip>{t().skip}</a>
         <div class="app" data-place=move || route.with(place)>
@@ -148,14 +155,15 @@ fn app(desk: Desk) -> impl IntoView {
                     Route::Safety(id) => safety::safety(desk, id).into_any(),
                     Route::New(invite) => new::new(desk, invite).into_any(),
                     Route::Group => group::group(desk).into_any(),
-                    Route::Invite => invite::invite(desk).into_any(),
+                    Route::Invite(id) => invite::invite(desk, id).into_any(),
                     Route::Requests => requests::requests(desk).into_any(),
-                    Route::Reach => reach::reach(desk).into_any(),
+                    Route::Reach(id) => reach::reach(desk, id).into_any(),
                     Route::Settings => settings::settings(desk).into_any(),
                     Route::Devices => devices::devices(desk).into_any(),
                     Route::Held => super::held::held(desk).into_any(),
                     Route::Kept => super::kept::kept(desk).into_any(),
                     Route::Accounts => accounts::accounts(desk).into_any(),
+                    Route::Account(id) => accounts::account(desk, id).into_any(),
                 }}
             </main>
         </div>
@@ -169,7 +177,7 @@ fn nav(desk: Desk, route: Memo<Route>) -> impl IntoView {
         let hash = to.hash();
         let is_here = move || {
             route.with(|route| match (&to, route) {
-                (to, route) if route.parent() == Route::Settings => *to == Route::Settings,
+                (to, route) if route.is_in_settings() => *to == Route::Settings,
                 (Route::Chats, route) => matches!(place(route), "chats" | "chat" | "inner"),
                 (to, route) => to == route,
             })
@@ -189,7 +197,7 @@ fn nav(desk: Desk, route: Memo<Route>) -> impl IntoView {
             <span class="navmark">{desk.app.with_value(|app| glyph(app.as_str()))}</span>
             {item(Route::Chats, t().chats, Icon::Chats, Some(unread))}
             {item(Route::Requests, t().requests, Icon::Tray, Some(waiting))}
-            {item(Route::Reach, t().reach, Icon::Door, None)}
+            {item(Route::Reach(OWN), t().reach, Icon::Door, None)}
             {item(Route::Settings, t().settings, Icon::Settings, None)}
         </nav>
     }
@@ -268,13 +276,8 @@ pub(crate) fn bar(desk: Desk, title: &'static str, actions: AnyView) -> impl Int
     }
 }
 
-/// `They will see: your name, on Bell. Not your number.`
-pub(crate) fn what_they_see(desk: Desk) -> String {
-    what_they_see_of(desk, OWN)
-}
-
-/// The same of one of the accounts.
-pub(super) fn what_they_see_of(desk: Desk, id: IdentityId) -> String {
+/// `They will see: your name, on Bell. Not your number.`, of one of the accounts.
+pub(super) fn what_they_see(desk: Desk, id: IdentityId) -> String {
     use parlour_proto::frames::SignIn;
     let account = desk.state.with(|state| state.account(id).cloned());
     let name = account.as_ref().map(|account| account.name.clone()).unwrap_or_default();

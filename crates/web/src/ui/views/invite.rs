@@ -1,5 +1,6 @@
 //! My invite: a link and a QR code that lead to me without telling any handle.
 
+use super::accounts::badge;
 use super::desk::Desk;
 use super::dialog::confirm;
 use super::dom;
@@ -9,9 +10,9 @@ use super::mark::qr;
 use crate::ui::model::when::{Local, day_name};
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
-use parlour_client::api::{Intent, Reply};
+use parlour_client::api::{IdentityId, Intent, Reply};
 use parlour_proto::address::Invite;
-use parlour_proto::frames::{AppId, ReachRule};
+use parlour_proto::frames::{AppId, AppInfo, ReachRule};
 use parlour_proto::ids::UnixMillis;
 
 /// How many people can use one invite, and for how long.
@@ -19,37 +20,39 @@ const USES: u32 = 20;
 const LIFE_S: u64 = 30 * 86_400;
 
 /// The page.
-pub(crate) fn invite(desk: Desk) -> impl IntoView {
+pub(crate) fn invite(desk: Desk, id: IdentityId) -> impl IntoView {
     let made = RwSignal::new(None::<(String, UnixMillis)>);
     let revoking = RwSignal::new(false);
     let make = move || {
-        desk.then(Intent::CreateInvite { uses: USES, ttl_s: LIFE_S }, move |reply| {
+        desk.then(desk.as_account(id, Intent::CreateInvite { uses: USES, ttl_s: LIFE_S }), move |reply| {
             if let Reply::Invite { text, expires } = reply {
-                made.set(Some((link(&text), expires)));
+                made.set(Some((text, expires)));
             }
         })
     };
     make();
+    // Where its app is, may be known later than the invite.
+    let as_link = Memo::new(move |_| made.with(|made| made.as_ref().map(|(text, until)| (link(desk, text), *until))));
     let revoke = move || {
         revoking.set(false);
-        desk.then(Intent::RevokeInvites, move |_| {
+        desk.then(desk.as_account(id, Intent::RevokeInvites), move |_| {
             made.set(None);
             desk.tell(t().invites_revoked);
             make();
         });
     };
     view! {
-        {bar(desk, t().my_invite, ().into_any())}
+        {bar(desk, t().my_invite, (move || badge(desk, id)).into_any())}
         <div class="page narrow">
             <p class="lead">{t().invite_lead}</p>
             <div class="invitecard">
-                {move || match made.get() {
+                {move || match as_link.get() {
                     Some((link, expires)) => shown(desk, link, expires).into_any(),
                     None => view! { <div class="qr waiting" aria-busy="true"></div> }.into_any(),
                 }}
             </div>
-            {closed(desk)}
-            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk)}</p>
+            {closed(desk, id)}
+            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk, id)}</p>
             <button class="button quiet bad" on:click=move |_| revoking.set(true)>{t().invite_revoke}</button>
         </div>
         {move || revoking.get().then(|| confirm(t().revoke_question, t().revoke_text, t().invite_revoke, revoke, move || revoking.set(false)))}
@@ -57,17 +60,17 @@ pub(crate) fn invite(desk: Desk) -> impl IntoView {
 }
 
 /// Whom the reach rules keep out even with an invite, and one tap to let them in.
-fn closed(desk: Desk) -> impl IntoView {
+fn closed(desk: Desk, id: IdentityId) -> impl IntoView {
     let apps = RwSignal::new(Vec::<AppId>::new());
     let take = move |reply| {
         if let Reply::Reach(rules) = reply {
             apps.set(rules.into_iter().filter(|(_, rule)| *rule == ReachRule::Nobody).map(|(app, _)| app).collect());
         }
     };
-    desk.then(Intent::Reach, take);
+    desk.then(desk.as_account(id, Intent::Reach), take);
     let open = move |_| {
         for app in apps.get_untracked() {
-            desk.then(Intent::SetReach { from: app, rule: ReachRule::Invite }, take);
+            desk.then(desk.as_account(id, Intent::SetReach { from: app, rule: ReachRule::Invite }), take);
         }
     };
     let names = move || {
@@ -104,10 +107,18 @@ fn shown(desk: Desk, link: String, expires: UnixMillis) -> impl IntoView {
     }
 }
 
-/// An invite as a link to this origin (`…/i#token`); what is after `#` never reaches a server.
-pub(super) fn link(text: &str) -> String {
-    let token = text.rsplit(['/', '#']).next().unwrap_or_default();
-    format!("{}/i#{token}", dom::origin())
+/// An invite as a link to its own app (`…/i#token`), whichever app shows it; what is after `#` never reaches a server. As it is,
+/// where that app is not known.
+pub(super) fn link(desk: Desk, text: &str) -> String {
+    let mut parts = text.rsplit('/');
+    let (token, app) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let origin = if desk.app.with_value(|own| own.as_str() == app) {
+        Some(dom::origin())
+    } else {
+        let domain = |info: &AppInfo| dom::origin_of(&info.domain);
+        desk.state.with(|state| state.apps.iter().find(|info| info.app.as_str() == app).map(domain))
+    };
+    origin.map_or_else(|| text.to_owned(), |origin| format!("{origin}/i#{token}"))
 }
 
 /// The invite in what was pasted or scanned: a link of any app here, or its short form.

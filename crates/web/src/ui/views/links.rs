@@ -77,7 +77,7 @@ impl Links {
 
     fn one(self, of: &GroupLink) -> AnyView {
         let id = of.id;
-        let text = link(&of.text);
+        let text = link(self.desk, &of.text);
         let at = Local::of(of.until, dom::offset_min(of.until));
         let until = fill(t().group_link_until, &[("day", &day_name(at.day, self.desk.today.get_untracked(), t()))]);
         let kind = if of.approve { t().group_link_asks } else { t().group_link_open };

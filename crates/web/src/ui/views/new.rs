@@ -3,7 +3,7 @@
 use super::accounts::shown;
 use super::desk::Desk;
 use super::dom;
-use super::frame::{bar, what_they_see_of};
+use super::frame::{bar, what_they_see};
 use super::icon::{Icon, icon};
 use super::invite::{group_link_in, invite_in};
 use super::mark::avatar;
@@ -57,7 +57,7 @@ pub(crate) fn new(desk: Desk, invite: Option<String>) -> impl IntoView {
                 {move || matches!(found.get(), Found::Nothing).then(|| view! {
                     <nav class="ways" aria-label=t().other_ways>
                         {can_scan.then(|| view! { <button class="way" on:click=move |_| scanning.set(true)>{icon(Icon::Camera)}<span><strong>{t().scan}</strong><small>{t().scan_says}</small></span></button> })}
-                        <a class="way" href=Route::Invite.hash()>{icon(Icon::Qr)}<span><strong>{t().my_invite}</strong><small>{t().my_invite_says}</small></span></a>
+                        <a class="way" href=Route::Invite(OWN).hash()>{icon(Icon::Qr)}<span><strong>{t().my_invite}</strong><small>{t().my_invite_says}</small></span></a>
                         <a class="way" href=Route::Group.hash()>{icon(Icon::Group)}<span><strong>{t().new_group}</strong><small>{t().new_group_says}</small></span></a>
                     </nav>
                 })}
@@ -170,7 +170,7 @@ fn letter(desk: Desk, target: Target, address: Option<(String, AppId)>, typed: R
                 <button class="iconbutton" aria-label=t().cancel on:click=move |_| typed.set(String::new())>{icon(Icon::Close)}</button>
             </div>
             {sender(desk, from)}
-            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see_of(desk, from.get())}</p>
+            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk, from.get())}</p>
             {move || (!has_name.get()).then(|| your_name(desk, from.get()))}
             <label class="field">
                 <span class="label">{t().first_words}</span>
@@ -215,7 +215,7 @@ fn join(desk: Desk, link: String, typed: RwSignal<String>) -> impl IntoView {
                 <button class="iconbutton" aria-label=t().cancel on:click=move |_| typed.set(String::new())>{icon(Icon::Close)}</button>
             </div>
             {sender(desk, from)}
-            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see_of(desk, from.get())}</p>
+            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk, from.get())}</p>
             {move || (!has_name.get()).then(|| your_name(desk, from.get()))}
             {move || problem.get().map(|problem| view! { <p class="problem" role="alert">{icon(Icon::Warn)}<span>{problem}</span></p> })}
             {move || if asked.get() {

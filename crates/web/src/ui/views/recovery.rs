@@ -5,6 +5,7 @@ use super::dom;
 use super::frame::what_they_see;
 use super::icon::{Icon, icon};
 use super::mark::glyph;
+use crate::ui::model::state::OWN;
 use crate::ui::model::words::{sheet, words_in};
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
@@ -105,7 +106,7 @@ fn naming(desk: Desk) -> impl IntoView {
             </label>
             <p class="privacy">{icon(Icon::Eye)}{move || {
                 let typed = name.read().trim().to_owned();
-                if typed.is_empty() { what_they_see(desk) } else { fill(t().they_see, &[("name", &typed), ("app", &desk.app_name())]) }
+                if typed.is_empty() { what_they_see(desk, OWN) } else { fill(t().they_see, &[("name", &typed), ("app", &desk.app_name())]) }
             }}</p>
             <button class="button primary wide" disabled=move || name.read().trim().is_empty()>{t().enter}</button>
             <button type="button" class="button quiet wide" on:click=move |_| enter(String::new())>{t().later}</button>

@@ -6,6 +6,7 @@ use super::dom;
 use super::frame::bar;
 use super::icon::{Icon, icon};
 use crate::ui::model::route::Route;
+use crate::ui::model::state::OWN;
 use crate::ui::model::when::{Local, short};
 use crate::ui::strings::{fill, t};
 use leptos::prelude::*;
@@ -20,7 +21,7 @@ pub(crate) fn requests(desk: Desk) -> impl IntoView {
             <p class="lead">{t().requests_lead}</p>
             {move || waiting.with(Vec::is_empty).then(|| view! {
                 <div class="blank">{icon(Icon::Tray)}<p>{t().requests_none}</p>
-                <a class="button" href=Route::Reach.hash()>{t().requests_reach}</a></div>
+                <a class="button" href=Route::Reach(OWN).hash()>{t().requests_reach}</a></div>
             })}
             {joining(desk)}
             <ul class="cards" aria-label=t().requests>

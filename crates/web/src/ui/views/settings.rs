@@ -3,7 +3,7 @@
 use super::accounts::shown;
 use super::desk::Desk;
 use super::dom::offset_min;
-use super::face::{chooser, own_face};
+use super::face::{Own, chooser, own_face};
 use super::frame::{bar, what_they_see};
 use super::icon::{Icon, icon};
 use super::leave::{Leaving, leave, sign_out_says};
@@ -13,8 +13,8 @@ use crate::ui::model::state::OWN;
 use crate::ui::model::when::{Local, day_name};
 use crate::ui::strings::{LANGUAGES, fill, plural, t};
 use leptos::prelude::*;
-use parlour_client::api::{Backup, Identity, Intent, KeptHistory, Picture, Reply, Reports, Status};
-use parlour_proto::ids::UnixMillis;
+use parlour_client::api::{Backup, Identity, IdentityId, Intent, KeptHistory, Picture, Reply, Reports, Status};
+use parlour_proto::ids::{AccountId, UnixMillis};
 
 /// The page.
 pub(crate) fn settings(desk: Desk) -> impl IntoView {
@@ -22,9 +22,9 @@ pub(crate) fn settings(desk: Desk) -> impl IntoView {
     view! {
         {bar(desk, t().settings, ().into_any())}
         <div class="page">
-            {profile(desk)}
+            {profile(desk, OWN)}
             {linked(desk)}
-            {privacy(desk)}
+            {privacy(desk, OWN)}
             {looks(desk)}
             {backup(desk)}
             {here(desk)}
@@ -38,19 +38,20 @@ pub(crate) fn settings(desk: Desk) -> impl IntoView {
     }
 }
 
-fn profile(desk: Desk) -> impl IntoView {
-    let me = desk.state.with_untracked(|state| state.identity().cloned());
+/// What others see of an account, and changing it.
+pub(super) fn profile(desk: Desk, id: IdentityId) -> impl IntoView {
+    let me = desk.state.with_untracked(|state| state.account(id).cloned());
     let name = RwSignal::new(me.as_ref().map(|me| me.name.clone()).unwrap_or_default());
     let known =
-        Memo::new(move |_| desk.state.with(|state| state.identity().map(|me| me.name.clone()).unwrap_or_default()));
+        Memo::new(move |_| desk.state.with(|state| state.account(id).map(|me| me.name.clone()).unwrap_or_default()));
     let address = me.as_ref().map(|me| me.address.clone()).unwrap_or_default();
-    let seed = me.as_ref().map_or([0; 16], |me| me.account.account.0);
+    let own = Own { id, account: me.map_or(AccountId([0; 16]), |me| me.account.account) };
     let shown = shown(&address);
     view! {
         <section class="group me">
             <div class="meline">
-                {picture(desk, seed, known)}
-                <form class="mename" on:submit=move |event| { event.prevent_default(); set_name(desk, OWN, name.get_untracked()); }>
+                {picture(desk, own, known)}
+                <form class="mename" on:submit=move |event| { event.prevent_default(); set_name(desk, id, name.get_untracked()); }>
                     <label class="field">
                         <span class="label">{t().your_name}</span>
                         <span class="inline">
@@ -62,21 +63,21 @@ fn profile(desk: Desk) -> impl IntoView {
                     <p class="address"><bdi>{shown}</bdi></p>
                 </form>
             </div>
-            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk)}</p>
+            <p class="privacy">{icon(Icon::Eye)}{move || what_they_see(desk, id)}</p>
         </section>
     }
 }
 
-/// One's own picture: pressing it chooses another one.
-fn picture(desk: Desk, seed: [u8; 16], name: Memo<String>) -> impl IntoView {
+/// An own picture: pressing it chooses another one.
+fn picture(desk: Desk, own: Own, name: Memo<String>) -> impl IntoView {
     let give = move |picture: Option<Picture>| {
         let intent = Intent::SetProfile { name: name.get_untracked(), picture: picture.clone() };
-        desk.then(intent, move |_| {
-            desk.faces.put_own(picture.as_ref());
+        desk.then(desk.as_account(own.id, intent), move |_| {
+            desk.faces.put_own(own, picture.as_ref());
             desk.tell(t().saved);
         });
     };
-    chooser(desk, t().picture_choose, move || own_face(desk, &seed, &name.get()), move || desk.faces.has_own(), give)
+    chooser(desk, t().picture_choose, move || own_face(desk, own, &name.get()), move || desk.faces.has_own(own), give)
 }
 
 /// The way to the account's devices, and to other accounts.
@@ -100,8 +101,9 @@ fn linked(desk: Desk) -> impl IntoView {
     }
 }
 
-fn privacy(desk: Desk) -> impl IntoView {
-    let reports = Memo::new(move |_| desk.state.with(|state| state.identity().map(|me| me.reports)));
+/// What an account tells of itself; with this app's own, whether this browser tells of anything.
+pub(super) fn privacy(desk: Desk, id: IdentityId) -> impl IntoView {
+    let reports = Memo::new(move |_| desk.state.with(|state| state.account(id).map(|me| me.reports)));
     let switch = move |name: &'static str,
                        says: &'static str,
                        is: fn(&Reports) -> bool,
@@ -109,7 +111,7 @@ fn privacy(desk: Desk) -> impl IntoView {
         let toggle = move |event| {
             if let Some(mut reports) = reports.get_untracked() {
                 set(&mut reports, event_target_checked(&event));
-                desk.set_reports(reports);
+                desk.set_reports(id, reports);
             }
         };
         view! {
@@ -123,7 +125,7 @@ fn privacy(desk: Desk) -> impl IntoView {
         <section class="group">
             <h2 class="grouptitle">{t().privacy}</h2>
             {switch(t().reports_read, t().reports_read_says, |reports| reports.read, |reports, on| reports.read = on)}
-            {super::notify::can_notify().then(|| view! {
+            {(id == OWN && super::notify::can_notify()).then(|| view! {
                 <label class="item">
                     <span>{t().notify}<small>{t().notify_says}</small></span>
                     <input type="checkbox" role="switch" class="switch" prop:checked=move || desk.notifies.get()
