@@ -3,7 +3,7 @@
 use crate::socket::{Endpoint, Role, connect};
 use crate::tls::TestCertificate;
 use crate::{config, http};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -112,6 +112,8 @@ impl Server {
         let started = Instant::now();
         let child = Command::new(&self.bin.path)
             .args(config::arguments(&data, self.port))
+            // As `serve` logs.
+            .env("RUST_LOG", "info")
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -147,6 +149,17 @@ impl Server {
         child.kill()?;
         child.wait()?;
         bail!("the server did not stop within 20 s of SIGTERM")
+    }
+
+    /// Lets it stand still, with its sockets open, or go on.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub(crate) fn hold(&self, still: bool) -> Result<()> {
+        let signal = if still { "-STOP" } else { "-CONT" };
+        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status().context("kill")?;
+        ensure!(sent.success(), "the server is not running");
+        Ok(())
     }
 
     /// How clients reach it.

@@ -11,9 +11,10 @@ use crate::process::{Server, ServerBin};
 use crate::room::PreparedSend;
 use crate::socket::{Role, Ws, connect};
 use anyhow::{Result, anyhow, ensure};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::time::{Duration, Instant};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 /// What this gives.
 pub(crate) const FIGURES: &[&str] = &["deliver_p50_ms", "deliver_p99_ms", "latency_fsyncs"];
@@ -80,16 +81,44 @@ impl Line {
             let lateness = sender.join().map_err(|_| anyhow!("the sending thread panicked"))??;
             anyhow::Ok((waited, lateness))
         })?;
+        for outbox in outboxes {
+            drain(outbox)?;
+        }
         waited.sort_by(f64::total_cmp);
         Ok((waited, lateness))
     }
+
+    /// Answers pings and reads what waits, without writing.
+    ///
+    /// # Errors
+    /// When a socket breaks.
+    pub(crate) fn look(&mut self) -> Result<()> {
+        self.net.idle_for(Duration::from_millis(200))?;
+        ensure!(self.net.closed() == 0, "{} sockets are closed", self.net.closed());
+        self.outboxes.iter_mut().try_for_each(drain)
+    }
+}
+
+/// Reads what lies in an outbox's buffers; pings among it are answered.
+fn drain(outbox: &mut Ws) -> Result<()> {
+    let patience = outbox.get_ref().tcp().read_timeout()?;
+    outbox.get_ref().tcp().set_read_timeout(Some(Duration::from_millis(1)))?;
+    loop {
+        match outbox.read() {
+            Ok(_) => {}
+            Err(Error::Io(error)) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    outbox.flush()?;
+    Ok(outbox.get_ref().tcp().set_read_timeout(patience)?)
 }
 
 fn due(start: Instant, number: u64) -> Instant {
     start + Duration::from_nanos(number * 1_000_000_000 / PER_SECOND)
 }
 
-/// Message `number` goes into room `number % rooms`. The answers stay in the kernel's buffers: a hundred of them fit.
+/// Message `number` goes into room `number % rooms`. The answers stay in the kernel's buffers until all are written.
 fn send_all(sends: &[PreparedSend], outboxes: &mut [Ws], start: Instant, numbers: Range<u64>) -> Result<Vec<f64>> {
     let mut lateness = Vec::new();
     for number in numbers.clone() {

@@ -1,5 +1,6 @@
-//! What a sweep costs those who write meanwhile: the latency of messages through sockets, on a server in which a million rows are over,
-//! before it sweeps them and while it does.
+//! What a sweep costs those who write meanwhile: the latency of messages through sockets, on a server that sweeps a million rows
+//! and on one with as many that are not over. Turn about, a few seconds each while the other process stands still: what else the
+//! disk does in these minutes falls on both.
 
 use super::latency::Line;
 use crate::cli::Cli;
@@ -17,12 +18,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// What this gives.
-pub(crate) const FIGURES: &[&str] = &["sweep_p99_times"];
+/// What this gives. The second takes as long as two sweeps: only when it is asked for by name.
+pub(crate) const FIGURES: &[&str] = &["sweep_p99_times", "sweep_whole_p99_times"];
 /// Half of them wait in mailboxes.
 const ROWS: usize = 1_000_000;
 /// The server sweeps so long after it was started.
 const FIRST: Duration = Duration::from_secs(60);
+/// So many seconds of each turn do not count: what stood still comes into motion.
+const WARM_S: u64 = 2;
+/// Turns of each, but for the whole of it.
+const TURNS: usize = 6;
 /// The disk is given so many looks, a bit over a second each, to become calm.
 const PATIENCE: usize = 300;
 /// Syncs within so long are quick.
@@ -30,40 +35,75 @@ const QUICK_MS: f64 = 2.0;
 
 /// Measures and reports.
 pub(crate) fn run(cli: &Cli, bin: &ServerBin, report: &mut Report) -> Result<()> {
-    let mut server = Server::prepare(bin)?;
+    let whole = cli.only.iter().any(|only| only == "sweep_whole_p99_times");
     let rows = cli.scaled(ROWS);
-    block_on(fill(&server.data(), rows as u64))?;
-    let calm = until_calm(&server.data())?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let (mut idle, mut busy) = (Server::prepare(bin)?, Server::prepare(bin)?);
+    block_on(fill(&idle.data(), rows as u64, UnixTime(now)))?;
+    block_on(fill(&busy.data(), rows as u64, UnixTime(now - 33 * 86_400)))?;
+    let calm = until_calm(&busy.data())?;
     note!("sweep: the disk is calm, 99 of 100 syncs within {calm:.2} ms");
-    server.start(Transport::Plain)?;
+    idle.start(Transport::Plain)?;
+    busy.start(Transport::Plain)?;
     let started = Instant::now();
-    let mut line = Line::between(&server, cli.pairs)?;
-    let count = cli.length().as_secs().max(30);
-    line.messages(5)?;
-    let (before, _) = line.messages(count)?;
-    ensure!(started.elapsed() < FIRST, "the sweep began before the latency without it was taken");
     std::thread::sleep((FIRST + Duration::from_secs(1)).saturating_sub(started.elapsed()));
-    let (during, _) = line.messages(count)?;
-    let [before, during] = [before, during].map(|waited| percentile(&waited, 0.99));
-    let left = server.words("swept").is_none();
-    note!(
-        "sweep of {rows} rows: p99 {before:.2} ms before, {during:.2} ms during; over when it was measured: {}",
-        !left
-    );
-    report.put("sweep_p99_times", during / before)
+    busy.hold(true)?;
+    ensure!(busy.words("swept").is_none(), "the sweep is over");
+    while idle.words("swept").is_none() {
+        // It found nothing; but it looks at each page.
+        ensure!(started.elapsed() < 3 * FIRST, "a sweep of nothing does not end");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let servers = [&idle, &busy];
+    let mut lines = Vec::new();
+    for server in servers {
+        server.hold(false)?;
+        lines.push(Line::between(server, cli.pairs)?);
+        server.hold(true)?;
+    }
+
+    let mut waited = [Vec::new(), Vec::new()];
+    let mut turn = 0;
+    while busy.words("swept").is_none() && (whole || turn < TURNS) {
+        // Who was first is second the next time.
+        for which in [turn % 2, (turn + 1) % 2] {
+            servers[which].hold(false)?;
+            lines[which].look()?;
+            lines[which].messages(WARM_S)?;
+            let these = lines[which].messages(cli.length().as_secs())?.0;
+            servers[which].hold(true)?;
+            note!("turn {turn}, {}: p99 {:.2} ms", ["idle", "sweep"][which], percentile(&these, 0.99));
+            waited[which].extend(these);
+        }
+        turn += 1;
+        if turn.is_multiple_of(TURNS) {
+            told(&mut waited, rows, turn);
+        }
+    }
+    servers.iter().try_for_each(|server| server.hold(false))?;
+    note!("sweep: over when it was measured: {}", busy.words("swept").is_some());
+    let times = told(&mut waited, rows, turn);
+    report.put(if whole { "sweep_whole_p99_times" } else { "sweep_p99_times" }, times)
 }
 
-/// Rows of accounts and in mailboxes, all of them over for two days.
-async fn fill(data: &Path, rows: u64) -> Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let then = UnixTime(now - 33 * 86_400);
+/// Says how long messages took up to now, without and with a sweep; gives how many times longer the slowest in a hundred took with it.
+fn told(waited: &mut [Vec<f64>; 2], rows: usize, turns: usize) -> f64 {
+    waited.iter_mut().for_each(|waited| waited.sort_by(f64::total_cmp));
+    let [idle, busy] = waited.each_ref().map(|waited| [0.5, 0.99, 0.999].map(|share| percentile(waited, share)));
+    note!("sweep of {rows} rows, {turns} turns: p50, p99, p99.9 {idle:.2?} ms without, {busy:.2?} ms with it");
+    busy[1] / idle[1]
+}
+
+/// Rows of accounts, written `then` for a month, and in mailboxes, for 30 days.
+async fn fill(data: &Path, rows: u64, then: UnixTime) -> Result<()> {
     let store = SqliteStore::open(data, Arc::new(move || then), &SqliteOptions::default())?;
     for chunk in 0..rows / 1_000 {
         let mut batches: Vec<Batch> = Vec::new();
         for number in chunk * 500..(chunk + 1) * 500 {
             let account = PartitionId::new(PartitionKind::Account, number.to_be_bytes());
-            batches
-                .push(RowBatch::new(account).put(*b"row", vec![7; 100], RowKind(1), Some(then.plus_s(3_600))).into());
+            batches.push(
+                RowBatch::new(account).put(*b"row", vec![7; 100], RowKind(1), Some(then.plus_s(30 * 86_400))).into(),
+            );
             let mut mailbox = [0; 16];
             mailbox[..8].copy_from_slice(&(number % 10_000).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
             let payload = Payload::Inline(Bytes::from(vec![7; 400]));
