@@ -33,6 +33,8 @@ const ATTRIBUTED: u32 = 3;
 const MOST_CLAIMS: usize = 16;
 /// How long the mailbox may take to bring a commit that the server already counts.
 const LOG_AFTER_MS: u64 = 3_000;
+/// Logs that are asked for at one time.
+const MOST_LOGS: usize = 16;
 
 impl Engine {
     pub(crate) fn settle_work(&mut self, rng: &mut dyn CryptoRngCore) {
@@ -41,13 +43,17 @@ impl Engine {
             self.settle_room(room, rng);
             self.s.tidy_work(&room);
         }
+        let mut asked = self.flights.values().filter(|flight| matches!(flight.purpose, Purpose::Log(_))).count();
         for (room, since) in self.behind.clone() {
             let due = since.plus_ms(LOG_AFTER_MS);
             if self.s.comparing.contains(&room) {
                 continue;
             }
-            if self.now >= due {
+            if self.now >= due && asked < MOST_LOGS {
+                asked += 1;
                 self.fetch_log(room);
+            } else if self.now >= due {
+                // When an answer comes.
             } else {
                 self.wake_at(due);
             }

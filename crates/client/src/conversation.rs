@@ -26,8 +26,11 @@ use crate::rows::{LAZY, prefix};
 use crate::state::{Conversation, Outgoing, Phase, Room, Saying, Standing};
 use bytes::Bytes;
 use parlour_proto::frames::AccountRef;
-use parlour_proto::ids::RoomId;
+use parlour_proto::ids::{MessageId, RoomId};
 use rand_core::CryptoRngCore;
+
+/// Positions kept at one time; the oldest goes.
+const MOST_PLACES: usize = 64;
 
 impl Standing {
     pub(crate) fn shown(&self) -> ConversationState {
@@ -88,6 +91,7 @@ impl Engine {
                 picture: None,
                 kept: false,
                 preview: Bytes::new(),
+                places: Vec::new(),
             },
         );
         id
@@ -343,6 +347,24 @@ impl Engine {
         let Some(c) = self.s.conversations.get_mut(&conversation) else { return 0 };
         c.next_order += 1;
         c.next_order
+    }
+
+    /// A message is known of, and cannot be shown yet: it will stand here, where it stands for everybody else.
+    pub(crate) fn keep_place(&mut self, conversation: ConversationId, message: MessageId) {
+        let known =
+            |c: &&mut crate::state::Conversation| !c.is_own && c.places.iter().all(|(kept, _)| *kept != message);
+        let Some(c) = self.s.conversations.get_mut(&conversation).filter(known) else { return };
+        c.next_order += 1;
+        c.places.push((message, c.next_order));
+        let surplus = c.places.len().saturating_sub(MOST_PLACES);
+        c.places.drain(..surplus);
+    }
+
+    /// The position that was kept for a message, if there is one.
+    pub(crate) fn kept_place(&mut self, conversation: ConversationId, message: &MessageId) -> Option<u64> {
+        let is_it = |(kept, _): &(MessageId, u64)| kept == message;
+        let at = self.s.conversations.get(&conversation)?.places.iter().position(is_it)?;
+        Some(self.s.conversations.get_mut(&conversation)?.places.remove(at).1)
     }
 
     pub(crate) fn tell_keys_changed(&mut self, conversation: ConversationId, who: AccountRef) {

@@ -39,6 +39,7 @@ impl Engine {
             if !known && r.unreadable.len() < MOST {
                 r.unreadable.push(early.message);
             }
+            self.keep_place(early.conversation, early.message);
         }
         if let Some(until) = early.until {
             self.wake_at(until);

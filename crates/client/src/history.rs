@@ -262,7 +262,8 @@ impl Engine {
     /// It is not here: new to this device, in the gap or at the end.
     pub(crate) fn put_new(&mut self, conversation: ConversationId, told: Told) {
         let Some(base) = self.s.conversations.get(&conversation).map(|c| c.base) else { return };
-        let order = if told.order < base { told.order } else { self.place_for(conversation) };
+        let kept = self.kept_place(conversation, &told.id).filter(|_| told.order >= base);
+        let order = if told.order < base { told.order } else { kept.unwrap_or_else(|| self.place_for(conversation)) };
         let received = told.from.is_some() && !told.deleted;
         if let Some(c) = self.s.conversations.get_mut(&conversation).filter(|c| received && order > c.read_up_to) {
             c.unread = c.unread.saturating_add(1);

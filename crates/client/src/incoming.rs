@@ -416,6 +416,9 @@ impl Engine {
         {
             r.unreadable.push(message);
         }
+        if let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) {
+            self.keep_place(conversation, message);
+        }
         true
     }
 

@@ -102,7 +102,12 @@ impl Engine {
             self.refuse_room(row.room, member);
             return;
         }
-        if !self.belongs(&row.room, &by, is_group) {
+        let knocked = is_group && self.is_group_room(&row.room) && self.has_knocked(&row.room);
+        if knocked && !self.belongs(&row.room, &by, true) && !self.is_known(&by) {
+            tracing::info!("let back in by somebody who was not in the group");
+            return self.knock_elsewhere(row.room, member, rng);
+        }
+        if !knocked && !self.belongs(&row.room, &by, is_group) {
             tracing::warn!("a welcome into a known room by somebody who is not in it");
             self.count_unreadable("a welcome into a known room by somebody who is not in it");
             self.interfered_in(&row.room, Interference::Forged);
@@ -240,10 +245,8 @@ impl Engine {
         }
         if is_group && self.standing(conversation) == Some(crate::api::ConversationState::Closed) {
             // Who brings us back may have come after we left: as good as who brings us into a group that is new.
-            let befriended = self.s.contacts.get(by).is_some_and(|contact| contact.befriended);
             return self.s.conversations.get(&conversation).is_some_and(|c| c.is_group && c.members.contains(by))
-                || befriended
-                || self.is_wanted(by);
+                || self.is_known(by);
         }
         self.s.conversations.get(&conversation).is_some_and(|c| c.is_group == is_group && c.members.contains(by))
     }
@@ -252,6 +255,11 @@ impl Engine {
     pub(crate) fn waits_for(&self, conversation: ConversationId) -> bool {
         use crate::api::ConversationState::{Asked, Starting};
         matches!(self.standing(conversation), Some(Asked | Starting))
+    }
+
+    /// Whether we let them in, or wrote to them.
+    fn is_known(&self, account: &AccountRef) -> bool {
+        self.s.contacts.get(account).is_some_and(|contact| contact.befriended) || self.is_wanted(account)
     }
 
     /// Whether we wrote to them. (With a door token of theirs that is open at once, their answer still being under way.)

@@ -10,7 +10,7 @@ use crate::rows::{LAZY, prefix};
 use crate::state::Package;
 use parlour_e2ee::{DeviceKeys, KEY_PACKAGE_MAX_AGE_MS, LastResort};
 use parlour_proto::frames::{Answer, KeyPackageUpload, Pool, Request};
-use parlour_proto::ids::MemberKey;
+use parlour_proto::ids::{MemberKey, RoomId, UnixMillis};
 use parlour_proto::problem::Problem;
 use rand_core::CryptoRngCore;
 
@@ -71,6 +71,10 @@ impl Engine {
             return;
         }
         tracing::warn!("the server has key packages that are not known here: new ones are made");
+        // Rooms may have gone on, or this account left them, since: their logs tell.
+        let live = |room: &RoomId| self.s.rooms.get(room).is_some_and(|r| r.usable() && !r.asked_here);
+        let rooms: Vec<RoomId> = self.s.rooms.keys().into_iter().filter(live).collect();
+        self.behind.extend(rooms.into_iter().map(|room| (room, UnixMillis(0))));
         let full = self.pool_size;
         let pools = Pools { door: full, stranger: full, last_resort: true, stale: true, of: 0 };
         self.pools = Some(Pools { of: pools.left(), ..pools });

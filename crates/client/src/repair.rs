@@ -28,12 +28,15 @@ use parlour_proto::frames::{Answer, Pool, Request, Row, RowBody};
 use parlour_proto::ids::{Digest, MemberKey, MessageId, RoomId, UnixMillis};
 use parlour_proto::problem::{Code, Problem};
 use rand_core::CryptoRngCore;
+use zeroize::Zeroizing;
 
 /// How long a conversation of two waits for the other side to answer a knock before it is rebuilt.
 const KNOCK_MS: u64 = 20_000;
 /// A group's knock is repeated. An admin does not wait so long: it makes the group anew.
 const KNOCK_AGAIN_MS: u64 = 24 * 3_600_000;
 const GROUP_KNOCK_MS: u64 = 3_600_000;
+/// The first pause after an answer by somebody we do not know.
+const REFUSED_MS: u64 = 10_000;
 /// Who is outside looks for the first time after so long, …
 const LOOK_MS: u64 = 30_000;
 /// … and at last as rarely as this.
@@ -271,8 +274,38 @@ impl Engine {
     fn prepare_knock(&mut self, room: RoomId, rng: &mut dyn CryptoRngCore) {
         let Some(made) = self.make_package(Pool::Door, rng) else { return };
         let since = self.now;
+        let refused = self.answers_refused(&room);
         self.s.work(room).repair =
-            Some(Repair::Grant { member_key: made.member_key, key_package: made.key_package, since });
+            Some(Repair::Grant { member_key: made.member_key, key_package: made.key_package, since, refused });
+    }
+
+    /// How many answers to our knocks were of no use.
+    fn answers_refused(&self, room: &RoomId) -> u32 {
+        match self.s.work.get(room).and_then(|work| work.repair.as_ref()) {
+            Some(Repair::Grant { refused, .. } | Repair::Knock { refused, .. }) => *refused,
+            _ => 0,
+        }
+    }
+
+    /// Whether we asked this group to be let back in, and wait for it.
+    pub(crate) fn has_knocked(&self, room: &RoomId) -> bool {
+        let repair = self.s.work.get(room).and_then(|work| work.repair.as_ref());
+        matches!(repair, Some(Repair::Knock { sent: true, .. }))
+    }
+
+    /// Somebody let us back in of whom we do not know that they are in the group: they may have come after what we remember, or the
+    /// server and somebody who was thrown out show us another group. Our place there is the one they gave us; from it somebody else
+    /// is asked, after a pause that grows.
+    pub(crate) fn knock_elsewhere(&mut self, room: RoomId, member: Zeroizing<Vec<u8>>, rng: &mut dyn CryptoRngCore) {
+        if let Some(r) = self.s.rooms.get_mut(&room) {
+            r.member = member;
+        }
+        if let Some(Repair::Knock { refused, .. }) = &mut self.s.work(room).repair {
+            *refused += 1;
+        }
+        let pause = REFUSED_MS << (self.answers_refused(&room).saturating_sub(1)).min(16);
+        self.prepare_knock(room, rng);
+        self.later(Purpose::Grant(room), pause.min(KNOCK_AGAIN_MS));
     }
 
     pub(crate) fn on_knock_grant(
@@ -283,7 +316,7 @@ impl Engine {
     ) {
         self.again = true;
         let repair = self.s.work.get(&room).and_then(|work| work.repair.clone());
-        let Some(Repair::Grant { member_key, key_package, since }) = repair else { return };
+        let Some(Repair::Grant { member_key, key_package, since, refused }) = repair else { return };
         let Ok(Answer::Grant { grant }) = result else { return self.rebuild(room, rng) };
         let Some(policy) = self.s.rooms.get(&room).and_then(|r| Policy::from_bytes(&r.policy).ok()) else {
             return self.rebuild(room, rng);
@@ -291,7 +324,7 @@ impl Engine {
         let payload = encode(&KnockPayload { key_package, member_key, grant });
         let payload: Bytes = parlour_e2ee::seal_knock(&policy, &room.0, &payload, rng).into();
         let knock_id = MessageId::random(rng);
-        self.s.work(room).repair = Some(Repair::Knock { member_key, knock_id, payload, sent: false, since });
+        self.s.work(room).repair = Some(Repair::Knock { member_key, knock_id, payload, sent: false, since, refused });
     }
 
     fn knock(&mut self, room: RoomId, knock_id: MessageId, payload: Bytes) {

@@ -102,6 +102,7 @@ pub(crate) fn conversation(n: u16) -> Conversation {
         picture: None,
         kept: false,
         preview: Bytes::new(),
+        places: Vec::new(),
     }
 }
 

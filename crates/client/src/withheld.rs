@@ -65,13 +65,18 @@ impl Engine {
         if self.is_brought_in(&room) {
             return self.ask_own_for(room, conversation, after);
         }
+        self.keep_place(conversation, after);
         let prefix = self.message_prefix(conversation, after);
         self.load_rows(prefix, Load::Followed(room, after));
     }
 
     /// Asks for it, unless it is here: a device that was put back to an older state of itself tells of older ones.
     pub(crate) fn on_followed_rows(&mut self, room: RoomId, after: MessageId, rows: &[(Vec<u8>, Vec<u8>)]) {
-        if !crate::messages::is_stored(rows) {
+        if crate::messages::is_stored(rows) {
+            if let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) {
+                self.kept_place(conversation, &after);
+            }
+        } else {
             tracing::debug!(?room, ?after, "a message that did not come");
             self.ask_uncounted(room, after, self.now);
         }

@@ -199,6 +199,33 @@ fn what_was_said_while_somebody_was_out_is_not_for_them_when_they_are_back() {
 }
 
 #[test]
+fn what_comes_late_stands_where_it_stands_for_the_others_and_is_unread() {
+    let (mut w, users, groups) = group(242, 3);
+    let (ada, ben, cid) = (users[0], users[1], users[2]);
+    w.offline(cid);
+    w.say(ada, groups[0], "one");
+    w.run_for(2_000);
+    w.offline(ada);
+    w.wipe_mls(cid);
+    w.online(cid);
+    w.run_for(60_000);
+    w.say(ben, groups[1], "two");
+    w.run_for(2_000);
+    assert_eq!(w.texts(cid, groups[2]), ["two"]);
+    w.ask(cid, Intent::MarkRead { conversation: groups[2] }).unwrap();
+    w.online(ada);
+    w.run_for(60_000);
+    for (who, conversation) in users.iter().zip(&groups) {
+        assert_eq!(w.texts(*who, *conversation), ["one", "two"]);
+    }
+    assert_eq!(the_group(&mut w, cid).unread, 1);
+    w.ask(cid, Intent::MarkRead { conversation: groups[2] }).unwrap();
+    assert_eq!(the_group(&mut w, cid).unread, 0);
+    w.run_for(5_000);
+    assert_eq!(w.messages(ada, groups[0])[0].state, MessageState::Read);
+}
+
+#[test]
 fn a_device_whose_old_copy_knows_no_place_in_a_group_is_brought_in_again() {
     let (mut w, users, groups) = group(236, 2);
     let (ada, ben) = (users[0], users[1]);
@@ -222,6 +249,57 @@ fn a_device_whose_old_copy_knows_no_place_in_a_group_is_brought_in_again() {
     w.say(tablet, at_tablet.id, "from the tablet");
     w.run_for(5_000);
     assert_eq!(w.texts(ada, groups[0]), ["meanwhile", "hello", "from the tablet"]);
+}
+
+/// Ada and ben are in a group; ben is put back to a copy from before dan came, without the state of the group, while ada is away.
+fn back_among_newcomers(seed: u64) -> (World, [usize; 3], [ConversationId; 3]) {
+    let (mut w, users, groups) = group(seed, 2);
+    let (ada, ben) = (users[0], users[1]);
+    let copied = w.clients[ben].rows.clone();
+    let dan = w.user(7);
+    w.befriend(ada, dan, &bell(7));
+    w.ask(ada, Intent::AddMembers { conversation: groups[0], members: vec![Target::Address(bell(7))] }).unwrap();
+    w.run_for(5_000);
+    w.offline(ada);
+    w.clients[ben].rows = copied;
+    w.wipe_mls(ben);
+    let at_dan = the_group(&mut w, dan).id;
+    (w, [ada, ben, dan], [groups[0], groups[1], at_dan])
+}
+
+fn is_alarmed(w: &World, client: usize) -> bool {
+    w.clients[client].events.iter().any(|event| matches!(event, Event::Interference { .. }))
+}
+
+#[test]
+fn who_is_let_back_in_by_somebody_new_asks_somebody_else_and_raises_no_alarm() {
+    let (mut w, [ada, ben, dan], [at_ada, at_ben, at_dan]) = back_among_newcomers(240);
+    w.run_for(120_000);
+    w.say(dan, at_dan, "from somebody new");
+    w.run_for(5_000);
+    assert_eq!(w.texts(ben, at_ben), [""; 0], "nobody ben knows says that dan is in the group");
+    w.online(ada);
+    w.run_for(600_000);
+    assert_eq!(w.texts(ben, at_ben), ["from somebody new"]);
+    w.say(ben, at_ben, "I am back");
+    w.run_for(5_000);
+    assert_eq!(w.texts(ada, at_ada).last().unwrap(), "I am back");
+    assert_eq!(w.texts(dan, at_dan).last().unwrap(), "I am back");
+    assert!(!is_alarmed(&w, ben));
+    assert_eq!(w.status(ben).unreadable, 0);
+}
+
+#[test]
+fn who_is_let_back_in_by_a_friend_who_is_new_there_is_back() {
+    let (mut w, [ada, ben, dan], [at_ada, at_ben, at_dan]) = back_among_newcomers(241);
+    w.befriend(ben, dan, &bell(7));
+    w.run_for(200_000);
+    w.say(ben, at_ben, "I am back");
+    w.run_for(5_000);
+    assert_eq!(w.texts(dan, at_dan), ["I am back"]);
+    w.online(ada);
+    assert_eq!(w.texts(ada, at_ada), ["I am back"]);
+    assert!(!is_alarmed(&w, ben));
 }
 
 #[test]
@@ -314,6 +392,33 @@ fn a_device_that_was_put_back_is_reached_by_people_who_are_new() {
     w.ask(ben, Intent::Accept { request }).unwrap();
     w.run_for(5_000);
     assert_eq!(w.texts(ben, request), ["is anybody there?"]);
+}
+
+#[test]
+fn who_left_a_group_has_left_it_in_an_old_copy_too() {
+    let (mut w, users, groups) = group(239, 3);
+    let (ada, ben) = (users[0], users[1]);
+    let old = w.clients[ben].rows.clone();
+    w.ask(ben, Intent::Leave { conversation: groups[1] }).unwrap();
+    w.run_for(5_000);
+    for n in 0..w.pool_size {
+        let somebody = w.user(10 + n);
+        w.send(somebody, &bell(1), "hello").unwrap();
+        w.run_for(1_000);
+    }
+    // He signs in, and the server has packages of after the copy.
+    w.offline(ben);
+    w.online(ben);
+    w.clients[ben].rows = old;
+    w.crash(ben);
+    w.run_for(1_200_000);
+    assert_eq!(the_group(&mut w, ben).state, ConversationState::Closed);
+    assert_eq!(the_group(&mut w, ada).members.len(), 1);
+    // What still goes on goes on.
+    w.send(ada, &bell(1), "still here?").unwrap();
+    w.run_for(5_000);
+    let with_ada = w.conversations(ben).into_iter().find(|c| !c.is_group).unwrap();
+    assert_eq!(w.texts(ben, with_ada.id).last().unwrap(), "still here?");
 }
 
 /// Drops the messages that come to a client from now on until it is let go.

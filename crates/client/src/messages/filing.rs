@@ -180,7 +180,7 @@ impl Engine {
             // It came too late: nobody sees it, nothing of it is written.
             return;
         }
-        let order = self.next_order(conversation);
+        let order = self.kept_place(conversation, &message).unwrap_or_else(|| self.next_order(conversation));
         let state = if from.is_some() { MessageState::Received } else { MessageState::Sent };
         let kept = self.keeps(conversation, said.timer.as_ref());
         let once = matches!(said.timer, Some(StoredTimer::Once));
@@ -213,6 +213,8 @@ impl Engine {
         if let Some(c) = self.s.conversations.get_mut(&conversation) {
             c.unread = c.unread.saturating_add(1);
             c.mentioned |= names_us;
+            // One that comes late is unread among others that are read.
+            c.read_up_to = c.read_up_to.min(stored.order.saturating_sub(1));
         }
         let waits = match stored.timer {
             Some(StoredTimer::Reading { seconds }) => Some(seconds),

@@ -245,6 +245,10 @@ record! {
         ///
         /// [`Keyring::preview`]: crate::keyring::Keyring::preview
         preview: Bytes,
+        /// Positions kept for messages that came, or are known, and cannot be shown yet ([`Engine::keep_place`]).
+        ///
+        /// [`Engine::keep_place`]: crate::engine::Engine::keep_place
+        places: Vec<(MessageId, u64)>,
     }
 }
 
@@ -454,9 +458,9 @@ choice! {
         /// Handshake rows are missing: fetch them.
         0 Log,
         /// A grant for the fresh key package is needed.
-        1 Grant { member_key: MemberKey, key_package: Bytes, since: UnixMillis, },
+        1 Grant { member_key: MemberKey, key_package: Bytes, since: UnixMillis, refused: u32, },
         /// The knock is to be sent, or was.
-        2 Knock { member_key: MemberKey, knock_id: MessageId, payload: Bytes, sent: bool, since: UnixMillis, },
+        2 Knock { member_key: MemberKey, knock_id: MessageId, payload: Bytes, sent: bool, since: UnixMillis, refused: u32, },
         /// A new room is being made.
         3 Rebuild,
         /// Our state is whole, but the server does not know our entry since then: another member's commit brings it back.
