@@ -102,7 +102,7 @@ impl Engine {
             self.refuse_room(row.room, member);
             return;
         }
-        let knocked = is_group && self.is_group_room(&row.room) && self.has_knocked(&row.room);
+        let knocked = is_group && self.is_group_room(&row.room) && self.is_knocking(&row.room);
         if knocked && !self.belongs(&row.room, &by, true) && !self.is_known(&by) {
             tracing::info!("let back in by somebody who was not in the group");
             return self.knock_elsewhere(row.room, member, rng);

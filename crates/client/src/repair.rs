@@ -287,10 +287,10 @@ impl Engine {
         }
     }
 
-    /// Whether we asked this group to be let back in, and wait for it.
-    pub(crate) fn has_knocked(&self, room: &RoomId) -> bool {
+    /// Whether we ask this group to be let back in. (The answer can be here before we hear that the knock is with the server.)
+    pub(crate) fn is_knocking(&self, room: &RoomId) -> bool {
         let repair = self.s.work.get(room).and_then(|work| work.repair.as_ref());
-        matches!(repair, Some(Repair::Knock { sent: true, .. }))
+        matches!(repair, Some(Repair::Grant { .. } | Repair::Knock { .. }))
     }
 
     /// Somebody let us back in of whom we do not know that they are in the group: they may have come after what we remember, or the
@@ -300,7 +300,7 @@ impl Engine {
         if let Some(r) = self.s.rooms.get_mut(&room) {
             r.member = member;
         }
-        if let Some(Repair::Knock { refused, .. }) = &mut self.s.work(room).repair {
+        if let Some(Repair::Grant { refused, .. } | Repair::Knock { refused, .. }) = &mut self.s.work(room).repair {
             *refused += 1;
         }
         let pause = REFUSED_MS << (self.answers_refused(&room).saturating_sub(1)).min(16);
