@@ -217,6 +217,8 @@ pub struct Engine {
     pub(crate) told_rooms: Sorted<(RoomId, DeviceId), UnixMillis>,
     /// Rooms that this device is not in though other own devices may be, and when it says so.
     pub(crate) outside: Sorted<RoomId, crate::outside::Outside>,
+    /// Own devices that have a leaf in a room and said that they are not in it.
+    pub(crate) others_outside: BTreeSet<(RoomId, DeviceId)>,
     /// A page is being read for this device.
     pub(crate) copying: Option<DeviceId>,
     /// Something is being read for this entry of what is to be handed over.
@@ -335,6 +337,7 @@ impl Engine {
             noticed: Sorted::new(),
             told_rooms: Sorted::new(),
             outside: Sorted::new(),
+            others_outside: BTreeSet::new(),
             copying: None,
             handing_over: None,
             doors_to_renew: Vec::new(),

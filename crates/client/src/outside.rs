@@ -1,8 +1,8 @@
 //! Rooms in which the other own devices are, and which this one is not in though they think so: its state is an old copy, or who
 //! brought it in was taken off the list before it came there. It cannot knock, for the server does not know the key that it has.
 //!
-//! It says so in the room of own devices when that lasts. The oldest other one that is in the room takes its leaf out, and brings it
-//! in again like a device that is new ([`crate::leaves`]).
+//! It says so in the room of own devices when that lasts. The oldest other one that is in the room, and did not say the same, takes
+//! its leaf out, and brings it in again like a device that is new ([`crate::leaves`]).
 
 use crate::engine::Engine;
 use crate::history::chunks;
@@ -82,11 +82,18 @@ impl Engine {
         let Some(conversation) = self.s.rooms.get(&room).map(|r| r.conversation) else { return };
         let Some(room) = self.best_room(conversation) else { return };
         let there = self.s.rooms.get(&room).map(|r| r.own_devices.clone()).unwrap_or_default();
-        let mut others = self.listed().iter().map(|device| device.id).filter(|id| *id != from);
-        let first = others.find(|id| *id == this || there.contains(id));
-        if first == Some(this) && there.contains(&from) {
-            self.told_rooms.remove(&(room, from));
-            self.want(room, Want::Gone { account, devices: vec![from] });
+        if !there.contains(&from) {
+            return;
+        }
+        self.others_outside.insert((room, from));
+        let is_out = |id: &DeviceId| self.others_outside.contains(&(room, *id));
+        let (out, inside): (Vec<DeviceId>, Vec<DeviceId>) = there.into_iter().partition(is_out);
+        let first = self.listed().iter().map(|device| device.id).find(|id| *id == this || inside.contains(id));
+        if first == Some(this) {
+            for device in &out {
+                self.told_rooms.remove(&(room, *device));
+            }
+            self.want(room, Want::Gone { account, devices: out });
         }
     }
 }

@@ -168,6 +168,7 @@ impl Engine {
         let mut devices: Vec<DeviceId> = mine.map(|member| DeviceId(member.device())).collect();
         devices.sort();
         if let Some(r) = self.s.rooms.get_mut(&room).filter(|r| r.own_devices != devices) {
+            self.others_outside.retain(|(of, device)| *of != room || devices.contains(device));
             r.own_devices = devices;
             self.look_at_rooms();
         }

@@ -251,6 +251,38 @@ fn a_device_whose_old_copy_knows_no_place_in_a_group_is_brought_in_again() {
     assert_eq!(w.texts(ada, groups[0]), ["meanwhile", "hello", "from the tablet"]);
 }
 
+#[test]
+fn two_devices_whose_old_copies_know_no_place_in_a_group_are_brought_in_by_the_third() {
+    let (mut w, users, groups) = group(242, 2);
+    let (ada, ben) = (users[0], users[1]);
+    let tablet = link(&mut w, ben);
+    let third = link(&mut w, ben);
+    let copied = [ben, tablet].map(|client| w.clients[client].rows.clone());
+    let member = w.account(ben);
+    w.ask(ada, Intent::RemoveMember { conversation: groups[0], member: member.clone() }).unwrap();
+    w.run_for(5_000);
+    w.ask(ada, Intent::AddMembers { conversation: groups[0], members: vec![Target::Account(member)] }).unwrap();
+    w.run_for(20_000);
+    for (client, rows) in [ben, tablet].into_iter().zip(copied) {
+        w.clients[client].rows = rows;
+        w.crash(client);
+    }
+    w.run_for(2_000);
+    w.say(ada, groups[0], "meanwhile");
+    w.run_for(900_000);
+    w.say(ada, groups[0], "hello");
+    w.run_for(5_000);
+    for client in [ben, tablet, third] {
+        let here = the_group(&mut w, client);
+        assert_eq!(here.state, ConversationState::Open, "{client}");
+        assert_eq!(w.texts(client, here.id), ["meanwhile", "hello"], "{client}");
+    }
+    let at_tablet = the_group(&mut w, tablet).id;
+    w.say(tablet, at_tablet, "from the tablet");
+    w.run_for(5_000);
+    assert_eq!(w.texts(ada, groups[0]), ["meanwhile", "hello", "from the tablet"]);
+}
+
 /// Ada and ben are in a group; ben is put back to a copy from before dan came, without the state of the group, while ada is away.
 fn back_among_newcomers(seed: u64) -> (World, [usize; 3], [ConversationId; 3]) {
     let (mut w, users, groups) = group(seed, 2);
